@@ -1,0 +1,47 @@
+package topics
+
+// Names of topics, without the cluster's prefix.
+const (
+	FlowMapperStart = "flow.mapper.start"
+	FlowEvents      = "flow.events"
+	FlowCommands    = "flow.commands"
+	FlowStatus      = "flow.status"
+
+	VirtualNodeInfo = "virtual.node.info"
+	CpiInfo         = "cpi.info"
+	CpiChunks       = "cpi.chunks"
+
+	RBACUser       = "rbac.user"
+	RBACRole       = "rbac.role"
+	RBACPermission = "rbac.permission"
+	RBACCredential = "rbac.credential"
+
+	Schemas = "fairlead.schemas"
+	Audit   = "fairlead.audit"
+)
+
+// Names of processor groups.
+const (
+	FlowMapperGroup = "flow-mapper"
+	FlowGroup       = "flow"
+)
+
+// Names of workers that are edges (they have no group of their own), and of tools.
+const (
+	RestWorker     = "rest"
+	DatabaseWorker = "database"
+	Tools          = "tools"
+)
+
+// Names of engine stores; the topic is <group>-store-<name>.
+const (
+	FlowJournalStore         = "journal"
+	FlowMapperAdmissionStore = "admission"
+)
+
+// LoopTopic, TableTopic, StoreTopic, RowsTopic and DeadLetterTopic name a group's own topics.
+func LoopTopic(group string) string        { return group + "-loop" }
+func TableTopic(group string) string       { return group + "-table" }
+func StoreTopic(group, name string) string { return group + "-store-" + name }
+func RowsTopic(group string) string        { return group + "-engine" }
+func DeadLetterTopic(group string) string  { return group + ".dlq" }
