@@ -32,6 +32,8 @@ const (
 	Outcome_OUTCOME_STARTED Outcome = 1
 	Outcome_OUTCOME_DONE    Outcome = 2
 	Outcome_OUTCOME_FAILED  Outcome = 3
+	// It was not allowed or made no sense; nothing was changed.
+	Outcome_OUTCOME_REFUSED Outcome = 4
 )
 
 // Enum value maps for Outcome.
@@ -41,12 +43,14 @@ var (
 		1: "OUTCOME_STARTED",
 		2: "OUTCOME_DONE",
 		3: "OUTCOME_FAILED",
+		4: "OUTCOME_REFUSED",
 	}
 	Outcome_value = map[string]int32{
 		"OUTCOME_UNSPECIFIED": 0,
 		"OUTCOME_STARTED":     1,
 		"OUTCOME_DONE":        2,
 		"OUTCOME_FAILED":      3,
+		"OUTCOME_REFUSED":     4,
 	}
 )
 
@@ -98,7 +102,13 @@ type Entry struct {
 	// Joins the entries of one operation.
 	OperationId string `protobuf:"bytes,9,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
 	// Kafka's id of the cluster.
-	ClusterId     string `protobuf:"bytes,10,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	ClusterId string `protobuf:"bytes,10,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// Stable id of the error when it failed or was refused, such as FL-FLOW-021.
+	ErrorId string `protobuf:"bytes,11,opt,name=error_id,json=errorId,proto3" json:"error_id,omitempty"`
+	// Short hash of the virtual node that the entity belongs to, if it belongs to one.
+	Vnode string `protobuf:"bytes,12,opt,name=vnode,proto3" json:"vnode,omitempty"`
+	// Why it was done, in the caller's words.
+	Reason        string `protobuf:"bytes,13,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -203,11 +213,32 @@ func (x *Entry) GetClusterId() string {
 	return ""
 }
 
+func (x *Entry) GetErrorId() string {
+	if x != nil {
+		return x.ErrorId
+	}
+	return ""
+}
+
+func (x *Entry) GetVnode() string {
+	if x != nil {
+		return x.Vnode
+	}
+	return ""
+}
+
+func (x *Entry) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_fairlead_audit_v1_audit_proto protoreflect.FileDescriptor
 
 const file_fairlead_audit_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x1dfairlead/audit/v1/audit.proto\x12\x11fairlead.audit.v1\"\x9a\x02\n" +
+	"\x1dfairlead/audit/v1/audit.proto\x12\x11fairlead.audit.v1\"\xe3\x02\n" +
 	"\x05Entry\x12\x13\n" +
 	"\x05at_us\x18\x01 \x01(\x03R\x04atUs\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x12\n" +
@@ -220,12 +251,16 @@ const file_fairlead_audit_v1_audit_proto_rawDesc = "" +
 	"\foperation_id\x18\t \x01(\tR\voperationId\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\n" +
-	" \x01(\tR\tclusterId*]\n" +
+	" \x01(\tR\tclusterId\x12\x19\n" +
+	"\berror_id\x18\v \x01(\tR\aerrorId\x12\x14\n" +
+	"\x05vnode\x18\f \x01(\tR\x05vnode\x12\x16\n" +
+	"\x06reason\x18\r \x01(\tR\x06reason*r\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fOUTCOME_STARTED\x10\x01\x12\x10\n" +
 	"\fOUTCOME_DONE\x10\x02\x12\x12\n" +
-	"\x0eOUTCOME_FAILED\x10\x03BFZDgithub.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1;auditv1b\x06proto3"
+	"\x0eOUTCOME_FAILED\x10\x03\x12\x13\n" +
+	"\x0fOUTCOME_REFUSED\x10\x04BFZDgithub.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1;auditv1b\x06proto3"
 
 var (
 	file_fairlead_audit_v1_audit_proto_rawDescOnce sync.Once

@@ -564,7 +564,9 @@ type Started struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Start *StartFlow             `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
 	// 16 bytes: UUIDv5 over topic id, partition and offset of the accepted start record.
-	FlowId        []byte `protobuf:"bytes,2,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
+	FlowId []byte `protobuf:"bytes,2,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
+	// When the mapper let it start, after any wait for admission; microseconds UTC.
+	StartedAtUs   int64 `protobuf:"varint,3,opt,name=started_at_us,json=startedAtUs,proto3" json:"started_at_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -611,6 +613,13 @@ func (x *Started) GetFlowId() []byte {
 		return x.FlowId
 	}
 	return nil
+}
+
+func (x *Started) GetStartedAtUs() int64 {
+	if x != nil {
+		return x.StartedAtUs
+	}
+	return 0
 }
 
 // FlowCommand is the record of topic flow.commands, keyed by flow id (UUID text).
@@ -901,9 +910,11 @@ type MapperState struct {
 	ExpiresAtUs int64  `protobuf:"varint,3,opt,name=expires_at_us,json=expiresAtUs,proto3" json:"expires_at_us,omitempty"`
 	Vnode       string `protobuf:"bytes,4,opt,name=vnode,proto3" json:"vnode,omitempty"`
 	// Set while the start waits for admission: the start itself, so that it can be taken later.
-	Waiting       *StartFlow `protobuf:"bytes,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Waiting *StartFlow `protobuf:"bytes,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Set while the start waits: its position in its virtual node's queue.
+	WaitingPosition uint64 `protobuf:"varint,6,opt,name=waiting_position,json=waitingPosition,proto3" json:"waiting_position,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *MapperState) Reset() {
@@ -971,6 +982,184 @@ func (x *MapperState) GetWaiting() *StartFlow {
 	return nil
 }
 
+func (x *MapperState) GetWaitingPosition() uint64 {
+	if x != nil {
+		return x.WaitingPosition
+	}
+	return 0
+}
+
+// AdmissionTotal is the row of flow-mapper-store-admission that counts a whole partition (key: 't').
+type AdmissionTotal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Flows that the mapper let start and that have not ended.
+	Running uint64 `protobuf:"varint,1,opt,name=running,proto3" json:"running,omitempty"`
+	Waiting uint64 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// The virtual node that got the last place that became free: the next one after it is first for the next.
+	LastVnode     string `protobuf:"bytes,3,opt,name=last_vnode,json=lastVnode,proto3" json:"last_vnode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdmissionTotal) Reset() {
+	*x = AdmissionTotal{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdmissionTotal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdmissionTotal) ProtoMessage() {}
+
+func (x *AdmissionTotal) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdmissionTotal.ProtoReflect.Descriptor instead.
+func (*AdmissionTotal) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AdmissionTotal) GetRunning() uint64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *AdmissionTotal) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *AdmissionTotal) GetLastVnode() string {
+	if x != nil {
+		return x.LastVnode
+	}
+	return ""
+}
+
+// AdmissionVnode is the row of flow-mapper-store-admission that counts a virtual node (key: 'v', short hash).
+type AdmissionVnode struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Running uint64                 `protobuf:"varint,1,opt,name=running,proto3" json:"running,omitempty"`
+	// Its queue holds the positions from first up to, and without, next.
+	First         uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	Next          uint64 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdmissionVnode) Reset() {
+	*x = AdmissionVnode{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdmissionVnode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdmissionVnode) ProtoMessage() {}
+
+func (x *AdmissionVnode) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdmissionVnode.ProtoReflect.Descriptor instead.
+func (*AdmissionVnode) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AdmissionVnode) GetRunning() uint64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *AdmissionVnode) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *AdmissionVnode) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+// AdmissionWaiting is a place in a virtual node's queue (key: 'w', short hash, position as a big-endian u64).
+type AdmissionWaiting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Key of the mapping that waits.
+	Key           string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdmissionWaiting) Reset() {
+	*x = AdmissionWaiting{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdmissionWaiting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdmissionWaiting) ProtoMessage() {}
+
+func (x *AdmissionWaiting) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdmissionWaiting.ProtoReflect.Descriptor instead.
+func (*AdmissionWaiting) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AdmissionWaiting) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
 // MapperTimer is the record of flow-mapper-loop.
 type MapperTimer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -985,7 +1174,7 @@ type MapperTimer struct {
 
 func (x *MapperTimer) Reset() {
 	*x = MapperTimer{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[9]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1186,7 @@ func (x *MapperTimer) String() string {
 func (*MapperTimer) ProtoMessage() {}
 
 func (x *MapperTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[9]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1199,7 @@ func (x *MapperTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapperTimer.ProtoReflect.Descriptor instead.
 func (*MapperTimer) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{9}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MapperTimer) GetEvent() isMapperTimer_Event {
@@ -1080,13 +1269,16 @@ type Checkpoint struct {
 	CpiChecksum      string     `protobuf:"bytes,13,opt,name=cpi_checksum,json=cpiChecksum,proto3" json:"cpi_checksum,omitempty"`
 	Result           []byte     `protobuf:"bytes,14,opt,name=result,proto3" json:"result,omitempty"`
 	TerminatedReason string     `protobuf:"bytes,15,opt,name=terminated_reason,json=terminatedReason,proto3" json:"terminated_reason,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// How the attempts make one line: a step belongs to the last segment that begins at or before it. One segment
+	// until the first retry.
+	Segments      []*Segment `protobuf:"bytes,16,rep,name=segments,proto3" json:"segments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[10]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1290,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[10]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1303,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{10}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Checkpoint) GetStart() *StartFlow {
@@ -1219,6 +1411,66 @@ func (x *Checkpoint) GetTerminatedReason() string {
 	return ""
 }
 
+func (x *Checkpoint) GetSegments() []*Segment {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+// Segment is the part of a flow's line that one attempt wrote.
+type Segment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	FromStep      uint32                 `protobuf:"varint,2,opt,name=from_step,json=fromStep,proto3" json:"from_step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Segment) Reset() {
+	*x = Segment{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Segment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Segment) ProtoMessage() {}
+
+func (x *Segment) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Segment.ProtoReflect.Descriptor instead.
+func (*Segment) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Segment) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Segment) GetFromStep() uint32 {
+	if x != nil {
+		return x.FromStep
+	}
+	return 0
+}
+
 // Waiting is one unanswered request of a flow's current step.
 type Waiting struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -1233,7 +1485,7 @@ type Waiting struct {
 
 func (x *Waiting) Reset() {
 	*x = Waiting{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[11]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1497,7 @@ func (x *Waiting) String() string {
 func (*Waiting) ProtoMessage() {}
 
 func (x *Waiting) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[11]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1510,7 @@ func (x *Waiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waiting.ProtoReflect.Descriptor instead.
 func (*Waiting) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{11}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Waiting) GetOrdinal() uint32 {
@@ -1303,7 +1555,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[12]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1567,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[12]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1580,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{12}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Pause) GetBy() string {
@@ -1375,7 +1627,7 @@ type JournalRow struct {
 
 func (x *JournalRow) Reset() {
 	*x = JournalRow{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[13]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1639,7 @@ func (x *JournalRow) String() string {
 func (*JournalRow) ProtoMessage() {}
 
 func (x *JournalRow) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[13]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1652,7 @@ func (x *JournalRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalRow.ProtoReflect.Descriptor instead.
 func (*JournalRow) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{13}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *JournalRow) GetRow() isJournalRow_Row {
@@ -1475,7 +1727,7 @@ type JournalStart struct {
 
 func (x *JournalStart) Reset() {
 	*x = JournalStart{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[14]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1487,7 +1739,7 @@ func (x *JournalStart) String() string {
 func (*JournalStart) ProtoMessage() {}
 
 func (x *JournalStart) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[14]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1500,7 +1752,7 @@ func (x *JournalStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalStart.ProtoReflect.Descriptor instead.
 func (*JournalStart) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{14}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *JournalStart) GetSeed() []byte {
@@ -1553,7 +1805,7 @@ type JournalRequest struct {
 
 func (x *JournalRequest) Reset() {
 	*x = JournalRequest{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[15]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1817,7 @@ func (x *JournalRequest) String() string {
 func (*JournalRequest) ProtoMessage() {}
 
 func (x *JournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[15]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1830,7 @@ func (x *JournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalRequest.ProtoReflect.Descriptor instead.
 func (*JournalRequest) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{15}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *JournalRequest) GetOperation() string {
@@ -1650,7 +1902,7 @@ type JournalEnd struct {
 
 func (x *JournalEnd) Reset() {
 	*x = JournalEnd{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1914,7 @@ func (x *JournalEnd) String() string {
 func (*JournalEnd) ProtoMessage() {}
 
 func (x *JournalEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1927,7 @@ func (x *JournalEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEnd.ProtoReflect.Descriptor instead.
 func (*JournalEnd) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{16}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JournalEnd) GetState() FlowState {
@@ -1721,7 +1973,7 @@ type FlowTimer struct {
 
 func (x *FlowTimer) Reset() {
 	*x = FlowTimer{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +1985,7 @@ func (x *FlowTimer) String() string {
 func (*FlowTimer) ProtoMessage() {}
 
 func (x *FlowTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +1998,7 @@ func (x *FlowTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer.ProtoReflect.Descriptor instead.
 func (*FlowTimer) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{17}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FlowTimer) GetEvent() isFlowTimer_Event {
@@ -1817,7 +2069,7 @@ type MapperTimer_Expire struct {
 
 func (x *MapperTimer_Expire) Reset() {
 	*x = MapperTimer_Expire{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +2081,7 @@ func (x *MapperTimer_Expire) String() string {
 func (*MapperTimer_Expire) ProtoMessage() {}
 
 func (x *MapperTimer_Expire) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +2094,7 @@ func (x *MapperTimer_Expire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapperTimer_Expire.ProtoReflect.Descriptor instead.
 func (*MapperTimer_Expire) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{9, 0}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{12, 0}
 }
 
 // Admit names the waiting start whose turn it is.
@@ -1854,7 +2106,7 @@ type MapperTimer_Admit struct {
 
 func (x *MapperTimer_Admit) Reset() {
 	*x = MapperTimer_Admit{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1866,7 +2118,7 @@ func (x *MapperTimer_Admit) String() string {
 func (*MapperTimer_Admit) ProtoMessage() {}
 
 func (x *MapperTimer_Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1879,7 +2131,7 @@ func (x *MapperTimer_Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapperTimer_Admit.ProtoReflect.Descriptor instead.
 func (*MapperTimer_Admit) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{9, 1}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{12, 1}
 }
 
 // Due names the request of the current attempt.
@@ -1894,7 +2146,7 @@ type FlowTimer_Due struct {
 
 func (x *FlowTimer_Due) Reset() {
 	*x = FlowTimer_Due{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +2158,7 @@ func (x *FlowTimer_Due) String() string {
 func (*FlowTimer_Due) ProtoMessage() {}
 
 func (x *FlowTimer_Due) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2171,7 @@ func (x *FlowTimer_Due) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Due.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Due) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{17, 0}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 0}
 }
 
 func (x *FlowTimer_Due) GetAttempt() uint32 {
@@ -1954,7 +2206,7 @@ type FlowTimer_Continue struct {
 
 func (x *FlowTimer_Continue) Reset() {
 	*x = FlowTimer_Continue{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2218,7 @@ func (x *FlowTimer_Continue) String() string {
 func (*FlowTimer_Continue) ProtoMessage() {}
 
 func (x *FlowTimer_Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2231,7 @@ func (x *FlowTimer_Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Continue.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Continue) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{17, 1}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 1}
 }
 
 func (x *FlowTimer_Continue) GetAttempt() uint32 {
@@ -2005,7 +2257,7 @@ type FlowTimer_Forget struct {
 
 func (x *FlowTimer_Forget) Reset() {
 	*x = FlowTimer_Forget{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2269,7 @@ func (x *FlowTimer_Forget) String() string {
 func (*FlowTimer_Forget) ProtoMessage() {}
 
 func (x *FlowTimer_Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2282,7 @@ func (x *FlowTimer_Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Forget.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Forget) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{17, 2}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 2}
 }
 
 var File_fairlead_flow_v1_flow_proto protoreflect.FileDescriptor
@@ -2057,10 +2309,11 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.fairlead.flow.v1.FlowStateR\x05state\"K\n" +
 	"\tFlowEvent\x125\n" +
 	"\astarted\x18\x01 \x01(\v2\x19.fairlead.flow.v1.StartedH\x00R\astartedB\a\n" +
-	"\x05event\"U\n" +
+	"\x05event\"y\n" +
 	"\aStarted\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
-	"\aflow_id\x18\x02 \x01(\fR\x06flowId\"\x80\x01\n" +
+	"\aflow_id\x18\x02 \x01(\fR\x06flowId\x12\"\n" +
+	"\rstarted_at_us\x18\x03 \x01(\x03R\vstartedAtUs\"\x80\x01\n" +
 	"\vFlowCommand\x125\n" +
 	"\x04kind\x18\x01 \x01(\x0e2!.fairlead.flow.v1.FlowCommandKindR\x04kind\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -2087,19 +2340,31 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\tFlowError\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x0e\n" +
-	"\x02id\x18\x03 \x01(\tR\x02id\"\xd0\x01\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"\xfb\x01\n" +
 	"\vMapperState\x12\x17\n" +
 	"\aflow_id\x18\x01 \x01(\fR\x06flowId\x127\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1f.fairlead.flow.v1.MappingStatusR\x06status\x12\"\n" +
 	"\rexpires_at_us\x18\x03 \x01(\x03R\vexpiresAtUs\x12\x14\n" +
 	"\x05vnode\x18\x04 \x01(\tR\x05vnode\x125\n" +
-	"\awaiting\x18\x05 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\awaiting\"\xa6\x01\n" +
+	"\awaiting\x18\x05 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\awaiting\x12)\n" +
+	"\x10waiting_position\x18\x06 \x01(\x04R\x0fwaitingPosition\"c\n" +
+	"\x0eAdmissionTotal\x12\x18\n" +
+	"\arunning\x18\x01 \x01(\x04R\arunning\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\x04R\awaiting\x12\x1d\n" +
+	"\n" +
+	"last_vnode\x18\x03 \x01(\tR\tlastVnode\"T\n" +
+	"\x0eAdmissionVnode\x12\x18\n" +
+	"\arunning\x18\x01 \x01(\x04R\arunning\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\x04R\x04next\"$\n" +
+	"\x10AdmissionWaiting\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\"\xa6\x01\n" +
 	"\vMapperTimer\x12>\n" +
 	"\x06expire\x18\x01 \x01(\v2$.fairlead.flow.v1.MapperTimer.ExpireH\x00R\x06expire\x12;\n" +
 	"\x05admit\x18\x02 \x01(\v2#.fairlead.flow.v1.MapperTimer.AdmitH\x00R\x05admit\x1a\b\n" +
 	"\x06Expire\x1a\a\n" +
 	"\x05AdmitB\a\n" +
-	"\x05event\"\xc9\x04\n" +
+	"\x05event\"\x80\x05\n" +
 	"\n" +
 	"Checkpoint\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
@@ -2117,7 +2382,11 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05error\x18\f \x01(\v2\x1b.fairlead.flow.v1.FlowErrorR\x05error\x12!\n" +
 	"\fcpi_checksum\x18\r \x01(\tR\vcpiChecksum\x12\x16\n" +
 	"\x06result\x18\x0e \x01(\fR\x06result\x12+\n" +
-	"\x11terminated_reason\x18\x0f \x01(\tR\x10terminatedReason\"\x81\x01\n" +
+	"\x11terminated_reason\x18\x0f \x01(\tR\x10terminatedReason\x125\n" +
+	"\bsegments\x18\x10 \x03(\v2\x19.fairlead.flow.v1.SegmentR\bsegments\"@\n" +
+	"\aSegment\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1b\n" +
+	"\tfrom_step\x18\x02 \x01(\rR\bfromStep\"\x81\x01\n" +
 	"\aWaiting\x12\x18\n" +
 	"\aordinal\x18\x01 \x01(\rR\aordinal\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1f\n" +
@@ -2209,7 +2478,7 @@ func file_fairlead_flow_v1_flow_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_flow_v1_flow_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_fairlead_flow_v1_flow_proto_goTypes = []any{
 	(Initiator)(0),             // 0: fairlead.flow.v1.Initiator
 	(FlowCommandKind)(0),       // 1: fairlead.flow.v1.FlowCommandKind
@@ -2224,26 +2493,30 @@ var file_fairlead_flow_v1_flow_proto_goTypes = []any{
 	(*FlowStatus)(nil),         // 10: fairlead.flow.v1.FlowStatus
 	(*FlowError)(nil),          // 11: fairlead.flow.v1.FlowError
 	(*MapperState)(nil),        // 12: fairlead.flow.v1.MapperState
-	(*MapperTimer)(nil),        // 13: fairlead.flow.v1.MapperTimer
-	(*Checkpoint)(nil),         // 14: fairlead.flow.v1.Checkpoint
-	(*Waiting)(nil),            // 15: fairlead.flow.v1.Waiting
-	(*Pause)(nil),              // 16: fairlead.flow.v1.Pause
-	(*JournalRow)(nil),         // 17: fairlead.flow.v1.JournalRow
-	(*JournalStart)(nil),       // 18: fairlead.flow.v1.JournalStart
-	(*JournalRequest)(nil),     // 19: fairlead.flow.v1.JournalRequest
-	(*JournalEnd)(nil),         // 20: fairlead.flow.v1.JournalEnd
-	(*FlowTimer)(nil),          // 21: fairlead.flow.v1.FlowTimer
-	(*MapperTimer_Expire)(nil), // 22: fairlead.flow.v1.MapperTimer.Expire
-	(*MapperTimer_Admit)(nil),  // 23: fairlead.flow.v1.MapperTimer.Admit
-	(*FlowTimer_Due)(nil),      // 24: fairlead.flow.v1.FlowTimer.Due
-	(*FlowTimer_Continue)(nil), // 25: fairlead.flow.v1.FlowTimer.Continue
-	(*FlowTimer_Forget)(nil),   // 26: fairlead.flow.v1.FlowTimer.Forget
-	(*v1.HoldingIdentity)(nil), // 27: fairlead.vnode.v1.HoldingIdentity
+	(*AdmissionTotal)(nil),     // 13: fairlead.flow.v1.AdmissionTotal
+	(*AdmissionVnode)(nil),     // 14: fairlead.flow.v1.AdmissionVnode
+	(*AdmissionWaiting)(nil),   // 15: fairlead.flow.v1.AdmissionWaiting
+	(*MapperTimer)(nil),        // 16: fairlead.flow.v1.MapperTimer
+	(*Checkpoint)(nil),         // 17: fairlead.flow.v1.Checkpoint
+	(*Segment)(nil),            // 18: fairlead.flow.v1.Segment
+	(*Waiting)(nil),            // 19: fairlead.flow.v1.Waiting
+	(*Pause)(nil),              // 20: fairlead.flow.v1.Pause
+	(*JournalRow)(nil),         // 21: fairlead.flow.v1.JournalRow
+	(*JournalStart)(nil),       // 22: fairlead.flow.v1.JournalStart
+	(*JournalRequest)(nil),     // 23: fairlead.flow.v1.JournalRequest
+	(*JournalEnd)(nil),         // 24: fairlead.flow.v1.JournalEnd
+	(*FlowTimer)(nil),          // 25: fairlead.flow.v1.FlowTimer
+	(*MapperTimer_Expire)(nil), // 26: fairlead.flow.v1.MapperTimer.Expire
+	(*MapperTimer_Admit)(nil),  // 27: fairlead.flow.v1.MapperTimer.Admit
+	(*FlowTimer_Due)(nil),      // 28: fairlead.flow.v1.FlowTimer.Due
+	(*FlowTimer_Continue)(nil), // 29: fairlead.flow.v1.FlowTimer.Continue
+	(*FlowTimer_Forget)(nil),   // 30: fairlead.flow.v1.FlowTimer.Forget
+	(*v1.HoldingIdentity)(nil), // 31: fairlead.vnode.v1.HoldingIdentity
 }
 var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	5,  // 0: fairlead.flow.v1.MapperStart.start:type_name -> fairlead.flow.v1.StartFlow
 	6,  // 1: fairlead.flow.v1.MapperStart.ended:type_name -> fairlead.flow.v1.FlowEnded
-	27, // 2: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
+	31, // 2: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
 	0,  // 3: fairlead.flow.v1.StartFlow.initiator:type_name -> fairlead.flow.v1.Initiator
 	2,  // 4: fairlead.flow.v1.FlowEnded.state:type_name -> fairlead.flow.v1.FlowState
 	8,  // 5: fairlead.flow.v1.FlowEvent.started:type_name -> fairlead.flow.v1.Started
@@ -2254,26 +2527,27 @@ var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	0,  // 10: fairlead.flow.v1.FlowStatus.initiator:type_name -> fairlead.flow.v1.Initiator
 	3,  // 11: fairlead.flow.v1.MapperState.status:type_name -> fairlead.flow.v1.MappingStatus
 	5,  // 12: fairlead.flow.v1.MapperState.waiting:type_name -> fairlead.flow.v1.StartFlow
-	22, // 13: fairlead.flow.v1.MapperTimer.expire:type_name -> fairlead.flow.v1.MapperTimer.Expire
-	23, // 14: fairlead.flow.v1.MapperTimer.admit:type_name -> fairlead.flow.v1.MapperTimer.Admit
+	26, // 13: fairlead.flow.v1.MapperTimer.expire:type_name -> fairlead.flow.v1.MapperTimer.Expire
+	27, // 14: fairlead.flow.v1.MapperTimer.admit:type_name -> fairlead.flow.v1.MapperTimer.Admit
 	5,  // 15: fairlead.flow.v1.Checkpoint.start:type_name -> fairlead.flow.v1.StartFlow
 	2,  // 16: fairlead.flow.v1.Checkpoint.state:type_name -> fairlead.flow.v1.FlowState
-	15, // 17: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
-	16, // 18: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
+	19, // 17: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
+	20, // 18: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
 	11, // 19: fairlead.flow.v1.Checkpoint.error:type_name -> fairlead.flow.v1.FlowError
-	18, // 20: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
-	19, // 21: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
-	20, // 22: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
-	2,  // 23: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
-	11, // 24: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
-	24, // 25: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
-	25, // 26: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
-	26, // 27: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	18, // 20: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
+	22, // 21: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
+	23, // 22: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
+	24, // 23: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
+	2,  // 24: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
+	11, // 25: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
+	28, // 26: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
+	29, // 27: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
+	30, // 28: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_flow_v1_flow_proto_init() }
@@ -2288,16 +2562,16 @@ func file_fairlead_flow_v1_flow_proto_init() {
 	file_fairlead_flow_v1_flow_proto_msgTypes[3].OneofWrappers = []any{
 		(*FlowEvent_Started)(nil),
 	}
-	file_fairlead_flow_v1_flow_proto_msgTypes[9].OneofWrappers = []any{
+	file_fairlead_flow_v1_flow_proto_msgTypes[12].OneofWrappers = []any{
 		(*MapperTimer_Expire_)(nil),
 		(*MapperTimer_Admit_)(nil),
 	}
-	file_fairlead_flow_v1_flow_proto_msgTypes[13].OneofWrappers = []any{
+	file_fairlead_flow_v1_flow_proto_msgTypes[17].OneofWrappers = []any{
 		(*JournalRow_Start)(nil),
 		(*JournalRow_Request)(nil),
 		(*JournalRow_End)(nil),
 	}
-	file_fairlead_flow_v1_flow_proto_msgTypes[17].OneofWrappers = []any{
+	file_fairlead_flow_v1_flow_proto_msgTypes[21].OneofWrappers = []any{
 		(*FlowTimer_Due_)(nil),
 		(*FlowTimer_Continue_)(nil),
 		(*FlowTimer_Forget_)(nil),
@@ -2308,7 +2582,7 @@ func file_fairlead_flow_v1_flow_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_flow_v1_flow_proto_rawDesc), len(file_fairlead_flow_v1_flow_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   23,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
