@@ -1,0 +1,127 @@
+package flowmapper
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/schemas"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+)
+
+// Kinds of rows in the store "admission": the first byte of the key.
+const (
+	rowTotal   = 't'
+	rowVnode   = 'v'
+	rowWaiting = 'w'
+)
+
+// admissionStore is the store "admission" with its rows' encoding.
+type admissionStore struct{ s engine.PartitionStore }
+
+func vnodeKey(vnode string) []byte { return append([]byte{rowVnode}, vnode...) }
+
+func waitingKey(vnode string, position uint64) []byte {
+	return binary.BigEndian.AppendUint64(append([]byte{rowWaiting}, vnode...), position)
+}
+
+// load reads the places: one virtual node's row while nobody waits, else all rows.
+func (a admissionStore) load(vnode string) (Places, error) {
+	var total flowv1.AdmissionTotal
+	if err := unmarshal([]byte{rowTotal}, a.s.Get([]byte{rowTotal}), &total); err != nil {
+		return Places{}, err
+	}
+	p := Places{Running: total.GetRunning(), Waiting: total.GetWaiting(), Last: total.GetLastVnode()}
+	if p.Waiting == 0 {
+		if raw := a.s.Get(vnodeKey(vnode)); raw != nil {
+			v, err := decodeVnode(vnodeKey(vnode), raw)
+			if err != nil {
+				return Places{}, err
+			}
+			p.Vnodes = []VnodePlaces{v}
+		}
+		return p, nil
+	}
+	for key, raw := range a.s.Scan([]byte{rowVnode}) {
+		v, err := decodeVnode(key, raw)
+		if err != nil {
+			return Places{}, err
+		}
+		p.Vnodes = append(p.Vnodes, v)
+	}
+	return p, nil
+}
+
+func decodeVnode(key, raw []byte) (VnodePlaces, error) {
+	var v flowv1.AdmissionVnode
+	if err := unmarshal(key, raw, &v); err != nil {
+		return VnodePlaces{}, err
+	}
+	return VnodePlaces{Vnode: string(key[1:]), Running: v.GetRunning(), First: v.GetFirst(), Next: v.GetNext()}, nil
+}
+
+// save writes the rows in which two places differ. A virtual node that neither runs nor waits needs no row.
+func (a admissionStore) save(before, after Places) error {
+	if before.Running != after.Running || before.Waiting != after.Waiting || before.Last != after.Last {
+		if err := a.set([]byte{rowTotal}, &flowv1.AdmissionTotal{Running: after.Running, Waiting: after.Waiting, LastVnode: after.Last}); err != nil {
+			return err
+		}
+	}
+	for _, v := range after.Vnodes {
+		if slices.Contains(before.Vnodes, v) {
+			continue
+		}
+		if v.Running == 0 && v.waiting() == 0 {
+			a.s.Delete(vnodeKey(v.Vnode))
+			continue
+		}
+		if err := a.set(vnodeKey(v.Vnode), &flowv1.AdmissionVnode{Running: v.Running, First: v.First, Next: v.Next}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a admissionStore) enqueue(vnode string, position uint64, key string) error {
+	return a.set(waitingKey(vnode, position), &flowv1.AdmissionWaiting{Key: key})
+}
+
+// take removes a place of a queue and returns the mapping's key that stood there.
+func (a admissionStore) take(vnode string, position uint64) (string, error) {
+	at := waitingKey(vnode, position)
+	raw := a.s.Get(at)
+	if raw == nil {
+		return "", fmt.Errorf("flow-mapper: store admission has no row for place %d of virtual node %s", position, vnode)
+	}
+	var w flowv1.AdmissionWaiting
+	if err := unmarshal(at, raw, &w); err != nil {
+		return "", err
+	}
+	a.s.Delete(at)
+	return w.GetKey(), nil
+}
+
+func (a admissionStore) set(key []byte, m proto.Message) error {
+	raw, err := schemas.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("flow-mapper: store admission: %w", err)
+	}
+	a.s.Set(key, raw)
+	return nil
+}
+
+func unmarshal(key, raw []byte, m proto.Message) error {
+	if err := proto.Unmarshal(raw, m); err != nil {
+		return fmt.Errorf("flow-mapper: store admission: row %q: %w", key, err)
+	}
+	return nil
+}
+
+func partitionLabel(p int32) string { return strconv.FormatInt(int64(p), 10) }
+
+func microTime(us int64) time.Time { return time.UnixMicro(us).UTC() }
