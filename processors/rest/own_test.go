@@ -1,0 +1,135 @@
+package rest
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+)
+
+const ownFlows = "/api/fairlead/v1/flow/" + aliceHash
+
+func TestCommands(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.put("run", func(*flowv1.FlowStatus) {})
+	w.put("done", func(s *flowv1.FlowStatus) { s.State = flowv1.FlowState_FLOW_STATE_COMPLETED })
+	for _, c := range []struct {
+		path, body string
+		status     int
+		want       *flowv1.FlowCommand
+	}{
+		{"/run/kill", `{"reason":"too slow"}`, 202, &flowv1.FlowCommand{Kind: 1, By: "alice", Reason: "too slow"}},
+		{"/run/pause", "", 202, &flowv1.FlowCommand{Kind: 2, By: "alice"}},
+		{"/run/resume", "{}", 202, &flowv1.FlowCommand{Kind: 3, By: "alice"}},
+		{"/run/retry", `{"step":4}`, 202, &flowv1.FlowCommand{Kind: 4, By: "alice", Step: 4}},
+		{"/run/retry", "", 400, nil},
+		{"/run/retry", `{"step":-1}`, 400, nil},
+		{"/run/retry", `{"step":99999999999}`, 400, nil},
+		{"/run/kill", `{"step":1}`, 400, nil},
+		{"/run/kill", `{"reason":"` + strings.Repeat("x", 2000) + `"}`, 400, nil},
+		{"/run/kill?force=1", "", 400, nil},
+		{"/done/kill", "", 409, nil},
+		{"/none/kill", "", 404, nil},
+		{"/run/explode", "", 404, nil},
+		{"/run/KILL", "", 404, nil},
+	} {
+		clear(w.commands)
+		rec := w.do("alice", "POST "+ownFlows+c.path, c.body)
+		w.want(rec, c.status, "")
+		if got := w.commands[ownFlow]; !proto.Equal(got, c.want) {
+			t.Errorf("%s: command %v", c.path, got)
+		}
+		if c.status >= 400 {
+			var p problem
+			if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || p.Status != c.status || p.Code == "" || p.Type != "urn:fairlead:error:"+p.Code {
+				t.Errorf("%s: %s", c.path, rec.Body)
+			}
+		}
+	}
+	w.writeErr = errors.New("broker away")
+	w.want(w.do("alice", "POST "+ownFlows+"/run/kill", ""), 503, "")
+}
+
+func TestResultWaits(t *testing.T) {
+	w := newWorld(t, Config{MaxWait: 10 * time.Second})
+	w.put("r", func(*flowv1.FlowStatus) {})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		rec := w.do("alice", "GET "+ownFlows+"/r/result", "", "Prefer: respond-async, wait=30")
+		w.want(rec, 200, "")
+		if got := rec.Header().Get("Preference-Applied"); got != "wait=10" {
+			t.Errorf("applied %q", got)
+		}
+	}()
+	w.put("r", func(s *flowv1.FlowStatus) { s.State = flowv1.FlowState_FLOW_STATE_COMPLETED })
+	<-done
+	w.put("s", func(*flowv1.FlowStatus) {})
+	w.want(w.do("alice", "GET "+ownFlows+"/s/result", ""), 202, "")
+	w.want(w.do("alice", "GET "+ownFlows+"/s/result", "", "Prefer: wait=soon"), 400, "")
+	w.server.drain()
+	w.want(w.do("alice", "GET "+ownFlows+"/s/result", "", "Prefer: wait=30"), 202, "")
+}
+
+func journalKey(attempt, step, ordinal uint32) []byte {
+	key, err := journalPrefix(ownFlow)
+	if err != nil {
+		return nil
+	}
+	for _, n := range []uint32{attempt, step, ordinal} {
+		key = binary.BigEndian.AppendUint32(key, n)
+	}
+	return key
+}
+
+func encode(t *testing.T, m proto.Message) []byte {
+	t.Helper()
+	b, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestHistory(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.put("r", func(*flowv1.FlowStatus) {})
+	w.put("away", func(s *flowv1.FlowStatus) { s.FlowId = "00000000-0000-5000-8000-00000000000f" })
+	second := int64(1_700_000_000_000_000)
+	w.journal = []JournalRow{
+		{journalKey(1, 2, 0), &flowv1.JournalRow{Row: &flowv1.JournalRow_End{End: &flowv1.JournalEnd{State: flowv1.FlowState_FLOW_STATE_COMPLETED, Result: []byte(`"ok"`), AtUs: second + 3}}}},
+		{journalKey(1, 1, 0), &flowv1.JournalRow{Row: &flowv1.JournalRow_Request{Request: &flowv1.JournalRequest{
+			Operation: "sleep", Arguments: encode(t, &appv1.Sleep{DurationUs: 5}), ArgumentsSha256: []byte{1, 2}, AskedAtUs: second, AnsweredAtUs: second + 7,
+			Answer: encode(t, &appv1.Answer{Outcome: &appv1.Answer_Error{Error: &appv1.Error{Type: "timeout", Message: "late"}}}),
+		}}}},
+		{journalKey(1, 0, 0), &flowv1.JournalRow{Row: &flowv1.JournalRow_Start{Start: &flowv1.JournalStart{
+			NowUs: second, Start: encode(t, &appv1.Start{FlowClass: "hello", Input: []byte(`{"a":1}`)}),
+		}}}},
+	}
+	w.want(w.do("alice", "GET "+ownFlows+"/r/history", ""), 200, `{"flowId":"`+ownFlow+`","steps":[`+
+		`{"attempt":1,"step":0,"ordinal":0,"kind":"start","operation":"hello","arguments":{"a":1},"at":"2023-11-14T22:13:20Z"},`+
+		`{"attempt":1,"step":1,"ordinal":0,"kind":"request","operation":"sleep","arguments":{"durationUs":"5"},"argumentsSha256":"0102","at":"2023-11-14T22:13:20Z","answeredAt":"2023-11-14T22:13:20.000007Z","waitedMicros":7,"error":{"type":"timeout","message":"late"}},`+
+		`{"attempt":1,"step":2,"ordinal":0,"kind":"end","operation":"COMPLETED","at":"2023-11-14T22:13:20.000003Z","answer":"ok"}]}`)
+	w.want(w.do("alice", "GET "+ownFlows+"/away/history", ""), 503, "")
+	w.journal = []JournalRow{{Key: []byte("short")}}
+	w.want(w.do("alice", "GET "+ownFlows+"/r/history", ""), 500, "")
+}
+
+func TestVirtualNodesAndHealth(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.want(w.do("alice", "GET /api/fairlead/v1/health", ""), 200, `{"ready":true,"reasons":[]}`)
+	w.server.parts.Healthy = func() (bool, []string) { return false, []string{"flow: recovering"} }
+	w.want(w.do("alice", "GET /api/fairlead/v1/health", ""), 503, `{"ready":false,"reasons":["flow: recovering"]}`)
+	rec := w.do("alice", "GET /api/fairlead/v1/virtualnode", "")
+	if !strings.Contains(rec.Body.String(), `{"shortHash":"253501665E9D","x500Name":"O=Alice, L=London, C=GB","groupId":"g","cpiName":"app","cpiVersion":"1.0","cpiChecksum":"C0FFEE000000","flowStart":"ACTIVE","flowOperation":"ACTIVE"}`) {
+		t.Errorf("got %s", rec.Body)
+	}
+	w.want(w.do("alice", "GET /api/fairlead/v1/Health", ""), 404, "")
+}
