@@ -1,0 +1,108 @@
+package flow
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"github.com/fairleadio/fairlead/sdk/internal/registry"
+	"github.com/fairleadio/fairlead/sdk/internal/wire"
+)
+
+// Option changes how a flow is registered.
+type Option func(*registry.Flow)
+
+// Internal keeps a flow from being started by users of the platform.
+func Internal() Option { return func(f *registry.Flow) { f.Startable = false } }
+
+// Register makes a flow known under a name. It is called from init functions; a name that is taken or not made of
+// letters, digits and . _ - $ is a mistake that shows at the program's first start.
+//
+// The caller's JSON is decoded into In: an empty argument gives the zero value, a field that In does not have is an
+// error, so that a misspelt amount is not taken for none. The result is encoded from Out.
+func Register[In, Out any](name string, f func(ctx *Context, in In) (Out, error), opts ...Option) {
+	r := registry.Flow{Name: name, Startable: true, Run: func(h registry.Host, start *wire.Start) wire.Yield {
+		return run(h, start, f)
+	}}
+	for _, o := range opts {
+		o(&r)
+	}
+	registry.Add(r)
+	if guest {
+		warm[In, Out]()
+	}
+}
+
+// warm lets the JSON package learn the types while the base image is made, so that no flow pays for it.
+func warm[In, Out any]() {
+	defer func() { _ = recover() }() // of a type's own methods, which may not expect a zero value
+	var in In
+	_ = decode([]byte("{}"), &in)
+	var out Out
+	_, _ = json.Marshal(out)
+}
+
+// run is one whole flow.
+func run[In, Out any](h registry.Host, start *wire.Start, f func(*Context, In) (Out, error)) (y wire.Yield) {
+	defer func() {
+		if p := recover(); p != nil {
+			y = registry.Failed("panic", fmt.Sprint(p)+panicPlace())
+		}
+	}()
+	var in In
+	if err := decode(start.Input, &in); err != nil {
+		return registry.Failed("bad-input", fmt.Sprintf("the argument of flow %q: %s", start.FlowClass, err))
+	}
+	out, err := f(newContext(h, start), in)
+	if err != nil {
+		return failure(err)
+	}
+	result, err := json.Marshal(out)
+	if err != nil {
+		return registry.Failed("bad-result", fmt.Sprintf("the result of flow %q cannot be written as JSON: %s", start.FlowClass, err))
+	}
+	return wire.Yield{Done: &wire.Done{Result: result}}
+}
+
+func decode(b []byte, into any) error {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("there is something behind the JSON value")
+	}
+	return nil
+}
+
+func failure(err error) wire.Yield {
+	var e *Error
+	if errors.As(err, &e) && e.Type != "" {
+		return registry.Failed(e.Type, err.Error())
+	}
+	return registry.Failed("application", err.Error())
+}
+
+// panicPlace names the line that panicked, for the person who reads the flow's status.
+func panicPlace() string {
+	pc := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(3, pc)])
+	for {
+		f, more := frames.Next()
+		if f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") {
+			file := f.File[strings.LastIndexByte(f.File, '/')+1:]
+			return fmt.Sprintf(" (in %s, %s:%d)", f.Function, file, f.Line)
+		}
+		if !more {
+			return ""
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package wire
+
+// Wire types of Protobuf.
+const (
+	varint = 0
+	fixed8 = 1
+	length = 2
+	fixed4 = 5
+)
+
+func appendVarint(b []byte, v uint64) []byte {
+	for v >= 0x80 {
+		b = append(b, byte(v)|0x80)
+		v >>= 7
+	}
+	return append(b, byte(v))
+}
+
+func appendTag(b []byte, field, typ int) []byte { return appendVarint(b, uint64(field)<<3|uint64(typ)) }
+
+// appendUint writes a number, nothing when it is zero.
+func appendUint(b []byte, field int, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return appendVarint(appendTag(b, field, varint), v)
+}
+
+// appendText writes bytes, nothing when there are none.
+func appendText[T ~string | ~[]byte](b []byte, field int, v T) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	return appendItem(b, field, v)
+}
+
+// appendItem writes bytes even when there are none: an item of a list, a choice of a oneof.
+func appendItem[T ~string | ~[]byte](b []byte, field int, v T) []byte {
+	b = appendVarint(appendTag(b, field, length), uint64(len(v)))
+	return append(b, v...)
+}
