@@ -1,0 +1,4 @@
+// Package hello is a guest, and has no main.
+package hello
+
+func init() {}

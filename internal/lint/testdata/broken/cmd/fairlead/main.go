@@ -1,0 +1,4 @@
+// Command fairlead says what it is.
+package main
+
+func main() {}

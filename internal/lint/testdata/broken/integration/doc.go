@@ -1,0 +1,4 @@
+// Package integration may skip, and may define groups.
+package integration
+
+import _ "github.com/lovoo/goka"

@@ -1,0 +1,2 @@
+// Package silent has its comment in the wrong file.
+package silent

@@ -1,0 +1,2 @@
+// Package long has a file that is too long.
+package long

@@ -1,0 +1,2 @@
+// Package alpha breaks rules for workers.
+package alpha

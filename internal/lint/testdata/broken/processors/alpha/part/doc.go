@@ -1,0 +1,5 @@
+// Package part may be imported by its own worker.
+package part
+
+// X is something.
+const X = 1

@@ -1,0 +1,5 @@
+// Package beta keeps the rules.
+package beta
+
+// X is something.
+const X = 1

@@ -1,0 +1,3 @@
+package beta
+
+import _ "github.com/IBM/sarama" // want: sarama
