@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fairleadio/fairlead/processors/rest/rbac"
+	"github.com/fairleadio/fairlead/internal/rbac"
 	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
 )
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairleadio/fairlead/processors/rest/rbac"
+	"github.com/fairleadio/fairlead/internal/rbac"
 	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
 )
 

@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/fairleadio/fairlead/processors/rest/rbac"
+	"github.com/fairleadio/fairlead/internal/rbac"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/fairleadio/fairlead/processors/rest/rbac"
+	"github.com/fairleadio/fairlead/internal/rbac"
 )
 
 // Parts are what the worker is built from.

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairleadio/fairlead/processors/rest/rbac"
+	"github.com/fairleadio/fairlead/internal/rbac"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
