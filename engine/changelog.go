@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"sync/atomic"
+
+	"github.com/tidwall/btree"
+)
+
+// changelog is one partition of a table, store or rows topic: what the topic holds, as far as it was applied, in
+// local storage, and over it what the running transaction wrote.
+//
+// Only the goroutine that runs the partition's callbacks touches the overlay while a batch runs, and only the
+// session's loop does between batches; the two hand over through the batch's pending counter.
+type changelog struct {
+	topic     string
+	partition int32
+	topicID   [16]byte
+	cluster   string
+	db        DB
+	prefix    []byte
+	overlay   btree.Map[string, []byte] // nil: deleted
+	undo      []undo
+	// position is the offset below which all is applied to local storage.
+	position int64
+	// acked is the highest offset that the running transaction wrote, -1 for none.
+	acked atomic.Int64
+	// fault receives an error of local storage; the session stops on it.
+	fault func(error)
+}
+
+type undo struct {
+	key     string
+	value   []byte
+	existed bool
+}
+
+type storedPosition struct {
+	Cluster   string `json:"cluster"`
+	TopicID   []byte `json:"topic_id"`
+	Position  int64  `json:"position"`
+	AppliedUS int64  `json:"applied_us"`
+}
+
+func newChangelog(db DB, topic string, partition int32, topicID [16]byte, cluster string, fault func(error)) *changelog {
+	c := &changelog{topic: topic, partition: partition, topicID: topicID, cluster: cluster, db: db, fault: fault}
+	c.prefix = storagePrefix(topic, partition)
+	c.acked.Store(-1)
+	return c
+}
+
+// storagePrefix is where a partition's rows lie in local storage: topic, a zero byte, the partition. Data keys
+// follow behind 'd', the position under 'm'.
+func storagePrefix(topic string, partition int32) []byte {
+	p := append([]byte(topic), 0)
+	return binary.BigEndian.AppendUint32(p, uint32(partition))
+}
+
+func (c *changelog) dataKey(key string) []byte {
+	k := make([]byte, 0, len(c.prefix)+1+len(key))
+	return append(append(append(k, c.prefix...), 'd'), key...)
+}
+
+func (c *changelog) metaKey() []byte {
+	return append(append(make([]byte, 0, len(c.prefix)+1), c.prefix...), 'm')
+}
+
+// storageFault leaves a callback because the disk failed; the guard turns it into the worker's end.
+type storageFault struct{ err error }
+
+func (c *changelog) get(key string) []byte {
+	if v, ok := c.overlay.Get(key); ok {
+		return v
+	}
+	v, err := c.db.Get(c.dataKey(key))
+	if err != nil {
+		err = fmt.Errorf("read %s/%d: %w", c.topic, c.partition, err)
+		c.fault(err)
+		panic(storageFault{err})
+	}
+	return v
+}
+
+// put writes into the running transaction's overlay; nil deletes.
+func (c *changelog) put(key string, value []byte) {
+	prev, existed := c.overlay.Set(key, value)
+	c.undo = append(c.undo, undo{key, prev, existed})
+}
+
+// keep makes the writes since the last keep or drop final for this transaction; drop takes them back.
+func (c *changelog) keep() { c.undo = c.undo[:0] }
+
+func (c *changelog) drop() {
+	for i := len(c.undo) - 1; i >= 0; i-- {
+		u := c.undo[i]
+		if u.existed {
+			c.overlay.Set(u.key, u.value)
+		} else {
+			c.overlay.Delete(u.key)
+		}
+	}
+	c.undo = c.undo[:0]
+}
+
+// scan yields the pairs under prefix, overlay over storage, in key order.
+func (c *changelog) scan(prefix string) iter.Seq2[[]byte, []byte] {
+	return func(yield func([]byte, []byte) bool) {
+		type pair struct {
+			key   string
+			value []byte
+		}
+		var over []pair
+		c.overlay.Ascend(prefix, func(k string, v []byte) bool {
+			if len(k) < len(prefix) || k[:len(prefix)] != prefix {
+				return false
+			}
+			over = append(over, pair{k, v})
+			return true
+		})
+		stopped := false
+		emit := func(k, v []byte) bool {
+			if !stopped && !yield(k, v) {
+				stopped = true
+			}
+			return !stopped
+		}
+		low := c.dataKey(prefix)
+		err := c.db.Scan(low, prefixEnd(low), func(k, v []byte) bool {
+			key := string(k[len(c.prefix)+1:])
+			for len(over) > 0 && over[0].key < key {
+				o := over[0]
+				over = over[1:]
+				if o.value != nil && !emit([]byte(o.key), o.value) {
+					return false
+				}
+			}
+			if len(over) > 0 && over[0].key == key {
+				o := over[0]
+				over = over[1:]
+				return o.value == nil || emit([]byte(o.key), o.value)
+			}
+			return emit([]byte(key), append([]byte{}, v...))
+		})
+		if err != nil {
+			err = fmt.Errorf("scan %s/%d: %w", c.topic, c.partition, err)
+			c.fault(err)
+			panic(storageFault{err})
+		}
+		for _, o := range over {
+			if stopped {
+				return
+			}
+			if o.value != nil {
+				emit([]byte(o.key), o.value)
+			}
+		}
+	}
+}
+
+// load reads how far local storage is; -1 when it holds nothing of this topic.
+func (c *changelog) load() (storedPosition, bool, error) {
+	raw, err := c.db.Get(c.metaKey())
+	if err != nil || raw == nil {
+		return storedPosition{}, false, err
+	}
+	var m storedPosition
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return storedPosition{}, false, nil // written by something else: the same as nothing
+	}
+	return m, true, nil
+}
+
+// wipe forgets the local copy; it is rebuilt from the topic.
+func (c *changelog) wipe() error {
+	b := &Batch{}
+	b.DeleteRange(c.prefix, prefixEnd(c.prefix))
+	c.position = 0
+	return c.db.Apply(b)
+}
+
+func (c *changelog) addPosition(b *Batch, nowUS int64) error {
+	raw, err := json.Marshal(storedPosition{c.cluster, c.topicID[:], c.position, nowUS})
+	if err != nil {
+		return fmt.Errorf("encode position of %s/%d: %w", c.topic, c.partition, err)
+	}
+	b.Set(c.metaKey(), raw)
+	return nil
+}
+
+// commit moves the overlay into a batch after its transaction has committed.
+func (c *changelog) commit(b *Batch, nowUS int64) error {
+	c.undo = c.undo[:0]
+	acked := c.acked.Swap(-1)
+	if c.overlay.Len() == 0 && acked < 0 {
+		return nil
+	}
+	c.overlay.Scan(func(k string, v []byte) bool {
+		if v == nil {
+			b.Delete(c.dataKey(k))
+		} else {
+			b.Set(c.dataKey(k), v)
+		}
+		return true
+	})
+	c.overlay.Clear()
+	c.position = max(c.position, acked+1)
+	return c.addPosition(b, nowUS)
+}
+
+// abort forgets what the transaction wrote.
+func (c *changelog) abort() {
+	c.undo = c.undo[:0]
+	c.overlay.Clear()
+	c.acked.Store(-1)
+}
+
+// boundStore is a [PartitionStore] over a changelog; writes also become records of the transaction.
+type boundStore struct {
+	log *changelog
+	rc  *recordContext
+}
+
+func (s boundStore) Get(key []byte) []byte { return s.log.get(string(key)) }
+
+func (s boundStore) Set(key, value []byte) {
+	if value == nil {
+		value = []byte{}
+	}
+	s.rc.write(s.log, string(key), value, "", nil)
+}
+
+func (s boundStore) Delete(key []byte) {
+	if s.log.get(string(key)) != nil {
+		s.rc.write(s.log, string(key), nil, "", nil)
+	}
+}
+
+func (s boundStore) Scan(prefix []byte) iter.Seq2[[]byte, []byte] { return s.log.scan(string(prefix)) }

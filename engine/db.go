@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// DB is the local storage of a process: an ordered key-value store with atomic batches. It is shared by all engines
+// of the process. Losing its newest batches, or all of it, costs time and nothing else.
+type DB interface {
+	// Get returns a copy of the value, nil when there is no such key.
+	Get(key []byte) ([]byte, error)
+	// Scan calls f with the pairs from low (included) to high (excluded) in key order, until f returns false. The
+	// slices are valid only during the call.
+	Scan(low, high []byte, f func(key, value []byte) bool) error
+	// Apply writes a batch, all of it or nothing.
+	Apply(*Batch) error
+	// Close flushes and closes it.
+	Close() error
+}
+
+// Batch is a list of writes to a [DB], applied in order.
+type Batch struct {
+	Ops []Op
+}
+
+// Op is one write. High set means: delete the range from Key (included) to High (excluded). Otherwise a nil Value
+// deletes the key.
+type Op struct {
+	Key, Value, High []byte
+}
+
+// Set writes a pair.
+func (b *Batch) Set(key, value []byte) {
+	if value == nil {
+		value = []byte{}
+	}
+	b.Ops = append(b.Ops, Op{Key: key, Value: value})
+}
+
+// Delete removes a key.
+func (b *Batch) Delete(key []byte) { b.Ops = append(b.Ops, Op{Key: key}) }
+
+// DeleteRange removes the keys from low (included) to high (excluded).
+func (b *Batch) DeleteRange(low, high []byte) { b.Ops = append(b.Ops, Op{Key: low, High: high}) }
+
+type pebbleDB struct{ db *pebble.DB }
+
+// OpenPebble opens (or makes) a database in a directory. One process at a time can hold it.
+func OpenPebble(dir string) (DB, error) { return OpenPebbleFS(dir, vfs.Default) }
+
+// OpenMemory opens a database that lives as long as the process.
+func OpenMemory() (DB, error) { return OpenPebbleFS("", vfs.NewMem()) }
+
+// OpenPebbleFS opens a database on a file system of the caller's: tests crash it there.
+func OpenPebbleFS(dir string, fs vfs.FS) (DB, error) {
+	db, err := pebble.Open(dir, &pebble.Options{
+		FS:           fs,
+		MemTableSize: 16 << 20,
+		Logger:       quietLogger{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open local storage in %q: %w", dir, err)
+	}
+	return &pebbleDB{db}, nil
+}
+
+func (p *pebbleDB) Get(key []byte) ([]byte, error) {
+	v, closer, err := p.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read local storage: %w", err)
+	}
+	out := append(make([]byte, 0, len(v)), v...)
+	return out, closeReader(closer)
+}
+
+func closeReader(c io.Closer) error {
+	if err := c.Close(); err != nil {
+		return fmt.Errorf("read local storage: %w", err)
+	}
+	return nil
+}
+
+func (p *pebbleDB) Scan(low, high []byte, f func(key, value []byte) bool) error {
+	it, err := p.db.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: high})
+	if err != nil {
+		return fmt.Errorf("scan local storage: %w", err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return errors.Join(fmt.Errorf("scan local storage: %w", err), it.Close())
+		}
+		if !f(it.Key(), v) {
+			break
+		}
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return fmt.Errorf("scan local storage: %w", err)
+	}
+	return nil
+}
+
+func (p *pebbleDB) Apply(b *Batch) error {
+	pb := p.db.NewBatch()
+	defer func() { _ = pb.Close() }() // a committed batch has nothing left to close
+	for _, op := range b.Ops {
+		var err error
+		switch {
+		case op.High != nil:
+			err = pb.DeleteRange(op.Key, op.High, nil)
+		case op.Value == nil:
+			err = pb.Delete(op.Key, nil)
+		default:
+			err = pb.Set(op.Key, op.Value, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("write local storage: %w", err)
+		}
+	}
+	// Not synced: after a power loss the offsets in the same batch say how much is missing.
+	if err := pb.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("write local storage: %w", err)
+	}
+	return nil
+}
+
+func (p *pebbleDB) Close() error {
+	if err := p.db.Close(); err != nil {
+		return fmt.Errorf("close local storage: %w", err)
+	}
+	return nil
+}
+
+// prefixEnd returns the first key after all keys with this prefix, nil when there is none.
+func prefixEnd(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+// quietLogger keeps Pebble's routine messages out of the worker's log; its errors come back from the calls.
+type quietLogger struct{}
+
+func (quietLogger) Infof(string, ...any)  {}
+func (quietLogger) Errorf(string, ...any) {}
+
+// Fatalf is called when the storage cannot go on; Pebble expects it not to return.
+func (quietLogger) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("local storage: "+format, args...))
+}

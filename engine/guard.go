@@ -1,0 +1,306 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairleadio/fairlead/engine/enginepb"
+)
+
+// guard is the callback that goka sees.
+func (g *Graph) guard(in inputDef) goka.ProcessCallback {
+	return func(gctx goka.Context, m any) {
+		c, ok := gctx.(*plainContext)
+		if !ok {
+			gctx.Fail(errors.New("engine: this graph was made by engine.Define and runs only through engine.New"))
+			return
+		}
+		c.p.handle(c.gokaContext, in, m)
+	}
+}
+
+// recordContext is the Context of one run of one record: it collects what the callback does.
+type recordContext struct {
+	gokaContext // joins, lookups, the Go context
+	p           *partition
+	in          inputDef
+	src         source
+
+	out      []*kgo.Record
+	bytes    int
+	onSettle []func()
+	wrote    bool
+	decoding bool
+	// value caches the decoded row of the table.
+	value       any
+	valueLoaded bool
+}
+
+// failure leaves a callback: the engine's own way of failing a record from a method without error result.
+type failure struct{ err error }
+
+// call decodes the message and runs the callback; every way out becomes an error.
+func (rc *recordContext) call() (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case failure:
+			err = r.err
+		case storageFault:
+			err = Fatal(r.err)
+		default:
+			err = newPanicError(r)
+		}
+	}()
+	if rc.in.cb == nil {
+		return Poison("group %s has no callback for topic %s", rc.p.s.e.graph.group, rc.src.Topic)
+	}
+	var msg any
+	if rc.src.hasValue {
+		rc.decoding = true
+		if msg, err = rc.in.codec.Decode(rc.src.value); err != nil {
+			return Poison("decode record: %w", err)
+		}
+		rc.decoding = false
+	}
+	return rc.in.cb(rc, msg)
+}
+
+// settle makes what the callback did part of the transaction.
+func (rc *recordContext) settle() {
+	for _, l := range rc.p.logs {
+		l.keep()
+	}
+	for _, r := range rc.out {
+		rc.p.s.produce(r, rc.p, rc.src.Cause)
+	}
+	for _, f := range rc.onSettle {
+		f()
+	}
+}
+
+// dropAll takes back what the callback did.
+func (rc *recordContext) dropAll() {
+	for _, l := range rc.p.logs {
+		l.drop()
+	}
+	rc.out, rc.onSettle = nil, nil
+}
+
+func (rc *recordContext) fail(err error) { panic(failure{err}) }
+
+// Fail gives the record up: it goes to the dead letters. Unlike goka's, it does not stop the processor.
+func (rc *recordContext) Fail(err error) { rc.fail(&poisonError{err}) }
+
+// DeferCommit cannot be offered: a transaction holds everything that was read before it ends.
+func (rc *recordContext) DeferCommit() func(error) {
+	rc.Fail(errors.New("DeferCommit is not available in a transaction; use Batch, or a request and a reply topic"))
+	return nil
+}
+
+func (rc *recordContext) Topic() goka.Stream   { return goka.Stream(rc.src.Topic) }
+func (rc *recordContext) Key() string          { return string(rc.src.key) }
+func (rc *recordContext) Partition() int32     { return rc.src.Partition }
+func (rc *recordContext) Offset() int64        { return rc.src.Offset }
+func (rc *recordContext) Timestamp() time.Time { return rc.src.timestamp }
+func (rc *recordContext) Cause() Cause         { return rc.src.Cause }
+func (rc *recordContext) Now() time.Time       { return time.UnixMicro(rc.p.now).UTC() }
+func (rc *recordContext) TopicID() [16]byte    { return rc.p.s.topicID(rc.src.Topic) }
+
+func (rc *recordContext) Headers() goka.Headers {
+	h := make(goka.Headers, len(rc.src.headers))
+	for _, x := range rc.src.headers {
+		h[x.Key] = x.Value
+	}
+	return h
+}
+
+func (rc *recordContext) Header(name string) string { return rc.src.header(name) }
+
+func (rc *recordContext) Store(name string) PartitionStore {
+	l, ok := rc.p.stores[name]
+	if !ok {
+		rc.Fail(fmt.Errorf("store %q is not declared; add engine.Store(%q) to the group", name, name))
+	}
+	return boundStore{l, rc}
+}
+
+func (rc *recordContext) Value() any {
+	if rc.p.table == nil {
+		rc.Fail(errors.New("the group has no table; add goka.Persist to it"))
+	}
+	if !rc.valueLoaded {
+		rc.valueLoaded = true
+		if raw := rc.p.table.get(string(rc.src.key)); raw != nil {
+			v, err := rc.p.s.e.graph.table.Decode(raw)
+			if err != nil {
+				rc.Fail(fmt.Errorf("decode table row %q: %w", rc.src.key, err))
+			}
+			rc.value = v
+		}
+	}
+	return rc.value
+}
+
+func (rc *recordContext) SetValue(value any, options ...goka.ContextOption) {
+	if rc.p.table == nil {
+		rc.Fail(errors.New("the group has no table; add goka.Persist to it"))
+	}
+	if value == nil {
+		rc.Fail(errors.New("nil is no table value; use Delete"))
+	}
+	raw, err := rc.p.s.e.graph.table.Encode(value)
+	if err != nil {
+		rc.Fail(fmt.Errorf("encode table row %q: %w", rc.src.key, err))
+	}
+	if raw == nil {
+		raw = []byte{}
+	}
+	rc.write(rc.p.table, string(rc.src.key), raw, typeName(rc.p.s.e.graph.table, value), options)
+	rc.value, rc.valueLoaded = value, true
+}
+
+func (rc *recordContext) Delete(options ...goka.ContextOption) {
+	if rc.p.table == nil {
+		rc.Fail(errors.New("the group has no table; add goka.Persist to it"))
+	}
+	rc.write(rc.p.table, string(rc.src.key), nil, "", options)
+	rc.value, rc.valueLoaded = nil, true
+}
+
+// write puts a row into a changelog and its record among the outputs.
+func (rc *recordContext) write(l *changelog, key string, value []byte, typ string, options []goka.ContextOption) {
+	rec := &kgo.Record{Topic: l.topic, Partition: rc.p.id, Key: []byte(key), Value: value}
+	if typ != "" {
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderType, Value: []byte(typ)})
+	}
+	applyHeaders(rec, options)
+	rc.add(rec)
+	l.put(key, value)
+}
+
+func (rc *recordContext) Emit(topic goka.Stream, key string, value any, options ...goka.ContextOption) {
+	codec, ok := rc.p.s.e.graph.outputs[string(topic)]
+	if !ok {
+		rc.Fail(fmt.Errorf("topic %q is not an output of the group; add goka.Output to it", topic))
+	}
+	rc.emit(string(topic), key, value, codec, options)
+}
+
+func (rc *recordContext) Loopback(key string, value any, options ...goka.ContextOption) {
+	if rc.p.s.e.graph.loop == nil {
+		rc.Fail(errors.New("the group has no loop; add engine.Loop to it"))
+	}
+	rc.emit(LoopTopic(rc.p.s.e.graph.group), key, value, rc.p.s.e.graph.loop.codec, options)
+}
+
+func (rc *recordContext) emit(topic, key string, value any, codec Codec, options []goka.ContextOption) {
+	rec := &kgo.Record{Topic: topic, Partition: -1, Key: []byte(key)}
+	if value != nil {
+		raw, err := codec.Encode(value)
+		if err != nil {
+			rc.Fail(fmt.Errorf("encode message for topic %s: %w", topic, err))
+		}
+		if raw == nil {
+			raw = []byte{}
+		}
+		rec.Value = raw
+		if typ := typeName(codec, value); typ != "" {
+			rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderType, Value: []byte(typ)})
+		}
+	}
+	applyHeaders(rec, options)
+	rc.add(rec)
+}
+
+func (rc *recordContext) add(rec *kgo.Record) {
+	if trace := rc.src.header(HeaderTrace); trace != "" && headerOf(rec, HeaderTrace) == "" {
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderTrace, Value: []byte(trace)})
+	}
+	size := recordSize(rec)
+	if size > MaxRecordBytes {
+		rc.fail(&SizeError{"record", rec.Topic, size, MaxRecordBytes})
+	}
+	rc.bytes += size
+	rc.out = append(rc.out, rec)
+	if len(rc.out) > MaxTransactionRecords || rc.bytes > MaxTransactionBytes {
+		rc.Fail(fmt.Errorf("one record writes more than %d records or %d bytes: do it in several steps", MaxTransactionRecords, MaxTransactionBytes))
+	}
+}
+
+func (rc *recordContext) SetTimer(name string, due time.Time, msg any) {
+	if rc.p.s.e.graph.loop == nil {
+		rc.Fail(errors.New("timers need a loop; add engine.Loop to the group"))
+	}
+	codec := rc.p.s.e.graph.loop.codec
+	row := &enginepb.TimerRow{DueUs: due.UnixMicro(), Key: rc.src.key, Name: name, Cause: rc.src.String()}
+	if msg != nil {
+		raw, err := codec.Encode(msg)
+		if err != nil {
+			rc.Fail(fmt.Errorf("encode timer %q: %w", name, err))
+		}
+		row.Payload, row.Type = raw, typeName(codec, msg)
+	}
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(row)
+	if err != nil {
+		rc.Fail(fmt.Errorf("encode timer %q: %w", name, err))
+	}
+	k := rowKey(rowTimer, string(rc.src.key), name)
+	rc.write(rc.p.rows, k, raw, "", nil)
+	rc.p.touched = true
+	rc.onSettle = append(rc.onSettle, func() { rc.p.timers.set(k, row.DueUs) })
+}
+
+func (rc *recordContext) CancelTimer(name string) {
+	k := rowKey(rowTimer, string(rc.src.key), name)
+	if rc.p.rows.get(k) == nil {
+		return
+	}
+	rc.write(rc.p.rows, k, nil, "", nil)
+	rc.p.touched = true
+	rc.onSettle = append(rc.onSettle, func() { rc.p.timers.cancel(k) })
+}
+
+func typeName(c Codec, msg any) string {
+	if n, ok := c.(TypeNamer); ok {
+		return n.TypeName(msg)
+	}
+	return ""
+}
+
+// applyHeaders adds the headers of goka's context options; fl-partition becomes the record's partition.
+func applyHeaders(rec *kgo.Record, options []goka.ContextOption) {
+	for _, h := range optionHeaders(options) {
+		if h.Key == HeaderPartition {
+			if p, err := strconv.ParseInt(string(h.Value), 10, 32); err == nil && p >= 0 {
+				rec.Partition = int32(p)
+			}
+			continue
+		}
+		rec.Headers = append(rec.Headers, h)
+	}
+}
+
+func headerOf(rec *kgo.Record, name string) string {
+	for _, h := range rec.Headers {
+		if h.Key == name {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// recordSize is what counts against the limits: key, value and headers.
+func recordSize(r *kgo.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return n
+}

@@ -1,0 +1,502 @@
+package engine
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairleadio/fairlead/engine/enginepb"
+)
+
+// Kinds of rows in the engine's own store.
+const (
+	rowTimer   = 't'
+	rowRetry   = 'r'
+	rowSuspect = 's'
+	rowParked  = 'p'
+)
+
+// partition is one co-partitioned slice of a group while this session owns it: its table, stores, clock, timers
+// and waiting records.
+type partition struct {
+	id     int32
+	s      *session
+	logs   []*changelog
+	table  *changelog
+	stores map[string]*changelog
+	rows   *changelog
+
+	// now is the time of the running transaction, last of the newest one that committed; microseconds.
+	now, last int64
+	began     bool
+
+	timers timerQueue
+	// waiting counts the records in the retry store by key.
+	waiting map[string]int
+	// tail is the position that the next record waiting under a key takes.
+	tail map[string]uint64
+	// touched says that the running transaction changed timers or waiting, so an abort must load them again.
+	touched bool
+	// suspects is set while the last owner's death may be a record's doing.
+	suspects *suspicion
+	// current is the record in hand, for what goka emits itself.
+	current Cause
+}
+
+// begin fixes the time of a transaction for this partition.
+func (p *partition) begin(wall int64) {
+	if !p.began {
+		p.began = true
+		p.now = max(wall, p.last+1)
+	}
+}
+
+// index builds timers and waiting from the rows.
+func (p *partition) index() error {
+	p.timers = timerQueue{due: map[string]int64{}}
+	p.waiting, p.tail = map[string]int{}, map[string]uint64{}
+	p.touched = false
+	for k, v := range p.rows.scan(string(rowTimer)) {
+		row := &enginepb.TimerRow{}
+		if err := proto.Unmarshal(v, row); err != nil {
+			return fmt.Errorf("timer row %x of %s/%d: %w", k, p.rows.topic, p.id, err)
+		}
+		p.timers.set(string(k), row.DueUs)
+	}
+	for k, v := range p.rows.scan(string(rowRetry)) {
+		row := &enginepb.RetryRow{}
+		if err := proto.Unmarshal(v, row); err != nil {
+			return fmt.Errorf("retry row %x of %s/%d: %w", k, p.rows.topic, p.id, err)
+		}
+		key := string(row.Record.Key)
+		pos := binary.BigEndian.Uint64(k[len(k)-8:])
+		if p.waiting[key]++; p.waiting[key] == 1 {
+			p.timers.set(string(k), row.DueUs)
+		}
+		p.tail[key] = max(p.tail[key], pos+1)
+	}
+	return nil
+}
+
+// commit is called after the transaction has committed.
+func (p *partition) commit(b *Batch) error {
+	for _, l := range p.logs {
+		if err := l.commit(b, p.now); err != nil {
+			return err
+		}
+	}
+	if p.began {
+		p.last = p.now
+	}
+	p.began, p.touched = false, false
+	return nil
+}
+
+// abort is called after the transaction was aborted, or was given up.
+func (p *partition) abort() error {
+	for _, l := range p.logs {
+		l.abort()
+	}
+	p.began = false
+	if p.touched {
+		return p.index()
+	}
+	return nil
+}
+
+// rowKey is kind, key length, key, and what follows.
+func rowKey(kind byte, key, rest string) string {
+	b := make([]byte, 0, 5+len(key)+len(rest))
+	b = append(b, kind)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(key)))
+	return string(append(append(b, key...), rest...))
+}
+
+func position(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) }
+
+// source is a record to run: the one that goka delivers, or one from the retry store.
+type source struct {
+	Cause
+	key       []byte
+	value     []byte
+	hasValue  bool
+	headers   []kgo.RecordHeader
+	timestamp time.Time
+}
+
+func (r source) toProto() *enginepb.Record {
+	out := &enginepb.Record{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampUs: r.timestamp.UnixMicro(),
+		Key: r.key, Value: r.value, HasValue: r.hasValue,
+	}
+	for _, h := range r.headers {
+		out.Headers = append(out.Headers, &enginepb.Header{Key: h.Key, Value: h.Value})
+	}
+	return out
+}
+
+func sourceFromProto(r *enginepb.Record) source {
+	s := source{
+		Cause: Cause{r.Topic, r.Partition, r.Offset}, key: r.Key, value: r.Value, hasValue: r.HasValue,
+		timestamp: time.UnixMicro(r.TimestampUs).UTC(),
+	}
+	if s.hasValue && s.value == nil {
+		s.value = []byte{}
+	}
+	for _, h := range r.Headers {
+		s.headers = append(s.headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return s
+}
+
+func (r source) header(name string) string {
+	for _, h := range r.headers {
+		if h.Key == name {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// handle takes one record from goka. It never fails: whatever happens to the record is part of the transaction, or
+// the session was told to abort.
+func (p *partition) handle(gctx goka.Context, in inputDef, m any) {
+	raw, _ := m.([]byte)
+	src := source{
+		Cause:     Cause{string(gctx.Topic()), gctx.Partition(), gctx.Offset()},
+		key:       []byte(gctx.Key()),
+		value:     raw,
+		hasValue:  m != nil,
+		timestamp: gctx.Timestamp(),
+	}
+	for k, v := range gctx.Headers() {
+		src.headers = append(src.headers, kgo.RecordHeader{Key: k, Value: v})
+	}
+	defer func() {
+		// A disk fault outside a callback's own guard; the session already knows.
+		if r := recover(); r != nil {
+			if f, ok := r.(storageFault); ok {
+				p.s.fail(Fatal(f.err))
+				return
+			}
+			panic(r)
+		}
+	}()
+	key := string(src.key)
+	switch {
+	case src.Topic == LoopTopic(p.s.e.graph.group) && src.header(headerRetry) != "":
+		p.runWaiting(gctx, key)
+	case p.waiting[key] > 0:
+		if p.waiting[key] >= p.s.e.cfg.RetryQueue {
+			p.s.overflow(p, key)
+			return
+		}
+		p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0)
+	default:
+		p.run(gctx, in, src, 0, 0, 0)
+	}
+}
+
+// outcome of running a record once.
+type outcome int
+
+const (
+	settled outcome = iota // done, or in the dead letters
+	waits                  // to be run again later
+)
+
+// run runs a record's callback in the guard and settles what it did. attempts counts earlier failures; pos is its
+// place in the retry store, 0 when it is not there.
+func (p *partition) run(gctx goka.Context, in inputDef, src source, attempts uint32, firstFailed int64, pos uint64) outcome {
+	rc := &recordContext{gokaContext: gctx, p: p, in: in, src: src}
+	err := rc.call()
+	if err == nil {
+		rc.settle()
+		return settled
+	}
+	rc.dropAll()
+	p.s.e.onDrop(p.id, string(src.key))
+	var fatal *fatalError
+	if errors.As(err, &fatal) {
+		p.s.fail(err)
+		return settled
+	}
+	var retry *RetryError
+	if errors.As(err, &retry) {
+		attempts++
+		if firstFailed == 0 {
+			firstFailed = p.now
+		}
+		if int(attempts) <= p.s.e.cfg.Retries {
+			after := retry.After
+			if after <= 0 {
+				after = p.s.e.backoff(attempts)
+			}
+			p.wait(src, &enginepb.RetryRow{
+				Record: src.toProto(), Attempts: attempts, DueUs: p.now + after.Microseconds(),
+				Error: cut(err.Error(), MaxReasonBytes), FirstFailedUs: firstFailed,
+			}, pos)
+			p.s.e.metrics.retries.Inc()
+			return waits
+		}
+		p.deadLetter(src, "retries exhausted", err, attempts)
+		return settled
+	}
+	reason := "refused"
+	var pan *panicError
+	var size *SizeError
+	switch {
+	case errors.As(err, &pan):
+		reason = "panic"
+	case errors.As(err, &size):
+		reason = "too large"
+	case rc.decoding:
+		reason = "undecodable"
+	}
+	p.deadLetter(src, reason, err, attempts+1)
+	return settled
+}
+
+// wait puts a record into the retry store. A record that failed for the first time, or that queues behind another of
+// its key, takes the next position of its key's queue; one that failed again keeps its own (pos).
+func (p *partition) wait(src source, row *enginepb.RetryRow, pos uint64) {
+	key := string(src.key)
+	p.touched = true
+	if pos == 0 {
+		pos = max(p.tail[key], 1)
+		p.tail[key] = pos + 1
+		p.waiting[key]++
+	}
+	k := rowKey(rowRetry, key, position(pos))
+	if row.Attempts > 0 {
+		p.timers.set(k, row.DueUs)
+	}
+	p.writeRow(k, row)
+}
+
+// runBound is how many records of one key's queue are run in one go; the rest follow in a transaction of their own.
+const runBound = 100
+
+// runWaiting runs the head of a key's queue, and, while they settle, those behind it.
+func (p *partition) runWaiting(gctx goka.Context, key string) {
+	prefix := rowKey(rowRetry, key, "")
+	for n := 0; ; n++ {
+		headKey, head := p.head(prefix)
+		p.touched = true
+		switch {
+		case headKey == "":
+			delete(p.waiting, key)
+			delete(p.tail, key)
+			p.s.drained(p, key)
+			return
+		case n == 0 && head.DueUs > p.now:
+			p.timers.set(headKey, head.DueUs) // an older firing arrived late
+			return
+		case n == runBound:
+			p.timers.set(headKey, p.now)
+			return
+		}
+		p.timers.cancel(headKey)
+		src := sourceFromProto(head.Record)
+		in, ok := p.s.e.graph.input(src.Topic)
+		if !ok {
+			p.deadLetter(src, "refused", fmt.Errorf("group %s no longer reads topic %s", p.s.e.graph.group, src.Topic), head.Attempts)
+		} else if p.run(gctx, in, src, head.Attempts, head.FirstFailedUs, binary.BigEndian.Uint64([]byte(headKey[len(prefix):]))) == waits {
+			return
+		}
+		p.dropRow(headKey)
+		p.waiting[key]--
+	}
+}
+
+// head returns the first row of a queue, "" when it is empty.
+func (p *partition) head(prefix string) (string, *enginepb.RetryRow) {
+	for k, v := range p.rows.scan(prefix) {
+		if len(k) != len(prefix)+8 {
+			continue
+		}
+		row := &enginepb.RetryRow{}
+		if err := proto.Unmarshal(v, row); err != nil {
+			p.s.fail(Fatal(fmt.Errorf("retry row %x of %s/%d: %w", k, p.rows.topic, p.id, err)))
+			return "", nil
+		}
+		return string(k), row
+	}
+	return "", nil
+}
+
+func (p *partition) writeRow(key string, m proto.Message) {
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		p.s.fail(Fatal(fmt.Errorf("encode row of %s/%d: %w", p.rows.topic, p.id, err)))
+		return
+	}
+	p.rows.put(key, raw)
+	p.rows.keep()
+	p.s.produceLog(p.rows, key, raw, p, p.current, nil)
+}
+
+func (p *partition) dropRow(key string) {
+	p.rows.put(key, nil)
+	p.rows.keep()
+	p.s.produceLog(p.rows, key, nil, p, p.current, nil)
+}
+
+// deadLetter writes a record to the group's dead-letter topic, in the transaction that settles it.
+func (p *partition) deadLetter(src source, reason string, cause error, attempts uint32) {
+	rec := deadLetterRecord(DeadLetterTopic(p.s.e.graph.group), src, reason, cause, attempts, p.s.e.cfg.Build)
+	p.s.e.metrics.deadLetters.WithLabelValues(reason).Inc()
+	p.s.e.cfg.Log.Warn("record dead-lettered", "group", string(p.s.e.graph.group), "topic", src.Topic,
+		"partition", src.Partition, "offset", src.Offset, "reason", reason, "error", cut(cause.Error(), 1000))
+	p.s.produce(rec, p, src.Cause)
+}
+
+// fireTimers moves due timers into the loop topic and returns how many.
+func (p *partition) fireTimers(wall int64, limit int) int {
+	n := 0
+	for n < limit {
+		k, ok := p.timers.pop(wall)
+		if !ok {
+			break
+		}
+		p.begin(wall)
+		p.touched = true
+		n++
+		if k[0] == rowRetry {
+			key := k[5 : len(k)-8]
+			p.s.produce(&kgo.Record{
+				Topic: LoopTopic(p.s.e.graph.group), Partition: p.id, Key: []byte(key),
+				Headers: []kgo.RecordHeader{{Key: headerRetry, Value: []byte("1")}},
+			}, p, Cause{})
+			continue
+		}
+		raw := p.rows.get(k)
+		if raw == nil {
+			continue
+		}
+		row := &enginepb.TimerRow{}
+		if err := proto.Unmarshal(raw, row); err != nil {
+			p.s.fail(Fatal(fmt.Errorf("timer row %x of %s/%d: %w", k, p.rows.topic, p.id, err)))
+			return n
+		}
+		headers := []kgo.RecordHeader{{Key: HeaderCause, Value: []byte(row.Cause)}}
+		if row.Type != "" {
+			headers = append(headers, kgo.RecordHeader{Key: HeaderType, Value: []byte(row.Type)})
+		}
+		p.s.produce(&kgo.Record{
+			Topic: LoopTopic(p.s.e.graph.group), Partition: p.id, Key: row.Key, Value: row.Payload, Headers: headers,
+		}, p, Cause{})
+		p.dropRow(k)
+	}
+	return n
+}
+
+// panicError is a panic of a callback, with its stack.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+func newPanicError(v any) error { return &panicError{v, debug.Stack()} }
+
+func deadLetterRecord(topic string, src source, reason string, cause error, attempts uint32, build string) *kgo.Record {
+	rec := &kgo.Record{
+		Topic: topic, Partition: src.Partition, Key: src.key, Timestamp: src.timestamp,
+	}
+	if src.hasValue {
+		rec.Value = src.value
+		if rec.Value == nil {
+			rec.Value = []byte{}
+		}
+	}
+	rec.Headers = append(rec.Headers, src.headers...)
+	add := func(k, v string) {
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: k, Value: []byte(cut(v, MaxReasonBytes))})
+	}
+	add(HeaderDLQReason, reason)
+	add(HeaderDLQError, cause.Error())
+	add(HeaderDLQAttempts, strconv.FormatUint(uint64(attempts), 10))
+	add(HeaderDLQBuild, build)
+	add(HeaderDLQSource, src.String())
+	if size := recordSize(rec); size > MaxProduceBytes-64<<10 {
+		byReference(rec, src)
+	}
+	return rec
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n-3] + "..."
+}
+
+// timerQueue orders timers by due time; a timer that was moved or cancelled leaves a stale entry behind, which is
+// passed over when its turn comes.
+type timerQueue struct {
+	due   map[string]int64
+	items timerHeap
+}
+
+type timerItem struct {
+	due int64
+	key string
+}
+
+type timerHeap []timerItem
+
+func (h timerHeap) Len() int { return len(h) }
+func (h timerHeap) Less(i, j int) bool {
+	if h[i].due != h[j].due {
+		return h[i].due < h[j].due
+	}
+	return h[i].key < h[j].key
+}
+func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *timerHeap) Push(x any)   { *h = append(*h, x.(timerItem)) }
+func (h *timerHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+func (q *timerQueue) set(key string, due int64) {
+	q.due[key] = due
+	heap.Push(&q.items, timerItem{due, key})
+}
+
+func (q *timerQueue) cancel(key string) { delete(q.due, key) }
+
+// next returns when the first timer is due; false when there is none.
+func (q *timerQueue) next() (int64, bool) {
+	for len(q.items) > 0 {
+		top := q.items[0]
+		if due, ok := q.due[top.key]; ok && due == top.due {
+			return top.due, true
+		}
+		heap.Pop(&q.items)
+	}
+	return 0, false
+}
+
+// pop takes the first timer that is due.
+func (q *timerQueue) pop(now int64) (string, bool) {
+	due, ok := q.next()
+	if !ok || due > now {
+		return "", false
+	}
+	it := heap.Pop(&q.items).(timerItem)
+	delete(q.due, it.key)
+	return it.key, true
+}

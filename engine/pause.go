@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// applyPauses makes franz-go fetch what should be fetched: nothing but the loop while the engine is paused, nothing
+// but the loop for a partition whose retried record holds too many others.
+func (s *session) applyPauses(g *gokaSession) {
+	s.e.mu.Lock()
+	all := s.e.reason != ""
+	s.e.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !all && len(s.paused) == 0 && !s.wasPaused {
+		return
+	}
+	pause, resume := map[string][]int32{}, map[string][]int32{}
+	for t, ps := range g.claims {
+		if t == LoopTopic(s.e.graph.group) {
+			continue
+		}
+		for p := range ps {
+			if all || s.paused[p] != "" {
+				pause[s.e.cfg.Prefix+t] = append(pause[s.e.cfg.Prefix+t], p)
+			} else {
+				resume[s.e.cfg.Prefix+t] = append(resume[s.e.cfg.Prefix+t], p)
+			}
+		}
+	}
+	for p, key := range s.paused {
+		if key == "" {
+			delete(s.paused, p)
+		}
+	}
+	s.wasPaused = all || len(s.paused) > 0
+	s.cl.Client().PauseFetchPartitions(pause)
+	s.cl.Client().ResumeFetchPartitions(resume)
+}
+
+// untilNextTimer bounds a poll by the next timer; while anything is paused also by the time to look again.
+func (s *session) untilNextTimer(ctx context.Context) (context.Context, context.CancelFunc) {
+	wait := time.Hour
+	now := time.Now().UnixMicro()
+	for _, p := range s.parts {
+		if due, ok := p.timers.next(); ok {
+			wait = min(wait, max(0, time.Duration(due-now)*time.Microsecond))
+		}
+	}
+	s.e.mu.Lock()
+	if s.e.reason != "" || s.wasPaused {
+		wait = min(wait, 100*time.Millisecond)
+	} else {
+		// Pause is noticed at the latest after this; a poll that waits costs nothing else.
+		wait = min(wait, 5*time.Second)
+	}
+	s.e.mu.Unlock()
+	return context.WithTimeout(ctx, wait)
+}
+
+func (s *session) timersDue(now int64) bool {
+	for _, p := range s.parts {
+		if due, ok := p.timers.next(); ok && due <= now {
+			return true
+		}
+	}
+	return false
+}

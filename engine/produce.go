@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// produce adds a record to the running transaction; its topic is without prefix. cause is the record's place that it
+// follows from, zero for what the engine does by itself.
+func (s *session) produce(r *kgo.Record, p *partition, cause Cause) {
+	log := p.changelogOf(r.Topic)
+	topic := r.Topic
+	stampHeaders(r, p.now, cause)
+	r.Topic = s.e.cfg.Prefix + topic
+	s.txRecords.Add(1)
+	s.txBytes.Add(int64(recordSize(r)))
+	// Its own time-outs bound it; a callback's context must not take records out of a transaction.
+	s.cl.Produce(s.e.produceCtx, r, func(r *kgo.Record, err error) {
+		if err != nil {
+			s.produceErr.CompareAndSwap(nil, &produceError{cause, topic, err})
+			return
+		}
+		if log != nil {
+			for {
+				seen := log.acked.Load()
+				if r.Offset <= seen || log.acked.CompareAndSwap(seen, r.Offset) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// produceLog writes one row of a changelog.
+func (s *session) produceLog(l *changelog, key string, value []byte, p *partition, cause Cause, headers []kgo.RecordHeader) {
+	s.produce(&kgo.Record{Topic: l.topic, Partition: p.id, Key: []byte(key), Value: value, Headers: headers}, p, cause)
+}
+
+func (p *partition) changelogOf(topic string) *changelog {
+	for _, l := range p.logs {
+		if l.topic == topic {
+			return l
+		}
+	}
+	return nil
+}
+
+// stampHeaders adds fl-cause and fl-now where they are absent. Dead letters keep the headers of their record.
+func stampHeaders(r *kgo.Record, now int64, cause Cause) {
+	hasCause, hasNow := false, false
+	for _, h := range r.Headers {
+		hasCause = hasCause || h.Key == HeaderCause
+		hasNow = hasNow || h.Key == HeaderNow
+	}
+	if !hasCause && cause.Topic != "" {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: HeaderCause, Value: []byte(cause.String())})
+	}
+	if !hasNow && now != 0 {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: HeaderNow, Value: strconv.AppendInt(nil, now, 10)})
+	}
+}
+
+// byReference replaces a record that does not fit into the dead-letter topic by its place, its digest and its start.
+func byReference(rec *kgo.Record, src source) {
+	sum := sha256.Sum256(src.value)
+	text := fmt.Sprintf("by reference: %s, %d bytes, sha256 %s", src.Cause, len(src.value), hex.EncodeToString(sum[:]))
+	rec.Value = src.value[:min(len(src.value), MaxReferenceBytes)]
+	if len(rec.Key) > MaxReferenceBytes {
+		rec.Key = rec.Key[:MaxReferenceBytes]
+	}
+	kept := rec.Headers[:0]
+	total := 0
+	for _, h := range rec.Headers {
+		isOurs := len(h.Key) > 3 && h.Key[:3] == "fl-"
+		if !isOurs {
+			if total += len(h.Key) + len(h.Value); total > MaxReferenceBytes {
+				continue
+			}
+		}
+		kept = append(kept, h)
+	}
+	rec.Headers = append(kept, kgo.RecordHeader{Key: "fl-dlq-reference", Value: []byte(text)})
+}
+
+// EmitWithHeaders is the producer that goka uses for graphs of its own; guarded callbacks go past it.
+func (s *session) EmitWithHeaders(topic, key string, value []byte, headers goka.Headers) *goka.Promise {
+	promise, finish := goka.NewPromiseWithFinisher()
+	rec := &kgo.Record{Topic: topic, Partition: -1, Key: []byte(key), Value: value}
+	cause := Cause{}
+	for k, v := range headers {
+		switch k {
+		case HeaderPartition:
+			if p, err := strconv.ParseInt(string(v), 10, 32); err == nil && p >= 0 {
+				rec.Partition = int32(p)
+			}
+			continue
+		case HeaderCause:
+			if c, err := ParseCause(string(v)); err == nil {
+				cause = c
+			}
+		}
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: k, Value: v})
+	}
+	part := s.parts[cause.Partition]
+	if part == nil {
+		return finish(nil, errors.New("emit outside a callback: no transaction to join"))
+	}
+	if size := recordSize(rec); size > MaxRecordBytes {
+		return finish(nil, &SizeError{"record", topic, size, MaxRecordBytes})
+	}
+	s.produce(rec, part, cause)
+	finish(nil, nil)
+	return promise
+}
+
+// Emit is goka's emit without headers.
+func (s *session) Emit(topic, key string, value []byte) *goka.Promise {
+	return s.EmitWithHeaders(topic, key, value, nil)
+}

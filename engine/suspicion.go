@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairleadio/fairlead/engine/enginepb"
+)
+
+// suspicion is how a partition is run whose last owner died with records in hand. Before each batch the range that
+// is about to be run is written down; if the process dies again, its successor halves the range, down to one record,
+// which at the limit is dead-lettered without being run. It ends when a full batch has passed.
+type suspicion struct {
+	// size bounds the next batch.
+	size int
+	// rows are the ranges written down so far, by input topic.
+	rows map[string]*enginepb.SuspectRow
+}
+
+func (s *suspicion) limit(most int) int { return min(max(s.size, 1), most) }
+
+func suspectKey(topic string) string { return rowKey(rowSuspect, topic, "") }
+
+// suspect looks whether the last owner stopped cleanly, and takes up what is written down of it.
+func (p *partition) suspect(a *assignment) error {
+	dirty := false
+	for _, ps := range a.committed {
+		dirty = dirty || !ps[p.id].clean
+	}
+	if !dirty {
+		return nil
+	}
+	sus := &suspicion{size: p.s.e.cfg.MaxBatch, rows: map[string]*enginepb.SuspectRow{}}
+	for k, v := range p.rows.scan(string(rowSuspect)) {
+		row := &enginepb.SuspectRow{}
+		if err := proto.Unmarshal(v, row); err != nil {
+			return fmt.Errorf("suspect row %x of %s/%d: %w", k, p.rows.topic, p.id, err)
+		}
+		sus.rows[row.Topic] = row
+		at := a.committed[row.Topic][p.id].offset
+		if at < row.From || at > row.To {
+			continue // it passed; another range is in hand
+		}
+		n := int(row.To - row.From + 1)
+		if n > 1 {
+			sus.size = min(sus.size, (n+1)/2)
+			continue
+		}
+		sus.size = 1
+		if int(row.Attempts) >= p.s.e.cfg.CrashLimit {
+			place := Cause{row.Topic, p.id, row.From}
+			p.s.skip[place] = fmt.Errorf("the process died %d times with this record in hand", row.Attempts)
+		}
+	}
+	p.suspects = sus
+	return nil
+}
+
+func (s *session) suspicious() bool {
+	for _, p := range s.parts {
+		if p.suspects != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// suspectBatch writes down what is about to be run in suspicious partitions, ahead of the transaction.
+func (s *session) suspectBatch(ctx context.Context, b *batch) error {
+	type span struct{ from, to int64 }
+	spans := map[*partition]map[string]span{}
+	for _, r := range b.records {
+		p := s.parts[r.Partition]
+		if p.suspects == nil {
+			continue
+		}
+		if spans[p] == nil {
+			spans[p] = map[string]span{}
+		}
+		t := s.e.strip(r.Topic)
+		sp, ok := spans[p][t]
+		if !ok {
+			sp = span{r.Offset, r.Offset}
+		}
+		sp.to = max(sp.to, r.Offset)
+		spans[p][t] = sp
+	}
+	for p, topics := range spans {
+		for t, sp := range topics {
+			row := &enginepb.SuspectRow{Topic: t, From: sp.from, To: sp.to, Attempts: 1}
+			if old := p.suspects.rows[t]; old != nil && old.From == sp.from && old.To == sp.to {
+				row.Attempts = old.Attempts + 1
+			}
+			p.suspects.rows[t] = row
+			if err := s.writeAhead(ctx, p, suspectKey(t), row); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// writeAhead writes a row outside the transaction, so that it survives the transaction's abort.
+func (s *session) writeAhead(ctx context.Context, p *partition, key string, m proto.Message) error {
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode suspect row: %w", err)
+	}
+	cl, err := s.e.sideProducer()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.e.cfg.EndTimeout)
+	defer cancel()
+	rec := &kgo.Record{Topic: s.e.cfg.Prefix + p.rows.topic, Partition: p.id, Key: []byte(key), Value: raw}
+	if err := cl.ProduceSync(ctx, rec).FirstErr(); err != nil {
+		return fmt.Errorf("%w: write down suspects: %w", errRebuild, err)
+	}
+	b := &Batch{}
+	b.Set(p.rows.dataKey(key), raw)
+	p.rows.position = max(p.rows.position, rec.Offset+1)
+	if err := p.rows.addPosition(b, time.Now().UnixMicro()); err != nil {
+		return Fatal(err)
+	}
+	if err := s.e.cfg.DB.Apply(b); err != nil {
+		return Fatal(fmt.Errorf("apply suspect row: %w", err))
+	}
+	return nil
+}
+
+// clearSuspicion takes the written-down ranges back in the transaction that proves them innocent. Suspicion itself
+// ends with the first ordinary batch; until then the size grows back.
+func (s *session) clearSuspicion(b *batch) {
+	if len(b.records) == 0 {
+		return
+	}
+	for _, p := range s.parts {
+		sus := p.suspects
+		if sus == nil {
+			continue
+		}
+		p.begin(b.wall)
+		for t := range sus.rows {
+			p.dropRow(suspectKey(t))
+			delete(sus.rows, t)
+		}
+		if sus.size >= s.e.cfg.MaxBatch {
+			p.suspects = nil
+			continue
+		}
+		sus.size *= 2
+	}
+}
