@@ -1,0 +1,49 @@
+package rest
+
+import (
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/schemas"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
+	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
+	"github.com/fairleadio/fairlead/topics"
+)
+
+// Reads returns the topics that the worker keeps views of, with their codecs.
+func Reads() map[string]engine.Codec {
+	return map[string]engine.Codec{
+		topics.FlowStatus:      schemas.Codec[*flowv1.FlowStatus](),
+		topics.CpiInfo:         schemas.Codec[*cpiv1.Cpi](),
+		topics.VirtualNodeInfo: schemas.Codec[*vnodev1.VirtualNode](),
+		topics.RBACUser:        schemas.Codec[*rbacv1.User](),
+		topics.RBACRole:        schemas.Codec[*rbacv1.Role](),
+		topics.RBACPermission:  schemas.Codec[*rbacv1.Permission](),
+		topics.RBACCredential:  schemas.Codec[*rbacv1.Credential](),
+	}
+}
+
+// Emits returns the topics that the worker writes, with their codecs.
+func Emits() map[string]engine.Codec {
+	return map[string]engine.Codec{
+		topics.FlowMapperStart: schemas.Codec[*flowv1.MapperStart](),
+		topics.FlowCommands:    schemas.Codec[*flowv1.FlowCommand](),
+	}
+}
+
+// Edges returns every topic that the worker is joined to: it has no group, so it has no graph.
+func Edges() []engine.EdgeInfo {
+	var out []engine.EdgeInfo
+	add := func(kind engine.EdgeKind, of map[string]engine.Codec) {
+		for topic, codec := range of {
+			info := engine.EdgeInfo{Kind: kind, Topic: topic}
+			if n, ok := codec.(engine.TypeNamer); ok {
+				info.Type = n.TypeName(nil)
+			}
+			out = append(out, info)
+		}
+	}
+	add(engine.EdgeReads, Reads())
+	add(engine.EdgeOutput, Emits())
+	return out
+}
