@@ -17,6 +17,7 @@ import (
 type Instance struct {
 	m       *Module
 	mod     api.Module
+	linear  *linear // nil when the runtime allocates the memory
 	funcs   map[string]api.Function
 	globals []api.MutableGlobal
 	g       guest
@@ -41,7 +42,7 @@ func (i *Instance) Verify(ctx context.Context, nowMicros int64, request []byte) 
 	return i.exchange(ctx, exportVerify, nowMicros, request)
 }
 
-// MemoryBytes is the size of the instance's linear memory.
+// MemoryBytes is the size of the instance's linear memory. Where base images are mapped, much of it is shared.
 func (i *Instance) MemoryBytes() int { return int(i.g.mem.Size()) }
 
 // Instructions is how many units of the meter the last call took, of Limits.Instructions.
@@ -54,11 +55,15 @@ func (i *Instance) Release(ctx context.Context) {
 		return
 	}
 	i.gone = true
-	if i.broken || !i.m.resettable || i.MemoryBytes() != len(i.m.image) {
+	if !i.m.r.enter() { // Close has ended it
+		return
+	}
+	defer i.m.r.leave()
+	if i.broken || !i.m.resettable || i.MemoryBytes() != len(i.m.image.bytes) {
 		i.close(ctx)
 		return
 	}
-	next := &Instance{m: i.m, mod: i.mod, funcs: i.funcs, globals: i.globals}
+	next := &Instance{m: i.m, mod: i.mod, linear: i.linear, funcs: i.funcs, globals: i.globals}
 	next.g.mem, next.g.left, next.g.stack, next.g.full = i.g.mem, i.g.left, i.g.stack, i.g.full
 	if next.reset() != nil || !i.m.keep(next) {
 		next.close(ctx)
@@ -75,16 +80,18 @@ func (i *Instance) close(ctx context.Context) {
 
 // reset puts the instance into the state of the base image.
 func (i *Instance) reset() error {
-	if size := i.MemoryBytes(); size < len(i.m.image) {
-		if _, ok := i.g.mem.Grow(uint32((len(i.m.image) - size) >> 16)); !ok {
-			return fmt.Errorf("grow the memory to the %d bytes of the base image", len(i.m.image))
+	if size := i.MemoryBytes(); size < len(i.m.image.bytes) {
+		if _, ok := i.g.mem.Grow(uint32((len(i.m.image.bytes) - size) >> 16)); !ok {
+			return fmt.Errorf("grow the memory to the %d bytes of the base image", len(i.m.image.bytes))
 		}
 	}
 	mem, ok := i.g.mem.Read(0, i.g.mem.Size())
-	if !ok || len(mem) != len(i.m.image) {
-		return errors.New("the memory is not of the base image's size")
+	if !ok {
+		return errors.New("the memory cannot be read")
 	}
-	copy(mem, i.m.image)
+	if err := i.m.image.restore(i.linear, mem); err != nil {
+		return err
+	}
 	for n, g := range i.globals {
 		g.Set(i.m.values[n])
 	}
@@ -94,6 +101,10 @@ func (i *Instance) reset() error {
 
 // exchange passes one message to the guest and takes its result.
 func (i *Instance) exchange(ctx context.Context, name string, nowMicros int64, message []byte) ([]byte, error) {
+	if !i.m.r.enter() {
+		return nil, errClosed
+	}
+	defer i.m.r.leave()
 	limits := i.m.r.cfg.Limits
 	switch {
 	case i.gone || i.broken:

@@ -94,7 +94,7 @@ type Module struct {
 	globals    []string // export names of the globals to restore
 
 	// The base image: memory and globals after _initialize.
-	image    []byte
+	image    baseImage
 	values   []uint64
 	clock    int64
 	initUsed int64
@@ -106,14 +106,14 @@ type Module struct {
 // SHA256 identifies the module: the hash of the bytes that its author built.
 func (m *Module) SHA256() [32]byte { return m.sha }
 
-// HasFlows tells whether the module runs flows, HasContracts whether it verifies transactions.
+// HasFlows tells whether the module runs flows.
 func (m *Module) HasFlows() bool { return m.role.flows }
 
 // HasContracts tells whether the module verifies transactions.
 func (m *Module) HasContracts() bool { return m.role.contracts }
 
 // ImageBytes is the size of the base image, and so what an instance has at its start.
-func (m *Module) ImageBytes() int { return len(m.image) }
+func (m *Module) ImageBytes() int { return len(m.image.bytes) }
 
 // takeImage runs _initialize once and keeps what it leaves.
 func (m *Module) takeImage(ctx context.Context) error {
@@ -145,7 +145,12 @@ func (m *Module) takeImage(ctx context.Context) error {
 		return err
 	}
 	mem, _ := i.g.mem.Read(0, i.g.mem.Size())
-	m.image = slices.Clone(mem)
+	m.image.bytes = slices.Clone(mem)
+	if canMap && !m.r.cfg.copyImages {
+		if m.image.shared, err = newSharedImage(mem); err != nil {
+			m.r.cfg.Log.Warn("base images are copied, which takes more time and memory", "reason", err)
+		}
+	}
 	m.clock = i.g.clock
 	for _, g := range i.globals {
 		m.values = append(m.values, g.Get())
@@ -156,6 +161,10 @@ func (m *Module) takeImage(ctx context.Context) error {
 
 // instantiate makes an instance whose memory is that of the module's binary.
 func (m *Module) instantiate(ctx context.Context) (*Instance, error) {
+	var a allocator
+	if !m.r.cfg.copyImages {
+		ctx = withAllocator(ctx, &a)
+	}
 	mod, err := m.r.rt.InstantiateModule(ctx, m.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		if ctx.Err() != nil {
@@ -163,7 +172,7 @@ func (m *Module) instantiate(ctx context.Context) (*Instance, error) {
 		}
 		return nil, failed(Rejected, "the module cannot be instantiated: %s", err)
 	}
-	i := &Instance{m: m, mod: mod, funcs: map[string]api.Function{}}
+	i := &Instance{m: m, mod: mod, linear: a.made, funcs: map[string]api.Function{}}
 	global := func(name string) (api.MutableGlobal, error) {
 		g, ok := mod.ExportedGlobal(name).(api.MutableGlobal)
 		if !ok {
@@ -202,6 +211,10 @@ type Env struct {
 
 // NewInstance returns an instance in the state of the base image.
 func (m *Module) NewInstance(ctx context.Context, env Env) (*Instance, error) {
+	if !m.r.enter() {
+		return nil, errClosed
+	}
+	defer m.r.leave()
 	m.mu.Lock()
 	var i *Instance
 	if n := len(m.idle); n > 0 {

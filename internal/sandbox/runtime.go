@@ -33,6 +33,8 @@ type Config struct {
 	WallClock time.Duration
 	// Log gets what happens to modules; nil discards it.
 	Log *slog.Logger
+
+	copyImages bool // copy base images even where they can be mapped
 }
 
 // Runtime holds the installed modules.
@@ -41,10 +43,26 @@ type Runtime struct {
 	cache wazero.CompilationCache
 	rt    wazero.Runtime
 
+	// open is held for reading while an instance is made, called or reset, so that Close waits for them: their
+	// memory is not the garbage collector's.
+	open   sync.RWMutex
+	closed bool // guarded by open
+
 	mu      sync.Mutex
 	modules map[[32]byte]*installation
-	closed  bool
 }
+
+// enter holds the runtime open. The caller calls leave afterwards, when enter returned true.
+func (r *Runtime) enter() bool {
+	r.open.RLock()
+	if r.closed {
+		r.open.RUnlock()
+		return false
+	}
+	return true
+}
+
+func (r *Runtime) leave() { r.open.RUnlock() }
 
 // installation is a module on its way or there.
 type installation struct {
@@ -109,13 +127,13 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 // for a module that was never compiled here, and nothing for one that is installed already. What is wrong with the
 // module is an *Error of kind Rejected, or of the kind of what its _initialize did.
 func (r *Runtime) Install(ctx context.Context, wasm []byte) (*Module, error) {
+	if !r.enter() {
+		return nil, errClosed
+	}
+	defer r.leave()
 	sha := sha256.Sum256(wasm)
 	for {
 		r.mu.Lock()
-		if r.closed {
-			r.mu.Unlock()
-			return nil, errClosed
-		}
 		in, ok := r.modules[sha]
 		if !ok {
 			in = &installation{done: make(chan struct{})}
@@ -149,7 +167,7 @@ func (r *Runtime) install(ctx context.Context, in *installation, sha [32]byte, w
 		r.mu.Unlock()
 	} else {
 		r.cfg.Log.Info("module installed", "sha256", hex.EncodeToString(sha[:]), "bytes", len(wasm), "took", time.Since(begin),
-			"image_bytes", len(in.module.image), "init_instructions", in.module.initUsed, "reset_in_place", in.module.resettable)
+			"image_bytes", in.module.ImageBytes(), "init_instructions", in.module.initUsed, "reset_in_place", in.module.resettable)
 	}
 	close(in.done)
 }
@@ -193,11 +211,22 @@ func (r *Runtime) Module(sha [32]byte) (*Module, bool) {
 	}
 }
 
-// Close ends all instances and gives all memory back. No call of an instance may be running.
+// Close waits for running calls, ends all instances and gives all memory back.
 func (r *Runtime) Close(ctx context.Context) error {
-	r.mu.Lock()
+	r.open.Lock()
+	defer r.open.Unlock()
+	if r.closed {
+		return nil
+	}
 	r.closed = true
-	r.modules = map[[32]byte]*installation{}
-	r.mu.Unlock()
-	return errors.Join(r.rt.Close(ctx), r.cache.Close(ctx))
+	errs := []error{r.rt.Close(ctx), r.cache.Close(ctx)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, in := range r.modules { // all are done: Install holds the runtime open
+		if in.module != nil && in.module.image.shared != nil {
+			errs = append(errs, in.module.image.shared.close())
+		}
+	}
+	r.modules = nil
+	return errors.Join(errs...)
 }

@@ -13,12 +13,12 @@ type rewriter struct {
 	instrs int64
 	calls  bool
 
-	// scratch locals, by type, allocated when first needed
-	groups            []byte // declarations of scratch locals
-	groupCount        uint32
-	next              uint32
-	i32, f32, f64     uint32
-	has32, hasF, hasD bool
+	// scratch locals of the meter's own, declared when first needed
+	groups           []byte
+	groupCount, next uint32
+	n, got, f32, f64 uint32
+	hasN, hasGot     bool
+	hasF32, hasF64   bool
 }
 
 // frame is an open block.
@@ -171,9 +171,16 @@ func (w *rewriter) scratch(t ValType, has *bool, index *uint32) uint32 {
 
 // sized takes what the operation whose operand (an i32 on the stack) says how much there is to do costs, and leaves
 // the operand where it was.
-func (w *rewriter) sized(shift int32, factor int64) {
-	l := w.scratch(I32, &w.has32, &w.i32)
-	b := appendU32(append(w.piece, opLocalSet), l)
+func (w *rewriter) sized(shift int32) {
+	l := w.scratch(I32, &w.hasN, &w.n)
+	w.piece = appendU32(append(w.piece, opLocalSet), l)
+	w.piece = w.chargeLocal(w.piece, l, shift, 1)
+	w.piece = w.look(w.piece)
+	w.piece = appendU32(append(w.piece, opLocalGet), l)
+}
+
+// chargeLocal takes factor for each 1<<shift of a local's value.
+func (w *rewriter) chargeLocal(b []byte, l uint32, shift int32, factor int64) []byte {
 	b = appendU32(append(b, opGlobalGet), w.m.leftGlobal())
 	b = appendU32(append(b, opLocalGet), l)
 	if shift > 0 {
@@ -185,9 +192,7 @@ func (w *rewriter) sized(shift int32, factor int64) {
 		b = appendS64(append(b, opI64Const), factor)
 		b = append(b, opI64Mul)
 	}
-	b = appendU32(append(b, opI64Sub, opGlobalSet), w.m.leftGlobal())
-	b = w.look(b)
-	w.piece = appendU32(append(b, opLocalGet), l)
+	return appendU32(append(b, opI64Sub, opGlobalSet), w.m.leftGlobal())
 }
 
 func (w *rewriter) instruction() {
@@ -359,9 +364,9 @@ func (w *rewriter) target(label uint32) {
 func (w *rewriter) canonical(wide bool) {
 	var l uint32
 	if wide {
-		l = w.scratch(F64, &w.hasD, &w.f64)
+		l = w.scratch(F64, &w.hasF64, &w.f64)
 	} else {
-		l = w.scratch(F32, &w.hasF, &w.f32)
+		l = w.scratch(F32, &w.hasF32, &w.f32)
 	}
 	b := appendU32(append(w.piece, opLocalTee), l)
 	if wide {
@@ -379,16 +384,18 @@ func (w *rewriter) canonical(wide bool) {
 	w.piece = append(b, opSelect)
 }
 
-// grow meters memory.grow and remembers its failure.
+// grow meters memory.grow: pages that came are paid for, pages that did not are remembered.
 func (w *rewriter) grow() {
-	w.sized(0, costPage)
-	l := w.scratch(I32, &w.has32, &w.i32)
-	b := append(w.piece, opMemoryGrow, 0)
-	b = appendU32(append(b, opLocalTee), l)
+	n := w.scratch(I32, &w.hasN, &w.n)
+	got := w.scratch(I32, &w.hasGot, &w.got)
+	b := appendU32(append(w.piece, opLocalTee), n)
+	b = appendU32(append(b, opMemoryGrow, 0, opLocalTee), got)
 	b = appendS64(append(b, opI32Const), -1)
 	b = append(b, opI32Eq, opIf, blockEmpty, opI32Const, 1)
 	b = appendU32(append(b, opGlobalSet), w.m.fullGlobal())
-	w.piece = appendU32(append(b, opEnd, opLocalGet), l)
+	b = w.chargeLocal(append(b, opElse), n, 0, costPage)
+	b = append(w.look(b), opEnd)
+	w.piece = appendU32(append(b, opLocalGet), got)
 }
 
 // prefixed handles instructions behind 0xFC: saturating conversions and bulk operations.
@@ -402,26 +409,26 @@ func (w *rewriter) prefixed(from int) {
 	case sub == 8: // memory.init
 		r.u32()
 		w.onlyMemory()
-		w.sized(bulkShift, 1)
+		w.sized(bulkShift)
 	case sub == 9, sub == 13: // data.drop, elem.drop
 		r.u32()
 		w.m.changing = true
 	case sub == 10: // memory.copy
 		w.onlyMemory()
 		w.onlyMemory()
-		w.sized(bulkShift, 1)
+		w.sized(bulkShift)
 	case sub == 11: // memory.fill
 		w.onlyMemory()
-		w.sized(bulkShift, 1)
+		w.sized(bulkShift)
 	case sub == 12, sub == 14: // table.init, table.copy
 		r.u32()
 		r.u32()
 		w.m.changing = true
-		w.sized(0, 1)
+		w.sized(0)
 	case sub == 15, sub == 17: // table.grow, table.fill
 		r.u32()
 		w.m.changing = true
-		w.sized(0, 1)
+		w.sized(0)
 	case sub == 16: // table.size
 		r.u32()
 	default:

@@ -236,7 +236,8 @@ func Instrument(wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.data(secs[secData]); err != nil {
+	data, err := m.data(secs[secData], secs[secDataCount] != nil)
+	if err != nil {
 		return nil, err
 	}
 	if err := checkDataCount(secs[secDataCount]); err != nil {
@@ -265,7 +266,7 @@ func Instrument(wasm []byte) (*Module, error) {
 	out = appendSection(out, secElement, elements)
 	out = appendSection(out, secDataCount, body(secs[secDataCount]))
 	out = appendSection(out, secCode, code)
-	out = appendSection(out, secData, body(secs[secData]))
+	out = appendSection(out, secData, data)
 	res.Wasm = out
 	return res, nil
 }
@@ -301,6 +302,11 @@ func split(wasm []byte) (secs [sections]*reader, err error) {
 			break
 		}
 		if id == secCustom {
+			c := &reader{b: content, base: at}
+			c.name()
+			if c.err != nil {
+				return secs, c.err
+			}
 			continue
 		}
 		if int(id) >= sections {

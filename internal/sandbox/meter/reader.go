@@ -89,14 +89,16 @@ func (r *reader) skipSigned(max int) {
 // s33 reads a signed LEB128 of at most 33 bits.
 func (r *reader) s33() int64 {
 	var v int64
-	shift := 0
-	for shift < 35 {
+	for shift := 0; shift < 35; {
 		c := r.byte()
 		v |= int64(c&0x7f) << shift
 		shift += 7
 		if c&0x80 == 0 {
 			if c&0x40 != 0 {
 				v |= -1 << shift
+			}
+			if v < -1<<32 || v >= 1<<32 {
+				break
 			}
 			return v
 		}

@@ -1,6 +1,9 @@
 package meter
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // read takes in everything but code, elements and data.
 func (m *module) read(secs [sections]*reader) error {
@@ -319,31 +322,70 @@ func (m *module) elements(r *reader) ([]byte, error) {
 	return out, finished(r)
 }
 
-// data checks the data section, which stays as it is.
-func (m *module) data(r *reader) error {
+// dataGap is how many zeros may be put between two data segments to make them one.
+const dataGap = 4096
+
+// data reads the data section and returns it with neighbouring segments joined: Go emits thousands of small ones,
+// and each takes its time whenever an instance is made. Joining needs that nothing else refers to a segment, which
+// a data count section would announce.
+func (m *module) data(r *reader, counted bool) ([]byte, error) {
 	if r == nil {
-		return nil
+		return nil, nil
 	}
 	n := r.limited(r.count("data segments"), maxSegments, "data segments")
+	type segment struct {
+		at    uint64
+		bytes []byte
+	}
+	var joined []segment
+	joinable := !counted
+	room := uint64(len(r.b)) // for zeros
 	for range n {
-		switch flags := r.u32(); flags {
-		case 0:
-			m.constant(r)
-		case 1:
-		case 2:
-			if r.u32() != 0 {
-				r.fail("a data segment is for a second memory, fairlead runs modules with one")
-			}
-			m.constant(r)
-		default:
+		flags := r.u32()
+		if flags > 2 {
 			r.fail("unknown flags %d of a data segment", flags)
 		}
-		r.bytes(r.u32())
-		if r.err != nil {
-			return r.err
+		if flags == 2 && r.u32() != 0 {
+			r.fail("a data segment is for a second memory, fairlead runs modules with one")
 		}
+		at, fixed := uint64(0), false
+		if flags != 1 {
+			expr := m.constant(r)
+			if r.err == nil && expr[0] == opI32Const {
+				v := (&reader{b: expr[1:]}).s33()
+				if v != int64(int32(v)) {
+					r.fail("number over 32 bits")
+				}
+				at, fixed = uint64(uint32(v)), true
+			}
+		}
+		b := r.bytes(r.u32())
+		if r.err != nil {
+			return nil, r.err
+		}
+		if joinable = joinable && fixed; !joinable {
+			continue
+		}
+		if len(joined) > 0 {
+			last := &joined[len(joined)-1]
+			if end := last.at + uint64(len(last.bytes)); at >= end && at-end <= min(dataGap, room) {
+				room -= at - end
+				last.bytes = append(append(last.bytes, make([]byte, at-end)...), b...)
+				continue
+			}
+		}
+		joined = append(joined, segment{at, bytes.Clone(b)})
 	}
-	return finished(r)
+	if err := finished(r); err != nil || !joinable {
+		return r.b, err
+	}
+	out := appendU32(make([]byte, 0, len(r.b)), uint32(len(joined)))
+	for _, s := range joined {
+		out = appendS64(append(out, 0, opI32Const), int64(int32(s.at)))
+		out = appendU32(append(out, opEnd), uint32(len(s.bytes)))
+		out = append(out, s.bytes...)
+	}
+	return out, nil
 }
 
 func checkDataCount(r *reader) error {

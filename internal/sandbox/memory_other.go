@@ -1,0 +1,22 @@
+//go:build !linux
+
+package sandbox
+
+// canMap tells that base images can be mapped.
+const canMap = false
+
+type sharedImage struct{}
+
+func newSharedImage([]byte) (*sharedImage, error) { return nil, nil }
+
+func (*sharedImage) close() error { return nil }
+
+type linear struct{}
+
+func newLinear(uint64) *linear { return nil }
+
+func (*linear) Reallocate(uint64) []byte { return nil }
+
+func (*linear) Free() {}
+
+func (*linear) show(*sharedImage) (bool, error) { return false, nil }
