@@ -46,6 +46,8 @@ type historyRow struct {
 	WaitedMicros int64           `json:"waitedMicros,omitempty"`
 	Answer       json.RawMessage `json:"answer,omitempty"`
 	Error        *flowError      `json:"error,omitempty"`
+	// Cut tells that a retry left this step behind.
+	Cut bool `json:"cut,omitempty"`
 }
 
 const journalKeyBytes = 16 + 3*4
@@ -63,7 +65,24 @@ func toHistory(flowID string, rows []JournalRow) (flowHistory, error) {
 	slices.SortFunc(h.Steps, func(a, b historyRow) int {
 		return slices.Compare([]uint32{a.Attempt, a.Step, a.Ordinal}, []uint32{b.Attempt, b.Step, b.Ordinal})
 	})
+	h.markCut()
 	return h, nil
+}
+
+// markCut marks the steps that a later attempt did again: an attempt goes on from where its first step stands.
+func (h *flowHistory) markCut() {
+	first := map[uint32]uint32{}
+	for _, r := range h.Steps {
+		if at, ok := first[r.Attempt]; r.Step > 0 && (!ok || r.Step < at) {
+			first[r.Attempt] = r.Step
+		}
+	}
+	for i := range h.Steps {
+		for attempt, from := range first {
+			r := &h.Steps[i]
+			r.Cut = r.Cut || attempt > r.Attempt && r.Step >= from
+		}
+	}
 }
 
 func toHistoryRow(flowID string, r JournalRow) (historyRow, error) {

@@ -163,7 +163,7 @@ func (s *Server) history(ctx context.Context, c *call) (*answer, *failure) {
 	if fail != nil {
 		return nil, fail
 	}
-	rows, err := s.parts.Journal.Rows(ctx, status.GetFlowId())
+	rows, err := s.parts.Journal.Rows(ctx, status.GetFlowId(), time.UnixMicro(status.GetCreatedAtUs()))
 	if err != nil {
 		s.parts.Log.Warn("reading a journal failed", "flow_id", status.GetFlowId(), "error", err)
 		return nil, refuse(http.StatusServiceUnavailable, idNoHistory, "The journal of flow %s could not be read: %s.", status.GetFlowId(), err).later(retrySoon)

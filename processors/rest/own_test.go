@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,25 @@ func TestHistory(t *testing.T) {
 	w.want(w.do("alice", "GET "+ownFlows+"/away/history", ""), 503, "")
 	w.journal = []JournalRow{{Key: []byte("short")}}
 	w.want(w.do("alice", "GET "+ownFlows+"/r/history", ""), 500, "")
+}
+
+func TestHistoryMarksWhatARetryCut(t *testing.T) {
+	row := func(attempt, step uint32) JournalRow {
+		return JournalRow{journalKey(attempt, step, 0), &flowv1.JournalRow{Row: &flowv1.JournalRow_Request{Request: &flowv1.JournalRequest{}}}}
+	}
+	h, err := toHistory(ownFlow, []JournalRow{row(1, 0), row(1, 1), row(1, 2), row(1, 3), row(2, 2), row(2, 3), row(3, 3)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cut []string
+	for _, s := range h.Steps {
+		if s.Cut {
+			cut = append(cut, fmt.Sprintf("%d.%d", s.Attempt, s.Step))
+		}
+	}
+	if got := strings.Join(cut, " "); got != "1.2 1.3 2.3" {
+		t.Errorf("cut: %s", got)
+	}
 }
 
 func TestVirtualNodesAndHealth(t *testing.T) {

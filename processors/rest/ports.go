@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"iter"
+	"time"
 
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
@@ -37,8 +38,9 @@ type Writer interface {
 
 // Journal reads flows' journals.
 type Journal interface {
-	// Rows returns the live rows of a flow's journal, in any order; none when the journal is gone.
-	Rows(ctx context.Context, flowID string) ([]JournalRow, error)
+	// Rows returns the live rows of a flow's journal, in any order; none when the journal is gone. The flow was
+	// created at since.
+	Rows(ctx context.Context, flowID string, since time.Time) ([]JournalRow, error)
 }
 
 func get[T any](v View, key string) (T, bool) {

@@ -124,7 +124,7 @@ func (w *world) Command(_ context.Context, flowID string, c *flowv1.FlowCommand,
 	return nil
 }
 
-func (w *world) Rows(_ context.Context, flowID string) ([]JournalRow, error) {
+func (w *world) Rows(_ context.Context, flowID string, _ time.Time) ([]JournalRow, error) {
 	if flowID != ownFlow {
 		return nil, errors.New("broker away")
 	}

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/fairleadio/fairlead/internal/sandbox"
+	"github.com/fairleadio/fairlead/processors/flow"
+	"github.com/fairleadio/fairlead/schemas"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
+	"github.com/fairleadio/fairlead/topics"
+)
+
+func (a *App) buildFlow(ctx context.Context) error {
+	vnodes, err := a.views.get(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]())
+	if err != nil {
+		return err
+	}
+	packages, err := a.views.get(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]())
+	if err != nil {
+		return err
+	}
+	chunks, err := a.views.get(topics.CpiChunks, schemas.Codec[*cpiv1.Chunk]())
+	if err != nil {
+		return err
+	}
+	runtime := a.opts.Sandbox
+	if runtime == nil {
+		cache := filepath.Join(a.cfg.Process.DataDir, "compiled")
+		if runtime, err = sandbox.New(ctx, sandbox.Config{CacheDir: cache, Log: a.log}); err != nil {
+			return fmt.Errorf("starting the sandbox with its cache in %s (process.data_dir): %w", cache, err)
+		}
+		a.onClose(func() error { return runtime.Close(context.WithoutCancel(ctx)) })
+	}
+	metrics, err := flow.NewMetrics(a.metrics)
+	if err != nil {
+		return err
+	}
+	worker, err := flow.NewWorker(flow.Config{
+		LiveCount: a.cfg.Flow.LiveInstances, LiveBytes: a.cfg.Flow.LiveBytes, Keep: a.cfg.Flow.Keep,
+	}, flow.Deps{
+		VirtualNodes: vnodes, Packages: packages, Chunks: chunks, Sandbox: flow.FromSandbox(runtime), Log: a.log, Metrics: metrics,
+	})
+	if err != nil {
+		return err
+	}
+	a.onClose(func() error { worker.Close(); return nil })
+	packages.OnChange(func(_ string, msg any) {
+		if cpi, ok := msg.(*cpiv1.Cpi); ok {
+			worker.Warm(cpi)
+		}
+	})
+	return a.addGroup(Flow, worker.Graph())
+}

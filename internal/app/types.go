@@ -1,0 +1,72 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/processors/flow"
+	"github.com/fairleadio/fairlead/processors/flowmapper"
+	"github.com/fairleadio/fairlead/processors/rest"
+	"github.com/fairleadio/fairlead/topics"
+)
+
+// The types of workers that this version can run.
+const (
+	FlowMapper = topics.FlowMapperGroup
+	Flow       = topics.FlowGroup
+	Rest       = topics.RestWorker
+)
+
+// All stands for every type.
+const All = "all"
+
+// Types returns all twelve worker types, sorted.
+func Types() []string {
+	return []string{"crypto", "database", "flow", "flow-mapper", "gateway", "link-manager", "membership", "persistence", "rest", "tokens", "uniqueness", "verification"}
+}
+
+// Available returns the types that this version can run, sorted.
+func Available() []string { return []string{Flow, FlowMapper, Rest} }
+
+// ParseTypes reads a list such as "flow,rest" or "all". Repetitions are dropped.
+func ParseTypes(list string) ([]string, error) {
+	if list == All {
+		return Available(), nil
+	}
+	var out []string
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.TrimSpace(name)
+		switch {
+		case slices.Contains(out, name):
+		case slices.Contains(Available(), name):
+			out = append(out, name)
+		case slices.Contains(Types(), name):
+			return nil, fmt.Errorf("worker type %q is not part of this version: it has %s", name, strings.Join(Available(), ", "))
+		default:
+			return nil, fmt.Errorf("worker type %q is not known: use all, or some of %s, joined by commas", name, strings.Join(Available(), ", "))
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// edges returns the topics that a worker type is joined to, under the name that the catalogue has for it.
+func edges(workerType string) ([]engine.EdgeInfo, error) {
+	switch workerType {
+	case FlowMapper:
+		return flowmapper.Graph(flowmapper.Config{}).Edges(), nil
+	case Flow:
+		w, err := flow.NewWorker(flow.Config{}, flow.Deps{})
+		if err != nil {
+			return nil, err
+		}
+		defer w.Close()
+		return w.Graph().Edges(), nil
+	case Rest:
+		return rest.Edges(), nil
+	default:
+		return nil, fmt.Errorf("worker type %q has no edges", workerType)
+	}
+}

@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/internal/kafkaadmin"
+	"github.com/fairleadio/fairlead/processors/flowmapper"
+	"github.com/fairleadio/fairlead/processors/rest"
+	"github.com/fairleadio/fairlead/topics"
+)
+
+// viewSet holds one view for each topic, whoever asks for it.
+type viewSet struct {
+	app *App
+	all map[string]*engine.View
+}
+
+func (s *viewSet) get(topic string, codec engine.Codec) (*engine.View, error) {
+	if v, ok := s.all[topic]; ok {
+		return v, nil
+	}
+	v, err := engine.NewView(engine.ViewConfig{
+		Brokers: s.app.cfg.Kafka.Brokers, Prefix: s.app.cfg.Kafka.Prefix, Topic: topic, Codec: codec, Outside: s.app.outside, Log: s.app.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("view of %s: %w", topic, err)
+	}
+	if s.all == nil {
+		s.all = map[string]*engine.View{}
+	}
+	s.all[topic] = v
+	return v, nil
+}
+
+// groupWorker is a processor group with its engine.
+type groupWorker struct {
+	name   string
+	engine *engine.Engine
+}
+
+func (a *App) addGroup(name string, g *engine.Graph) error {
+	db, err := a.storage()
+	if err != nil {
+		return err
+	}
+	e := a.cfg.Engine
+	cfg := engine.Config{
+		Brokers: a.cfg.Kafka.Brokers, Prefix: a.cfg.Kafka.Prefix, InstanceID: a.cfg.Process.Instance, Sessions: e.Sessions, DB: db,
+		LeaveOnStop: a.cfg.Process.LeaveGroup, Outside: a.outside, Log: a.log.With("group", name), Metrics: a.metrics, Build: a.opts.Build,
+		MaxDelay: e.MaxDelay, Retries: e.Retries, TransactionTimeout: e.TransactionTimeout, SessionTimeout: e.SessionTimeout,
+	}
+	for _, edge := range g.Edges() {
+		if t, ok := topics.Find(edge.Topic); ok && edge.Kind == engine.EdgeInput && t.OutOfRange == topics.Expires {
+			cfg.Expires = append(cfg.Expires, edge.Topic)
+		}
+	}
+	built, err := engine.New(cfg, g)
+	if err != nil {
+		return err
+	}
+	a.engines = append(a.engines, &groupWorker{name, built})
+	return nil
+}
+
+// storage opens the local storage once.
+func (a *App) storage() (engine.DB, error) {
+	if a.opts.DB != nil {
+		return a.opts.DB, nil
+	}
+	dir := filepath.Join(a.cfg.Process.DataDir, "tables")
+	db, err := engine.OpenPebble(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the local tables in %s (process.data_dir): %w", dir, err)
+	}
+	a.opts.DB = db
+	a.onClose(db.Close)
+	return db, nil
+}
+
+func (a *App) buildFlowMapper() error {
+	metrics, err := flowmapper.NewMetrics(a.metrics)
+	if err != nil {
+		return err
+	}
+	c := flowmapper.Config{
+		MaxRunningPerVnode: a.cfg.FlowMapper.MaxRunningPerVnode, MaxRunning: a.cfg.FlowMapper.MaxRunning, Keep: a.cfg.FlowMapper.Keep, Metrics: metrics,
+	}
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	return a.addGroup(FlowMapper, flowmapper.Graph(c))
+}
+
+// restWorker is the rest worker with its listener.
+type restWorker struct {
+	app      *App
+	server   *rest.Server
+	listener net.Listener
+	tls      *tls.Config
+}
+
+func (a *App) buildRest() error {
+	views := map[string]*engine.View{}
+	for topic, codec := range rest.Reads() {
+		v, err := a.views.get(topic, codec)
+		if err != nil {
+			return err
+		}
+		views[topic] = v
+	}
+	w := &restWorker{app: a, listener: a.opts.RestListener}
+	c := a.cfg.Rest
+	if !c.Plaintext {
+		if c.CertificateFile == "" {
+			return errors.New("rest.certificate_file and rest.key_file are not set: name PEM files, or set rest.plaintext behind a proxy that adds TLS")
+		}
+		cert, err := rest.LoadCertificate(c.CertificateFile, c.KeyFile, a.log)
+		if err != nil {
+			return err
+		}
+		w.tls = cert.TLS()
+	}
+	producer, err := engine.NewProducer(engine.ProducerConfig{Brokers: a.cfg.Kafka.Brokers, Prefix: a.cfg.Kafka.Prefix, Outside: a.outside, Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.onClose(func() error { producer.Close(); return nil })
+	admin, err := kafkaadmin.New(a.conn)
+	if err != nil {
+		return err
+	}
+	a.onClose(func() error { admin.Close(); return nil })
+	w.server, err = rest.New(rest.Config{
+		MaxBody: c.MaxBody, StartTimeout: c.StartTimeout, MaxWait: c.MaxWait, LoginFailures: c.LoginFailures, LoginWindow: c.LoginWindow,
+	}, rest.Parts{
+		Views: rest.Views{
+			VirtualNodes: views[topics.VirtualNodeInfo], Cpis: views[topics.CpiInfo], FlowStatus: views[topics.FlowStatus],
+			Users: views[topics.RBACUser], Roles: views[topics.RBACRole], Permissions: views[topics.RBACPermission], Credentials: views[topics.RBACCredential],
+		},
+		Writer: rest.NewWriter(producer), Journal: journalReader{admin}, Healthy: a.healthy, Log: a.log, Metrics: a.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	for _, topic := range []string{topics.RBACUser, topics.RBACCredential} {
+		views[topic].OnChange(func(login string, _ any) { w.server.UserChanged(login) })
+	}
+	if w.listener == nil {
+		if w.listener, err = net.Listen("tcp", c.Address); err != nil {
+			return fmt.Errorf("rest.address: %w", err)
+		}
+		a.onClose(func() error { return ignoreClosed(w.listener.Close()) })
+	}
+	a.rest = w
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (w *restWorker) run(ctx context.Context) error {
+	return w.server.Serve(ctx, w.listener, w.tls, w.app.cfg.Process.DrainTime)
+}

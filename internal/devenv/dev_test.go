@@ -1,0 +1,198 @@
+package devenv
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairleadio/fairlead/internal/app"
+)
+
+// hello is the example application.
+const hello = "../../apps/hello"
+
+// patience bounds every wait; machines of tests are busy.
+const patience = 2 * time.Minute
+
+func start(t *testing.T, dir, application string, change func(*Options)) *Cluster {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	opts := Options{
+		Dir: dir, App: application, RestAddress: "127.0.0.1:0", Workers: app.Available(), Build: "test",
+		Log:  slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Step: func(what string, took time.Duration) { t.Logf("%8s  %s", took.Round(time.Millisecond), what) },
+	}
+	if change != nil {
+		change(&opts)
+	}
+	c, err := Start(ctx, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+type testLog struct{ t *testing.T }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+func stop(t *testing.T, c *Cluster) {
+	t.Helper()
+	if err := c.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+// client calls a cluster's REST interface as its administrator.
+type client struct {
+	t    *testing.T
+	info Info
+	http *http.Client
+}
+
+func newClient(t *testing.T, c *Cluster) *client {
+	t.Helper()
+	pem, err := os.ReadFile(c.Info().CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &client{t, c.Info(), &http.Client{Transport: transport}}
+}
+
+func (c *client) do(method, path, body string, header ...string) (int, string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, c.info.API+path, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r.SetBasicAuth(c.info.User, c.info.Password)
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func (c *client) start(id, class, input string) {
+	c.t.Helper()
+	body := fmt.Sprintf(`{"clientRequestId":%q,"flowClassName":%q,"requestBody":%s}`, id, class, input)
+	if code, text := c.do("POST", "/api/v5_2/flow/"+c.info.VirtualNodes[0].ShortHash, body); code != http.StatusAccepted {
+		c.t.Fatalf("start of %s: %d %s", id, code, text)
+	}
+}
+
+func (c *client) result(id string) string {
+	c.t.Helper()
+	path := "/api/fairlead/v1/flow/" + c.info.VirtualNodes[0].ShortHash + "/" + id + "/result"
+	for {
+		code, text := c.do("GET", path, "", "Prefer", "wait=30")
+		if code == http.StatusOK {
+			return text
+		}
+		if code != http.StatusAccepted || c.t.Context().Err() != nil {
+			c.t.Fatalf("result of %s: %d %s", id, code, text)
+		}
+	}
+}
+
+func TestFlowsOutliveTheProcess(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	c := start(t, dir, hello, nil)
+	api := newClient(t, c)
+	api.start("first", "hello", `{"name":"World"}`)
+	if got := api.result("first"); !strings.Contains(got, `"COMPLETED"`) || !strings.Contains(got, "World") {
+		t.Errorf("result: %s", got)
+	}
+	api.start("long", "countdown", `{"n":3,"seconds":0.5}`)
+	stop(t, c)
+
+	c = start(t, dir, hello, nil)
+	if !c.Info().Continued {
+		t.Error("the second run does not know of the first")
+	}
+	api = newClient(t, c)
+	if got := api.result("long"); !strings.Contains(got, `"COMPLETED"`) {
+		t.Errorf("result after the restart: %s", got)
+	}
+	if code, text := api.do("GET", "/api/fairlead/v1/flow/"+c.Info().VirtualNodes[0].ShortHash+"/long/history", ""); code != 200 || !strings.Contains(text, `"sleep"`) {
+		t.Errorf("history: %d %s", code, text)
+	}
+	if code, text := api.do("POST", "/api/v5_2/flow/"+c.Info().VirtualNodes[0].ShortHash, `{"clientRequestId":"first","flowClassName":"hello","requestBody":{}}`); code != 409 {
+		t.Errorf("a second start of one id: %d %s", code, text)
+	}
+	stop(t, c)
+}
+
+func TestDirectoryIsLocked(t *testing.T) {
+	dir := t.TempDir()
+	c := start(t, dir, "", nil)
+	defer stop(t, c)
+	_, err := Start(t.Context(), Options{Dir: dir, RestAddress: "127.0.0.1:0", Workers: app.Available()})
+	var locked *LockedError
+	if !errors.As(err, &locked) || !strings.Contains(locked.Holder, fmt.Sprint(os.Getpid())) || !strings.Contains(locked.Holder, c.Info().API) {
+		t.Errorf("got %v", err)
+	}
+	if err := Reset(dir); !errors.As(err, &locked) {
+		t.Errorf("reset of a running cluster: %v", err)
+	}
+	var info Info
+	b, err := os.ReadFile(filepath.Join(dir, devFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &info); err != nil || info.API != c.Info().API || len(info.VirtualNodes) != 2 {
+		t.Errorf("dev.json: %s", b)
+	}
+	if bytes.Contains(b, []byte(c.Info().Password)) {
+		t.Error("dev.json holds the password")
+	}
+	for _, name := range []string{credentialsFile, passwordFile, filepath.Join(tlsDir, "ca-key.pem"), filepath.Join(tlsDir, "rest-key.pem")} {
+		s, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || s.Mode().Perm() != fileMode {
+			t.Errorf("%s: %v %v", name, s.Mode(), err)
+		}
+	}
+}
+
+func TestBusyPortNamesTheFlag(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = Start(t.Context(), Options{Dir: t.TempDir(), RestAddress: l.Addr().String(), Workers: app.Available()})
+	if err == nil || !strings.Contains(err.Error(), "--rest-address") || !strings.Contains(err.Error(), l.Addr().String()) {
+		t.Errorf("got %v", err)
+	}
+}
