@@ -1271,7 +1271,9 @@ type Checkpoint struct {
 	TerminatedReason string     `protobuf:"bytes,15,opt,name=terminated_reason,json=terminatedReason,proto3" json:"terminated_reason,omitempty"`
 	// How the attempts make one line: a step belongs to the last segment that begins at or before it. One segment
 	// until the first retry.
-	Segments      []*Segment `protobuf:"bytes,16,rep,name=segments,proto3" json:"segments,omitempty"`
+	Segments []*Segment `protobuf:"bytes,16,rep,name=segments,proto3" json:"segments,omitempty"`
+	// The flow's clock at its last start or resume, microseconds UTC; the next is later.
+	ClockUs       int64 `protobuf:"varint,17,opt,name=clock_us,json=clockUs,proto3" json:"clock_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1416,6 +1418,13 @@ func (x *Checkpoint) GetSegments() []*Segment {
 		return x.Segments
 	}
 	return nil
+}
+
+func (x *Checkpoint) GetClockUs() int64 {
+	if x != nil {
+		return x.ClockUs
+	}
+	return 0
 }
 
 // Segment is the part of a flow's line that one attempt wrote.
@@ -2364,7 +2373,7 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05admit\x18\x02 \x01(\v2#.fairlead.flow.v1.MapperTimer.AdmitH\x00R\x05admit\x1a\b\n" +
 	"\x06Expire\x1a\a\n" +
 	"\x05AdmitB\a\n" +
-	"\x05event\"\x80\x05\n" +
+	"\x05event\"\x9b\x05\n" +
 	"\n" +
 	"Checkpoint\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
@@ -2383,7 +2392,8 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\fcpi_checksum\x18\r \x01(\tR\vcpiChecksum\x12\x16\n" +
 	"\x06result\x18\x0e \x01(\fR\x06result\x12+\n" +
 	"\x11terminated_reason\x18\x0f \x01(\tR\x10terminatedReason\x125\n" +
-	"\bsegments\x18\x10 \x03(\v2\x19.fairlead.flow.v1.SegmentR\bsegments\"@\n" +
+	"\bsegments\x18\x10 \x03(\v2\x19.fairlead.flow.v1.SegmentR\bsegments\x12\x19\n" +
+	"\bclock_us\x18\x11 \x01(\x03R\aclockUs\"@\n" +
 	"\aSegment\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1b\n" +
 	"\tfrom_step\x18\x02 \x01(\rR\bfromStep\"\x81\x01\n" +

@@ -1,0 +1,177 @@
+package flow
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	auditv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+)
+
+// commanded does what an operator asks, or refuses; either way the audit says so.
+func (d *draft) commanded(e Commanded) error {
+	command := e.Command.GetKind()
+	switch {
+	case d.Head == nil:
+		d.refuse(e, RefusedUnknown, "no flow %s is known here; fairlead flow list shows those that are", e.Flow)
+		return nil
+	case !d.alive():
+		d.refuse(e, RefusedEnded, "the flow ended as %s; an end is final", stateName(d.Head.GetState()))
+		return nil
+	}
+	switch command {
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL:
+		d.kill("killed by "+who(e.Command), e.NowUs)
+		d.accept(e, "killed")
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_PAUSE:
+		d.pause(e)
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RESUME:
+		d.unpause(e)
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP:
+		d.retry(e)
+	default:
+		d.refuse(e, RefusedMalformed, "command %d is none of KILL, PAUSE, RESUME, RETRY_FROM_STEP", int32(command))
+		return nil
+	}
+	return nil
+}
+
+func (d *draft) pause(e Commanded) {
+	if p := d.Head.GetPause(); p != nil {
+		d.refuse(e, RefusedState, "the flow is %s already; resume it first", held(p))
+		return
+	}
+	d.Head.UpdatedAtUs = e.NowUs
+	d.Head.Pause = &flowv1.Pause{By: nameOf(e.Command), Reason: validText(e.Command.GetReason()), AtUs: e.NowUs}
+	d.accept(e, "paused")
+}
+
+func (d *draft) unpause(e Commanded) {
+	p := d.Head.GetPause()
+	if p == nil {
+		d.refuse(e, RefusedState, "the flow is not paused")
+		return
+	}
+	d.Head.UpdatedAtUs = e.NowUs
+	d.Head.Pause = nil
+	d.accept(e, "resumed; it was "+held(p))
+	d.proceed(e.NowUs)
+}
+
+// retry cuts the journal after a step and goes on from there in a new attempt.
+func (d *draft) retry(e Commanded) {
+	step := e.Command.GetStep()
+	if step > d.Head.GetStep() {
+		d.refuse(e, RefusedStep, "step %d was not reached; the flow is at step %d", step, d.Head.GetStep())
+		return
+	}
+	if step > 0 && len(e.Kept) == 0 || step == 0 && e.Start == nil {
+		d.refuse(e, ErrJournal, "the journal has no rows for step %d", step)
+		return
+	}
+	if step < d.Head.GetStep() {
+		d.cancelTimers()
+		d.Head.Waiting = nil
+		d.Open = append([]*flowv1.JournalRequest(nil), e.Kept...)
+		if step == 0 {
+			d.Open = nil
+		}
+		d.dirty = nil
+	}
+	d.Head.UpdatedAtUs = e.NowUs
+	d.Head.Pause = nil
+	d.Head.Attempt++
+	d.Head.Segments = line(d.Head).Cut(step, d.Head.GetAttempt())
+	d.Head.Step = step
+	if step == 0 {
+		start := proto.Clone(e.Start).(*flowv1.JournalStart)
+		start.NowUs = max(e.NowUs, d.Head.GetClockUs()+1)
+		d.Head.ClockUs = start.GetNowUs()
+		d.do(WriteStart{start})
+	}
+	d.do(DropInstance{})
+	d.accept(e, fmt.Sprintf("attempt %d goes on after step %d", d.Head.GetAttempt(), step))
+	d.proceed(e.NowUs)
+}
+
+func (d *draft) accept(e Commanded, detail string) {
+	d.note(OutcomeCommand)
+	d.audit(e, auditv1.Outcome_OUTCOME_DONE, "", detail)
+}
+
+func (d *draft) refuse(e Commanded, id, format string, args ...any) {
+	d.note(OutcomeRefused)
+	d.audit(e, auditv1.Outcome_OUTCOME_REFUSED, id, id+": "+fmt.Sprintf(format, args...))
+}
+
+func (d *draft) audit(e Commanded, outcome auditv1.Outcome, id, detail string) {
+	d.do(Audit{&auditv1.Entry{
+		AtUs:    e.NowUs,
+		By:      nameOf(e.Command),
+		Tool:    "flow worker",
+		Action:  "flow." + commandName(e.Command),
+		Entity:  "flow/" + validText(e.Flow),
+		Outcome: outcome,
+		Detail:  detail,
+		ErrorId: id,
+		Vnode:   d.Head.GetStart().GetVnode(),
+		Reason:  validText(e.Command.GetReason()),
+	}})
+}
+
+func commandName(c *flowv1.FlowCommand) string {
+	switch c.GetKind() {
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL:
+		return "kill"
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_PAUSE:
+		return "pause"
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RESUME:
+		return "resume"
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP:
+		return "retry"
+	default:
+		return "unknown"
+	}
+}
+
+func nameOf(c *flowv1.FlowCommand) string {
+	if c.GetBy() == "" {
+		return "somebody"
+	}
+	return validText(c.GetBy())
+}
+
+func who(c *flowv1.FlowCommand) string {
+	if c.GetReason() == "" {
+		return nameOf(c)
+	}
+	return nameOf(c) + ": " + validText(c.GetReason())
+}
+
+// held says why a flow does not go on.
+func held(p *flowv1.Pause) string {
+	if p.GetParked() {
+		return "parked: " + p.GetReason()
+	}
+	if p.GetReason() == "" {
+		return "paused by " + p.GetBy()
+	}
+	return "paused by " + p.GetBy() + ": " + p.GetReason()
+}
+
+func stateName(s flowv1.FlowState) string { return strings.TrimPrefix(s.String(), "FLOW_STATE_") }
+
+func validText(s string) string { return strings.ToValidUTF8(s, "�") }
+
+// requestOf takes the request out of a row, nil when it is none.
+func requestsOf(rows []*flowv1.JournalRow) []*flowv1.JournalRequest {
+	var out []*flowv1.JournalRequest
+	for _, row := range rows {
+		if r := row.GetRequest(); r != nil {
+			out = append(out, r)
+		}
+	}
+	return out
+}

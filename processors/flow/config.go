@@ -1,0 +1,101 @@
+package flow
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config holds the settings of the group. Zero values take the defaults. They apply to the next event of every flow,
+// but for those that [Rules] names as part of a flow's behaviour, which must not change while flows run.
+type Config struct {
+	// MaxSteps bounds a flow's journal, steps. Default 10,000.
+	MaxSteps int
+	// MaxStepsPerEvent is after how many steps a flow that never has to wait lets the others of its partition go
+	// first. Default 100.
+	MaxStepsPerEvent int
+	// MaxRequestsPerStep bounds what a flow asks for at once. Default 1,000.
+	MaxRequestsPerStep int
+	// MaxArgument and MaxResult bound the arguments of an operation, the flow's own argument and its result, bytes.
+	// Default 512 KiB.
+	MaxArgument, MaxResult int
+	// MaxSleep bounds a sleep. Default ten years.
+	MaxSleep time.Duration
+	// Keep is how long journal and head outlive the flow. Default seven days.
+	Keep time.Duration
+	// ViewWait is how long an event waits for its virtual node or package to become visible here. Default 1 min.
+	ViewWait time.Duration
+	// InstallWait is how long an event waits for a module that is being compiled before it lets the others of its
+	// partition go first. Default 500 ms.
+	InstallWait time.Duration
+	// LiveCount and LiveBytes bound the instances that stay in memory while their flows wait. Defaults 10,000 and
+	// 256 MiB.
+	LiveCount int
+	LiveBytes int64
+}
+
+// Validate tells which setting is wrong and what it may be.
+func (c Config) Validate() error {
+	for _, v := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxSteps", int64(c.MaxSteps)}, {"MaxStepsPerEvent", int64(c.MaxStepsPerEvent)},
+		{"MaxRequestsPerStep", int64(c.MaxRequestsPerStep)}, {"MaxArgument", int64(c.MaxArgument)},
+		{"MaxResult", int64(c.MaxResult)}, {"MaxSleep", int64(c.MaxSleep)}, {"Keep", int64(c.Keep)},
+		{"ViewWait", int64(c.ViewWait)}, {"InstallWait", int64(c.InstallWait)}, {"LiveCount", int64(c.LiveCount)},
+		{"LiveBytes", c.LiveBytes},
+	} {
+		if v.value < 0 {
+			return fmt.Errorf("flow: %s is %d; give a positive value, or 0 for the default", v.name, v.value)
+		}
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	orInt := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	orTime := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	orInt(&c.MaxSteps, 10_000)
+	orInt(&c.MaxStepsPerEvent, 100)
+	orInt(&c.MaxRequestsPerStep, 1_000)
+	orInt(&c.MaxArgument, 512<<10)
+	orInt(&c.MaxResult, 512<<10)
+	orInt(&c.LiveCount, 10_000)
+	orTime(&c.MaxSleep, 10*365*24*time.Hour)
+	orTime(&c.Keep, 7*24*time.Hour)
+	orTime(&c.ViewWait, time.Minute)
+	orTime(&c.InstallWait, 500*time.Millisecond)
+	if c.LiveBytes == 0 {
+		c.LiveBytes = 256 << 20
+	}
+	return c
+}
+
+// Rules are the settings that decide. The limits on steps, requests, sizes and sleeps are seen by a flow's code, as
+// errors.
+type Rules struct {
+	MaxSteps, MaxStepsPerEvent, MaxRequestsPerStep uint32
+	MaxArgument, MaxResult                         int
+	// Microseconds.
+	MaxSleepUs, KeepUs int64
+}
+
+func (c Config) rules() Rules {
+	return Rules{
+		MaxSteps:           uint32(c.MaxSteps),
+		MaxStepsPerEvent:   uint32(c.MaxStepsPerEvent),
+		MaxRequestsPerStep: uint32(c.MaxRequestsPerStep),
+		MaxArgument:        c.MaxArgument,
+		MaxResult:          c.MaxResult,
+		MaxSleepUs:         c.MaxSleep.Microseconds(),
+		KeepUs:             c.Keep.Microseconds(),
+	}
+}

@@ -1,0 +1,19 @@
+// Package flow runs application code: flows, as durable programs.
+//
+// It consumes flow.events (starts that the mapper accepted) and flow.commands (an operator's), keyed by flow id, so
+// that one flow has one owner. Its table holds the head of each flow (status, step, what it waits for), its store
+// "journal" everything that happened to it (package journal); timers bring sleeping flows back. It writes
+// flow.status, the end of a flow to flow.mapper.start, and an audit record for every command.
+//
+// A flow is a WebAssembly module that runs until it asks for something. Each such yield is a step: its requests are
+// written to the journal, and when all of them are answered the module is resumed, many steps in one event if nothing
+// has to wait. A module that waits stays in memory, if there is room; else its journal is fed to a fresh instance.
+//
+// Always true: what a flow did is in its journal before anybody can see an effect of it, in the same transaction;
+// nothing in memory is ahead of the log; a replay that does not repeat what was recorded parks the flow for the
+// operator and changes nothing; a flow that loops, grows, crashes or lies fails alone, with a stable error id; an end
+// (COMPLETED, FAILED, KILLED) is final; the journal outlives the flow by seven days.
+//
+// [Step] decides and touches nothing; [Worker] owns the instances and joins both to the goka group. internal/app
+// makes the worker and hands it views of virtual.node.info, cpi.info and cpi.chunks.
+package flow

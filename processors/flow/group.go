@@ -1,0 +1,118 @@
+package flow
+
+import (
+	"errors"
+
+	"github.com/lovoo/goka"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/identity"
+	"github.com/fairleadio/fairlead/schemas"
+	auditv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
+	"github.com/fairleadio/fairlead/topics"
+)
+
+// Graph is the goka group that the worker runs.
+func (w *Worker) Graph() *engine.Graph {
+	return engine.Define(topics.FlowGroup,
+		engine.Input(topics.FlowEvents, schemas.Codec[*flowv1.FlowEvent](), engine.Typed(w.onEvent)),
+		engine.Input(topics.FlowCommands, schemas.Codec[*flowv1.FlowCommand](), engine.Typed(w.onCommand)),
+		engine.Loop(schemas.Codec[*flowv1.FlowTimer](), engine.Typed(w.onTimer)),
+		goka.Persist(schemas.Codec[*flowv1.Checkpoint]()),
+		engine.Store(topics.FlowJournalStore),
+		goka.Output(topics.FlowStatus, schemas.Codec[*flowv1.FlowStatus]()),
+		goka.Output(topics.FlowMapperStart, schemas.Codec[*flowv1.MapperStart]()),
+		goka.Output(topics.Audit, schemas.Codec[*auditv1.Entry]()),
+		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
+		engine.Reads(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]()),
+		engine.Reads(topics.CpiChunks, schemas.Codec[*cpiv1.Chunk]()),
+		engine.WithHooks(engine.Hooks{OnDrop: w.onDrop, OnAbort: w.onLoss, OnAssign: w.onLoss, OnRevoke: w.onLoss}),
+	)
+}
+
+func (w *Worker) onEvent(ctx engine.Context, m *flowv1.FlowEvent) error {
+	started := m.GetStarted()
+	if started == nil {
+		return engine.Poison("%s: record %q of %s has no event; send one that this version knows", ErrJournal, ctx.Key(), topics.FlowEvents)
+	}
+	id, err := identity.UUIDFromBytes(started.GetFlowId())
+	if err != nil || id.String() != ctx.Key() {
+		return engine.Poison("%s: record %q of %s: field flow_id must be the id in the key", ErrJournal, ctx.Key(), topics.FlowEvents)
+	}
+	since := started.GetStartedAtUs()
+	if since == 0 {
+		since = started.GetStart().GetCreatedAtUs()
+	}
+	t := w.newTurn(ctx, id, since)
+	if t.state.Head != nil {
+		return t.run(Started{Started: started, NowUs: t.nowUs})
+	}
+	e, err := t.startOf(started)
+	if err != nil {
+		return err
+	}
+	return t.run(e)
+}
+
+func (w *Worker) onCommand(ctx engine.Context, m *flowv1.FlowCommand) error {
+	id, err := identity.ParseUUID(ctx.Key())
+	if err != nil {
+		id = identity.UUID{} // no flow has it, so the command is refused
+	}
+	t := w.newTurn(ctx, id, 0)
+	e := Commanded{Command: m, Flow: ctx.Key(), NowUs: t.nowUs}
+	if m.GetKind() == flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP && t.state.Head != nil {
+		rows, err := t.rows(m.GetStep())
+		if err != nil {
+			rows = nil // the retry is refused
+		}
+		e.Kept = requestsOf(rows)
+		if len(rows) == 1 {
+			e.Start = rows[0].GetStart()
+		}
+	}
+	return t.run(e)
+}
+
+func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {
+	id, err := identity.ParseUUID(ctx.Key())
+	if err != nil {
+		return engine.Poison("%s: timer %q: its key must be a flow's id", ErrJournal, ctx.Key())
+	}
+	t := w.newTurn(ctx, id, 0)
+	switch e := m.GetEvent().(type) {
+	case *flowv1.FlowTimer_Due_:
+		for _, waits := range t.state.Head.GetWaiting() {
+			if waits.GetOrdinal() == e.Due.GetOrdinal() {
+				t.sinceUs = waits.GetDeadlineUs()
+			}
+		}
+		return t.goOn(Due{e.Due.GetAttempt(), e.Due.GetStep(), e.Due.GetOrdinal(), t.nowUs})
+	case *flowv1.FlowTimer_Continue_:
+		t.sinceUs = t.state.Head.GetUpdatedAtUs()
+		return t.goOn(Continued{e.Continue.GetAttempt(), e.Continue.GetStep(), t.nowUs})
+	case *flowv1.FlowTimer_Forget_:
+		return t.run(Forgotten{t.nowUs})
+	default:
+		return engine.Poison("%s: timer %q has no event that this version knows", ErrJournal, ctx.Key())
+	}
+}
+
+// onDrop forgets the instance of a flow whose last event was undone.
+func (w *Worker) onDrop(_ int32, key string) {
+	if id, err := identity.ParseUUID(key); err == nil {
+		w.live.drop(w.ctx, id)
+	}
+}
+
+// onLoss forgets the instances of a partition: its last transaction was undone, or it is not this process's.
+func (w *Worker) onLoss(partition int32) { w.live.dropPartition(w.ctx, partition) }
+
+// asNotHere tells whether an error may be gone later.
+func asNotHere(err error) bool {
+	var e *notHereError
+	return errors.As(err, &e)
+}

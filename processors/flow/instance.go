@@ -1,0 +1,128 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairleadio/fairlead/processors/flow/journal"
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+)
+
+// instance finds the instance that stands at a step: the one in use, the one that was kept, or a fresh one that the
+// journal is fed to. Start is the module's argument when the step is 0. Broke says that there can be none.
+func (t *turn) instance(r Run) (inst Instance, start []byte, broke Event, err error) {
+	want := place{attempt: t.attemptAt(r.Step), step: r.Step}
+	if len(t.state.Open) > 0 {
+		want.askedAtUs = t.state.Open[0].GetAskedAtUs()
+	}
+	if t.inst == nil && r.Step > 0 {
+		if p := t.w.live.take(t.flow); p != nil {
+			t.inst, t.at = p.instance, p.at
+		}
+	}
+	if t.inst != nil {
+		if r.Step > 0 && t.at == want {
+			t.w.deps.Metrics.ran("live")
+			return t.inst, nil, nil, nil
+		}
+		t.release() // it stands elsewhere than the journal
+	}
+	start, err = t.fresh(r.Step)
+	if err == nil {
+		return t.inst, start, nil, nil
+	}
+	t.release()
+	broke, err = t.unusable(r, err)
+	return nil, nil, broke, err
+}
+
+// attemptAt is the attempt in which a step was asked.
+func (t *turn) attemptAt(step uint32) uint32 { return line(t.state.Head).AttemptOf(step) }
+
+// replayError is a failure of a replay, as opposed to that of finding the module.
+type replayError struct{ err error }
+
+func (e *replayError) Error() string { return e.err.Error() }
+func (e *replayError) Unwrap() error { return e.err }
+
+// fresh makes a new instance and brings it to a step.
+func (t *turn) fresh(step uint32) ([]byte, error) {
+	ctx := t.ctx.Context()
+	rows, err := t.rows(0)
+	if err != nil {
+		return nil, &replayError{err}
+	}
+	if len(rows) != 1 || len(rows[0].GetStart().GetSeed()) != 32 || len(rows[0].GetStart().GetModuleSha256()) != 32 {
+		return nil, &replayError{errors.New("the journal has no usable start")}
+	}
+	first := rows[0].GetStart()
+	module, err := t.w.modules.get(ctx, [32]byte(first.GetModuleSha256()))
+	if err != nil {
+		return nil, err
+	}
+	muted := step > 0 // what is replayed was logged before
+	if t.inst, err = module.NewInstance(ctx, [32]byte(first.GetSeed()), guestLog(t.log(), &muted)); err != nil {
+		return nil, fmt.Errorf("make an instance: %w", err)
+	}
+	if step == 0 {
+		t.w.deps.Metrics.ran("fresh")
+		return first.GetStart(), nil
+	}
+	t.w.deps.Metrics.ran("replay")
+	replayer := journal.Replayer{
+		Rows:       t.rows,
+		GuestFault: IsGuestFault,
+		Report:     func(journal.Verdict) { t.w.deps.Metrics.replay() },
+	}
+	_, err = guarded(func() ([]byte, error) { return nil, replayer.To(ctx, t.inst, step) })
+	muted = false
+	if err != nil {
+		return nil, &replayError{err}
+	}
+	return nil, nil
+}
+
+// guestLog writes a flow's lines to the worker's log.
+func guestLog(log *slog.Logger, muted *bool) func(string) {
+	return func(text string) {
+		if !*muted {
+			log.Info(text, "source", "flow")
+		}
+	}
+}
+
+// unusable says what a flow's having no instance means.
+func (t *turn) unusable(r Run, err error) (Event, error) {
+	var replay *replayError
+	var panicked *panicError
+	switch {
+	case t.ctx.Context().Err() != nil:
+		return nil, t.retry(fmt.Errorf("%w: %w", errStopping, err))
+	case asNotHere(err) && !t.waited():
+		return nil, t.retry(err)
+	case asNotHere(err):
+		e := platformError(ErrNotHere, "%s, after %s: look at the package of virtual node %s", validText(err.Error()), t.w.cfg.ViewWait, t.state.Head.GetStart().GetVnode())
+		return Broke{Error: e, Park: r.Step > 0, NowUs: t.nowUs}, nil
+	case errors.As(err, &panicked):
+		e, park := faultOf(err)
+		return Broke{Error: e, Park: park, NowUs: t.nowUs}, nil
+	case errors.As(err, &replay):
+		return Broke{Error: replayFault(replay.err), Park: true, NowUs: t.nowUs}, nil
+	default:
+		e, park := faultOf(err)
+		return Broke{Error: e, Park: park || r.Step > 0, NowUs: t.nowUs}, nil
+	}
+}
+
+// StartOf decodes the module's argument from a journal's first row, for tools.
+func StartOf(row *flowv1.JournalStart) (*appv1.Start, error) {
+	var s appv1.Start
+	if err := proto.Unmarshal(row.GetStart(), &s); err != nil {
+		return nil, fmt.Errorf("start of a flow: %w", err)
+	}
+	return &s, nil
+}

@@ -1,0 +1,175 @@
+package journal
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+)
+
+// ApplicationErrorID is the stable id of a failure that the flow's own code reported.
+const ApplicationErrorID = "FL-FLOW-001"
+
+// maxShown is where texts for people are cut, bytes.
+const maxShown = 256
+
+// Entry is one line of a flow's history.
+type Entry struct {
+	Attempt, Step, Ordinal uint32
+	// AtUs is when it was asked or happened, microseconds UTC.
+	AtUs int64
+	// What happened: "start", the operation's name, or "end".
+	What string
+	// Detail of what was asked, for people.
+	Detail string
+	// AnsweredAtUs is when the answer came, zero while there is none; Answer shows it.
+	AnsweredAtUs int64
+	Answer       string
+	// RequestID joins the entry with the requests and replies of other workers.
+	RequestID string
+	// Cut tells that a retry left this entry behind: it is not part of what the flow goes on from.
+	Cut bool
+}
+
+// History tells a flow's story in the order in which it happened. A nil line takes what the rows say.
+func History(j *Journal, line Line) []Entry {
+	if line == nil {
+		line = j.Line()
+	}
+	entries := make([]Entry, 0, j.Len())
+	for _, k := range j.keys {
+		e := Entry{Attempt: k.Attempt, Step: k.Step, Ordinal: k.Ordinal, Cut: line.AttemptOf(k.Step) != k.Attempt}
+		switch row := j.rows[k].GetRow().(type) {
+		case *flowv1.JournalRow_Start:
+			e.AtUs, e.What, e.Detail = row.Start.GetNowUs(), "start", describeStart(row.Start)
+		case *flowv1.JournalRow_Request:
+			q := row.Request
+			e.AtUs, e.What, e.RequestID = q.GetAskedAtUs(), q.GetOperation(), q.GetRequestId()
+			e.Detail = describeArguments(q.GetOperation(), q.GetArguments())
+			if Answered(q) {
+				e.AnsweredAtUs, e.Answer = q.GetAnsweredAtUs(), describeAnswer(q.GetAnswer())
+			}
+		case *flowv1.JournalRow_End:
+			e.AtUs, e.What, e.Detail = row.End.GetAtUs(), "end", strings.TrimPrefix(describeEnd(row.End), "end ")
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// Text is one line for a terminal.
+func (e Entry) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %d.%d.%d  %s", instant(e.AtUs), e.Attempt, e.Step, e.Ordinal, e.What)
+	if e.Detail != "" {
+		b.WriteString(" " + e.Detail)
+	}
+	switch {
+	case e.AnsweredAtUs != 0:
+		fmt.Fprintf(&b, " → %s after %s", e.Answer, time.Duration(e.AnsweredAtUs-e.AtUs)*time.Microsecond)
+	case e.What != "start" && e.What != "end":
+		b.WriteString(" → no answer yet")
+	}
+	if e.Cut {
+		b.WriteString(" (cut by a retry)")
+	}
+	return b.String()
+}
+
+func instant(us int64) string {
+	return time.UnixMicro(us).UTC().Format("2006-01-02T15:04:05.000000Z")
+}
+
+func describeRows(rows []*flowv1.JournalRow) string {
+	texts := make([]string, len(rows))
+	for i, row := range rows {
+		texts[i] = describeRow(row)
+	}
+	return strings.Join(texts, "; ")
+}
+
+func describeRow(row *flowv1.JournalRow) string {
+	switch r := row.GetRow().(type) {
+	case *flowv1.JournalRow_Start:
+		return "start " + describeStart(r.Start)
+	case *flowv1.JournalRow_Request:
+		return describeRequest(r.Request.GetOperation(), r.Request.GetArguments(), r.Request.GetArgumentsSha256())
+	case *flowv1.JournalRow_End:
+		return describeEnd(r.End)
+	default:
+		return "a row without content"
+	}
+}
+
+func describeStart(s *flowv1.JournalStart) string {
+	var start appv1.Start
+	if err := proto.Unmarshal(s.GetStart(), &start); err != nil {
+		return "that cannot be decoded"
+	}
+	module := hex.EncodeToString(s.GetModuleSha256())
+	return fmt.Sprintf("%s with %s, module %s", start.GetFlowClass(), cut(start.GetInput()), module[:min(12, len(module))])
+}
+
+func describeEnd(e *flowv1.JournalEnd) string {
+	switch e.GetState() {
+	case flowv1.FlowState_FLOW_STATE_COMPLETED:
+		return "end with " + cut(e.GetResult())
+	case flowv1.FlowState_FLOW_STATE_FAILED:
+		return fmt.Sprintf("fail with %s: %s (%s)", e.GetError().GetType(), cut([]byte(e.GetError().GetMessage())), e.GetError().GetId())
+	default:
+		return "killed: " + cut([]byte(e.GetError().GetMessage()))
+	}
+}
+
+func describeArguments(operation string, raw []byte) string {
+	if operation == "sleep" {
+		var s appv1.Sleep
+		if proto.Unmarshal(raw, &s) == nil {
+			return (time.Duration(s.GetDurationUs()) * time.Microsecond).String()
+		}
+	}
+	if len(raw) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d bytes", len(raw))
+}
+
+func describeAnswer(raw []byte) string {
+	var a appv1.Answer
+	if err := proto.Unmarshal(raw, &a); err != nil {
+		return "an answer that cannot be decoded"
+	}
+	if e := a.GetError(); e != nil {
+		return fmt.Sprintf("error %s: %s", e.GetType(), cut([]byte(e.GetMessage())))
+	}
+	if n := len(a.GetResult()); n > 0 {
+		return fmt.Sprintf("ok, %d bytes", n)
+	}
+	return "ok"
+}
+
+// cut makes bytes of an application fit for a line of text.
+func cut(b []byte) string {
+	if len(b) == 0 {
+		return "nothing"
+	}
+	if !utf8.Valid(b) {
+		return fmt.Sprintf("%d bytes", len(b))
+	}
+	s := strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, string(b))
+	if len(s) > maxShown {
+		s = strings.ToValidUTF8(s[:maxShown], "") + "…"
+	}
+	return s
+}

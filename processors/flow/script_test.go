@@ -1,0 +1,205 @@
+package flow_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/fairleadio/fairlead/processors/flow"
+	"github.com/fairleadio/fairlead/processors/flow/journal"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
+	"github.com/fairleadio/fairlead/topics"
+)
+
+// The scripts in testdata say what an operator would see on the topics. Each file is a world of its own.
+func TestScripts(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, path := range paths {
+		w := newWorld(flow.Config{MaxSteps: 20, MaxStepsPerEvent: 5, MaxRequestsPerStep: 4, LiveCount: 2})
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			seen, err := command(t, w, d)
+			if err != nil {
+				seen = append(seen, "poison: "+err.Error())
+			}
+			if len(seen) == 0 {
+				return "nothing\n"
+			}
+			return strings.Join(seen, "\n") + "\n"
+		})
+		w.worker.Close()
+		if w.sandbox.live != 0 {
+			t.Errorf("%d instances were not released", w.sandbox.live)
+		}
+	}
+}
+
+func command(t *testing.T, w *world, d *datadriven.TestData) ([]string, error) {
+	arg := func(i int) string { return d.CmdArgs[i].Key }
+	switch d.Cmd {
+	case "program":
+		w.install(arg(0), strings.TrimSpace(d.Input))
+		return nil, nil
+	case "start":
+		body := `{}`
+		if strings.TrimSpace(d.Input) != "" {
+			body = strings.TrimSpace(d.Input)
+		}
+		if d.HasArg("large") {
+			body = `"` + strings.Repeat("x", 600<<10) + `"`
+		}
+		return w.start(arg(0), arg(1), body)
+	case "idle":
+		return w.idle()
+	case "loop":
+		r, ok := w.next()
+		if !ok {
+			return nil, nil
+		}
+		return w.deliver(r)
+	case "pass":
+		pass, err := time.ParseDuration(arg(0))
+		if err != nil {
+			return nil, err
+		}
+		w.nowUs += pass.Microseconds()
+		return w.idle()
+	case "crash":
+		w.crash()
+		return nil, nil
+	case "evict":
+		flow.Lose(w.worker, 0)
+		return nil, nil
+	case "mend":
+		w.sandbox.sick = false
+		return nil, nil
+	case "vnode":
+		v := w.vnodes[w.holder().ShortHash()].(*vnodev1.VirtualNode)
+		if d.HasArg("gone") {
+			delete(w.vnodes, w.holder().ShortHash())
+			return nil, nil
+		}
+		status := vnodev1.OperationalStatus(vnodev1.OperationalStatus_value["OPERATIONAL_STATUS_"+arg(0)])
+		v.FlowStart, v.FlowOperation = status, status
+		return nil, nil
+	case "hide":
+		clear(map[string]view{"packages": w.cpis, "chunks": w.chunks, "vnodes": w.vnodes}[arg(0)])
+		return nil, nil
+	case "lose-row":
+		j, err := w.rows(w.flowID(arg(0)))
+		if err != nil {
+			return nil, err
+		}
+		return nil, loseRow(w, j, w.flowID(arg(0)), arg(1))
+	case "kill", "pause", "resume", "retry", "conjure":
+		kind := map[string]flowv1.FlowCommandKind{
+			"kill": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL, "pause": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_PAUSE,
+			"resume": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RESUME, "retry": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP,
+		}[d.Cmd]
+		c := &flowv1.FlowCommand{Kind: kind, By: "olga", Reason: strings.TrimSpace(d.Input)}
+		if d.Cmd == "retry" {
+			var step uint64
+			d.ScanArgs(t, "step", &step)
+			c.Step = uint32(step)
+		}
+		return w.deliver(record{topics.FlowCommands, w.flowID(arg(0)), c})
+	case "history":
+		j, err := w.rows(w.flowID(arg(0)))
+		if err != nil {
+			return nil, err
+		}
+		var line journal.Line
+		if head := w.head(w.flowID(arg(0))); head != nil {
+			line = journal.Line(head.GetSegments())
+		}
+		var out []string
+		for _, e := range journal.History(j, line) {
+			text := e.Text()
+			_, text, _ = strings.Cut(text, "  ")
+			out = append(out, fmt.Sprintf("%s %s", clock(e.AtUs), roundTimes(text)))
+		}
+		return out, nil
+	case "replay":
+		return replay(w, w.flowID(arg(0)), strings.TrimSpace(d.Input))
+	case "live":
+		return []string{fmt.Sprintf("%d in memory, %d made so far", flow.LiveCount(w.worker), w.sandbox.started)}, nil
+	case "log":
+		defer w.log.Reset()
+		return strings.Split(strings.TrimSpace(w.readable(w.log.String())), "\n"), nil
+	}
+	t.Fatalf("unknown command %s", d.Cmd)
+	return nil, nil
+}
+
+// replay is what "flow replay" does: a journal against a program that may be another.
+func replay(w *world, id, program string) ([]string, error) {
+	m, err := w.sandbox.Install(context.Background(), []byte(program))
+	if err != nil {
+		return nil, err
+	}
+	j, err := w.rows(id)
+	if err != nil {
+		return nil, err
+	}
+	var seed [32]byte
+	copy(seed[:], j.Step(j.Line(), 0)[0].GetStart().GetSeed())
+	inst, err := m.NewInstance(context.Background(), seed, func(string) {})
+	if err != nil {
+		return nil, err
+	}
+	defer inst.Release(context.Background())
+	verdicts, err := journal.All(context.Background(), inst, j, j.Line(), 0, flow.IsGuestFault)
+	var out []string
+	for _, v := range verdicts {
+		if v.Err != nil {
+			out = append(out, "differs: "+v.Err.Error())
+			continue
+		}
+		out = append(out, fmt.Sprintf("step %d same: %s", v.Step, v.Recorded))
+	}
+	return out, err
+}
+
+// loseRow damages a journal.
+func loseRow(w *world, j *journal.Journal, id, step string) error {
+	var n uint32
+	if _, err := fmt.Sscan(step, &n); err != nil {
+		return err
+	}
+	if len(j.Step(j.Line(), n)) == 0 {
+		return fmt.Errorf("step %d has no rows", n)
+	}
+	var keys []string
+	for k := range w.state.store {
+		if key, err := journal.ParseKey([]byte(k)); err == nil && key.Flow.String() == id && key.Step == n {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		delete(w.state.store, k)
+	}
+	return nil
+}
+
+// roundTimes cuts durations of microseconds, which only count the transactions of the test.
+func roundTimes(s string) string {
+	i := strings.LastIndex(s, " after ")
+	if i < 0 {
+		return s
+	}
+	rest, tail, _ := strings.Cut(s[i+len(" after "):], " ")
+	if d, err := time.ParseDuration(rest); err == nil {
+		rest = d.Truncate(time.Millisecond).String()
+	}
+	return strings.TrimSpace(s[:i] + " after " + rest + " " + tail)
+}

@@ -1,0 +1,457 @@
+package flow
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/identity"
+	"github.com/fairleadio/fairlead/processors/flow/journal"
+	"github.com/fairleadio/fairlead/schemas"
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+)
+
+// State is what a step decides on. Its parts are never changed after they were handed over.
+type State struct {
+	// Head is the flow's row in the table, nil when there is none.
+	Head *flowv1.Checkpoint
+	// Open has the rows of the step that is being answered, by ordinal.
+	Open []*flowv1.JournalRequest
+	// Burst counts the steps that were taken in the running event.
+	Burst uint32
+	Rules Rules
+}
+
+// Step decides what one event does to one flow. It is pure: the same arguments have the same result. Its error is
+// engine.Poison, and means a fault of fairlead's own.
+func Step(s State, event Event) (State, []Effect, error) {
+	d := &draft{State: s}
+	if s.Head != nil {
+		d.Head = proto.Clone(s.Head).(*flowv1.Checkpoint)
+	}
+	d.Open = append([]*flowv1.JournalRequest(nil), s.Open...)
+	var err error
+	switch e := event.(type) {
+	case Started:
+		err = d.started(e)
+	case Commanded:
+		err = d.commanded(e)
+	case Yielded:
+		err = d.yielded(e)
+	case Broke:
+		err = d.broke(e)
+	case Due:
+		err = d.due(e)
+	case Continued:
+		err = d.continued(e)
+	case Stopped:
+		err = d.stopped(e)
+	case Forgotten:
+		d.forgotten(e)
+	default:
+		err = engine.Poison("flow: no rule for %T", event)
+	}
+	if err != nil {
+		return s, nil, err
+	}
+	return d.finish()
+}
+
+// draft is a state that is being changed. Its head is its own; a row is copied before it is changed.
+type draft struct {
+	State
+	effects []Effect
+	// dirty marks the rows of Open that must be written, run the module's call at the end of the step.
+	dirty map[int]bool
+	run   *Run
+}
+
+func (d *draft) do(e ...Effect) { d.effects = append(d.effects, e...) }
+
+func (d *draft) note(o Outcome) { d.do(Note{o}) }
+
+// finish writes what was changed, before the module is called.
+func (d *draft) finish() (State, []Effect, error) {
+	for i, row := range d.Open {
+		if d.dirty[i] {
+			d.do(WriteRequest{d.attempt(), d.Head.GetStep(), uint32(i), row})
+		}
+	}
+	if d.run != nil {
+		d.do(*d.run)
+	}
+	return d.State, d.effects, nil
+}
+
+// alive tells whether the flow exists and has not ended.
+func (d *draft) alive() bool { return d.Head != nil && !Ended(d.Head.GetState()) }
+
+// Ended tells whether a status is final.
+func Ended(s flowv1.FlowState) bool {
+	return s == flowv1.FlowState_FLOW_STATE_COMPLETED || s == flowv1.FlowState_FLOW_STATE_FAILED || s == flowv1.FlowState_FLOW_STATE_KILLED
+}
+
+// attempt is the attempt that the current step belongs to.
+func (d *draft) attempt() uint32 { return line(d.Head).AttemptOf(d.Head.GetStep()) }
+
+func line(head *flowv1.Checkpoint) journal.Line { return journal.Line(head.GetSegments()) }
+
+func (d *draft) id() identity.UUID {
+	id, _ := identity.UUIDFromBytes(d.Head.GetFlowId()) // checked when the flow was started
+	return id
+}
+
+func (d *draft) started(e Started) error {
+	if d.Head != nil {
+		d.note(OutcomeRepeated)
+		return nil
+	}
+	start := e.Started.GetStart()
+	if _, err := identity.UUIDFromBytes(e.Started.GetFlowId()); err != nil || start == nil || start.GetClientRequestId() == "" {
+		return engine.Poison("%s: a start without flow id or request: field flow_id has %d bytes, client request id is %q", ErrJournal, len(e.Started.GetFlowId()), start.GetClientRequestId())
+	}
+	d.Head = &flowv1.Checkpoint{
+		Start:        withoutBody(start),
+		FlowId:       e.Started.GetFlowId(),
+		State:        flowv1.FlowState_FLOW_STATE_RUNNING,
+		Attempt:      1,
+		ModuleSha256: e.Module,
+		CreatedAtUs:  start.GetCreatedAtUs(),
+		UpdatedAtUs:  e.NowUs,
+		CpiChecksum:  e.CPIChecksum,
+		Segments:     journal.NewLine(),
+		ClockUs:      e.NowUs,
+	}
+	encoded, err := encodeStart(e.Started)
+	if err != nil {
+		return engine.Poison("flow: %w", err)
+	}
+	d.do(WriteStart{&flowv1.JournalStart{Seed: e.Seed, Start: encoded, NowUs: e.NowUs, ModuleSha256: e.Module}})
+	d.note(OutcomeStarted)
+	switch {
+	case e.Stopped != "":
+		d.kill(e.Stopped, e.NowUs)
+	case e.Refused != nil:
+		d.fail(e.Refused, e.NowUs)
+	case len(start.GetRequestBody()) > d.Rules.MaxArgument:
+		d.fail(limitError(ErrTooLarge, "the flow's argument has %d bytes, at most %d are allowed: send less", len(start.GetRequestBody()), d.Rules.MaxArgument), e.NowUs)
+	default:
+		d.run = &Run{Step: 0, ClockUs: e.NowUs}
+	}
+	return nil
+}
+
+// withoutBody is the start as the head keeps it: the caller's argument is in the journal already.
+func withoutBody(s *flowv1.StartFlow) *flowv1.StartFlow {
+	c := proto.Clone(s).(*flowv1.StartFlow)
+	c.RequestBody = nil
+	return c
+}
+
+// encodeStart makes the module's argument.
+func encodeStart(s *flowv1.Started) ([]byte, error) {
+	start := s.GetStart()
+	return schemas.Marshal(&appv1.Start{
+		FlowClass: start.GetFlowClass(),
+		Input:     start.GetRequestBody(),
+		FlowId:    s.GetFlowId(),
+		Me: &appv1.Identity{
+			X500Name:  start.GetIdentity().GetX500Name(),
+			GroupId:   start.GetIdentity().GetGroupId(),
+			ShortHash: start.GetVnode(),
+		},
+		ClientRequestId: start.GetClientRequestId(),
+		Properties: []*appv1.Property{
+			{Name: "corda.account", Value: "account-zero"},
+			{Name: "corda.client.id", Value: start.GetClientRequestId()},
+		},
+		Attempt: 1,
+	})
+}
+
+func (d *draft) yielded(e Yielded) error {
+	if !d.alive() {
+		return engine.Poison("flow: a module returned for a flow that is not running")
+	}
+	d.Head.UpdatedAtUs = e.NowUs
+	d.Burst++
+	switch {
+	case e.Yield.Done != nil:
+		d.done(e.Yield.Done.GetResult(), e.NowUs)
+	case e.Yield.Failed != nil:
+		d.fail(applicationError(e.Yield.Failed), e.NowUs)
+	default:
+		d.asked(e.Yield.Asked, e.NowUs)
+	}
+	return nil
+}
+
+func (d *draft) done(result []byte, nowUs int64) {
+	switch {
+	case len(result) > d.Rules.MaxResult:
+		d.fail(limitError(ErrTooLarge, "the flow's result has %d bytes, at most %d are allowed: return less, or store it", len(result), d.Rules.MaxResult), nowUs)
+	case len(result) > 0 && !json.Valid(result):
+		d.fail(platformError(ErrInterface, "the flow's result is not JSON: build the application with an SDK of this version"), nowUs)
+	default:
+		d.Head.Result = result
+		d.end(flowv1.FlowState_FLOW_STATE_COMPLETED, &flowv1.JournalEnd{Result: result}, nowUs)
+		d.note(OutcomeCompleted)
+	}
+}
+
+// maxErrorText bounds what a flow's own error may add to its status, bytes.
+const maxErrorText = 32 << 10
+
+func applicationError(e *appv1.Error) *flowv1.FlowError {
+	out := &flowv1.FlowError{Type: e.GetType(), Message: e.GetMessage(), Id: ErrApplication}
+	if out.Type == "" {
+		out.Type = "application"
+	}
+	if len(out.Type) > 256 {
+		out.Type = out.Type[:256]
+	}
+	if len(out.Message) > maxErrorText {
+		out.Message = out.Message[:maxErrorText] + "…"
+	}
+	out.Type, out.Message = validText(out.Type), validText(out.Message)
+	return out
+}
+
+// asked takes the requests of the next step.
+func (d *draft) asked(asked []journal.Asked, nowUs int64) {
+	if d.Head.GetStep() >= d.Rules.MaxSteps {
+		d.fail(limitError(ErrTooLong, "the flow took %d steps and asks for more: split it, or do more in each step", d.Head.GetStep()), nowUs)
+		return
+	}
+	if len(asked) > int(d.Rules.MaxRequestsPerStep) {
+		d.fail(limitError(ErrTooLong, "the flow asks for %d things at once, at most %d are allowed: ask in several steps", len(asked), d.Rules.MaxRequestsPerStep), nowUs)
+		return
+	}
+	d.Head.Step++
+	d.Open = make([]*flowv1.JournalRequest, len(asked))
+	d.Head.Waiting = nil
+	d.note(OutcomeStep)
+	durable := false
+	for i, a := range asked {
+		key := journal.Key{Flow: d.id(), Attempt: d.attempt(), Step: d.Head.GetStep(), Ordinal: uint32(i)}
+		d.Open[i] = a.Row(key.String(), nowUs)
+		d.mark(i)
+		durable = d.ask(i, a, nowUs) || durable
+	}
+	if durable {
+		d.do(GoOn{d.attempt(), d.Head.GetStep()})
+	}
+	d.proceed(nowUs)
+}
+
+// ask does what a request wants, and tells whether the step must be durable first.
+func (d *draft) ask(i int, a journal.Asked, nowUs int64) (durable bool) {
+	if len(a.Arguments) > d.Rules.MaxArgument {
+		d.note(OutcomeTooLarge)
+		d.answerError(i, TypeLimit, fmt.Sprintf("arguments of %s have %d bytes, at most %d are allowed: send less", a.Operation, len(a.Arguments), d.Rules.MaxArgument), nowUs)
+		return false
+	}
+	switch op := a.Request.GetOperation().(type) {
+	case *appv1.Request_Sleep:
+		us := op.Sleep.GetDurationUs()
+		switch {
+		case us <= 0:
+			d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Result{}}, nowUs)
+		case us > d.Rules.MaxSleepUs:
+			d.answerError(i, TypeInvalid, fmt.Sprintf("a sleep of %d µs is asked, at most %d are allowed", us, d.Rules.MaxSleepUs), nowUs)
+		default:
+			d.wait(i, nowUs+us)
+			d.do(SetTimer{d.attempt(), d.Head.GetStep(), uint32(i), nowUs + us})
+		}
+		return false
+	case *appv1.Request_Checkpoint:
+		d.wait(i, 0)
+		return true
+	default:
+		d.note(OutcomeUnsupported)
+		d.answerError(i, TypeUnsupported, fmt.Sprintf("operation %s is not known to this cluster: upgrade it, or build the application with an older SDK", a.Operation), nowUs)
+		return false
+	}
+}
+
+func (d *draft) wait(i int, deadlineUs int64) {
+	d.Head.Waiting = append(d.Head.Waiting, &flowv1.Waiting{
+		Ordinal: uint32(i), Operation: d.Open[i].GetOperation(), DeadlineUs: deadlineUs, RequestId: d.Open[i].GetRequestId(),
+	})
+}
+
+// mark has a row written at the end of the step.
+func (d *draft) mark(i int) {
+	if d.dirty == nil {
+		d.dirty = map[int]bool{}
+	}
+	d.dirty[i] = true
+}
+
+// change copies a row so that it can be changed.
+func (d *draft) change(i int) *flowv1.JournalRequest {
+	d.Open[i] = proto.Clone(d.Open[i]).(*flowv1.JournalRequest)
+	d.mark(i)
+	return d.Open[i]
+}
+
+func (d *draft) answerError(i int, kind, message string, nowUs int64) {
+	d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Error{Error: &appv1.Error{Type: kind, Message: message}}}, nowUs)
+}
+
+func (d *draft) answer(i int, a *appv1.Answer, nowUs int64) {
+	raw, err := schemas.Marshal(a)
+	if err != nil { // an answer is made of valid UTF-8 only, so this cannot be
+		raw = nil
+	}
+	row := d.change(i)
+	row.Answer = raw
+	row.AnsweredAtUs = nowUs
+	waiting := d.Head.Waiting[:0:0]
+	for _, w := range d.Head.GetWaiting() {
+		if w.GetOrdinal() != uint32(i) {
+			waiting = append(waiting, w)
+		}
+	}
+	d.Head.Waiting = waiting
+}
+
+// proceed resumes the module when its step is answered and nobody holds it.
+func (d *draft) proceed(nowUs int64) {
+	if d.Head.GetPause() != nil || !journal.AllAnswered(d.Open) {
+		return
+	}
+	if d.Burst >= d.Rules.MaxStepsPerEvent {
+		d.do(GoOn{d.attempt(), d.Head.GetStep()})
+		return
+	}
+	clock := max(nowUs, d.Head.GetClockUs()+1)
+	if d.Head.GetStep() == 0 {
+		clock = d.Head.GetClockUs()
+	}
+	d.Head.ClockUs = clock
+	last := 0
+	for i, row := range d.Open {
+		if row.GetResumedAtUs() != 0 {
+			d.change(i).ResumedAtUs = 0
+		}
+		if row.GetAnsweredAtUs() >= d.Open[last].GetAnsweredAtUs() {
+			last = i
+		}
+	}
+	if len(d.Open) > 0 {
+		d.change(last).ResumedAtUs = clock
+	}
+	d.run = &Run{Step: d.Head.GetStep(), ClockUs: clock}
+}
+
+func (d *draft) due(e Due) error {
+	if !d.current(e.Attempt, e.Step) || int(e.Ordinal) >= len(d.Open) || journal.Answered(d.Open[e.Ordinal]) || d.Open[e.Ordinal].GetOperation() != "sleep" {
+		d.note(OutcomeStale)
+		return nil
+	}
+	d.Head.UpdatedAtUs = e.NowUs
+	d.answer(int(e.Ordinal), &appv1.Answer{Outcome: &appv1.Answer_Result{}}, e.NowUs)
+	d.proceed(e.NowUs)
+	return nil
+}
+
+// current tells whether a timer or loop record is about the step that the flow is at.
+func (d *draft) current(attempt, step uint32) bool {
+	return d.alive() && step == d.Head.GetStep() && attempt == d.attempt()
+}
+
+func (d *draft) continued(e Continued) error {
+	if !d.current(e.Attempt, e.Step) {
+		d.note(OutcomeStale)
+		return nil
+	}
+	for i, row := range d.Open {
+		if row.GetOperation() == "checkpoint" && !journal.Answered(row) {
+			d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Result{}}, e.NowUs)
+		}
+	}
+	d.proceed(e.NowUs)
+	if len(d.dirty) == 0 && d.run == nil {
+		d.note(OutcomeStale)
+		return nil
+	}
+	d.Head.UpdatedAtUs = e.NowUs
+	return nil
+}
+
+func (d *draft) broke(e Broke) error {
+	if !d.alive() {
+		return engine.Poison("flow: a module failed for a flow that is not running: %s", e.Error.GetMessage())
+	}
+	d.Head.UpdatedAtUs = e.NowUs
+	if !e.Park {
+		d.fail(e.Error, e.NowUs)
+		return nil
+	}
+	d.Head.Pause = &flowv1.Pause{By: "fairlead", Reason: e.Error.GetMessage(), AtUs: e.NowUs, Parked: true}
+	d.do(DropInstance{})
+	d.note(OutcomeParked)
+	return nil
+}
+
+func (d *draft) stopped(e Stopped) error {
+	if d.alive() {
+		d.Head.UpdatedAtUs = e.NowUs
+		d.kill(e.Reason, e.NowUs)
+	}
+	return nil
+}
+
+func (d *draft) forgotten(e Forgotten) {
+	switch {
+	case d.Head == nil || d.alive():
+		d.note(OutcomeStale)
+	case d.Head.GetKeepUntilUs() > e.NowUs:
+		d.do(SetForget{d.Head.GetKeepUntilUs()})
+		d.note(OutcomeStale)
+	default:
+		d.do(DropJournal{})
+		d.note(OutcomeForgotten)
+	}
+}
+
+func (d *draft) fail(e *flowv1.FlowError, nowUs int64) {
+	d.Head.Error = e
+	d.end(flowv1.FlowState_FLOW_STATE_FAILED, &flowv1.JournalEnd{Error: e}, nowUs)
+	d.note(OutcomeFailed)
+}
+
+func (d *draft) kill(reason string, nowUs int64) {
+	d.Head.TerminatedReason = reason
+	d.end(flowv1.FlowState_FLOW_STATE_KILLED, &flowv1.JournalEnd{Error: &flowv1.FlowError{Type: "killed", Message: reason}}, nowUs)
+	d.note(OutcomeKilled)
+}
+
+// end makes the flow terminal, once and for all.
+func (d *draft) end(state flowv1.FlowState, row *flowv1.JournalEnd, nowUs int64) {
+	d.cancelTimers()
+	row.State, row.AtUs = state, nowUs
+	d.do(WriteEnd{Attempt: d.Head.GetAttempt(), Step: d.Head.GetStep() + 1, Row: row})
+	d.Head.State = state
+	d.Head.Waiting = nil
+	d.Head.Pause = nil
+	d.Head.UpdatedAtUs = nowUs
+	d.Head.KeepUntilUs = nowUs + d.Rules.KeepUs
+	d.run = nil
+	d.do(DropInstance{}, SetForget{d.Head.GetKeepUntilUs()})
+	if d.Head.GetStart().GetInitiator() != flowv1.Initiator_INITIATOR_P2P {
+		d.do(SendEnded{statusKey(d.Head), &flowv1.FlowEnded{FlowId: d.Head.GetFlowId(), State: state}})
+	}
+}
+
+func (d *draft) cancelTimers() {
+	for _, w := range d.Head.GetWaiting() {
+		if w.GetDeadlineUs() != 0 {
+			d.do(CancelTimer{d.attempt(), d.Head.GetStep(), w.GetOrdinal()})
+		}
+	}
+}
