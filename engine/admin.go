@@ -111,8 +111,7 @@ func (s *session) fetchCommitted(ctx context.Context, want map[string]map[int32]
 		case <-time.After(wait):
 		}
 	}
-	_, gen := s.cl.Client().GroupMetadata()
-	a := &assignment{generation: gen, committed: map[string]map[int32]committed{}}
+	a := &assignment{committed: map[string]map[int32]committed{}}
 	var starts kadm.ListedOffsets
 	seen := map[int32]bool{}
 	for t, ps := range want {

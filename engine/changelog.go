@@ -175,13 +175,13 @@ func (c *changelog) load() (storedPosition, bool, error) {
 
 // wipe forgets the local copy; it is rebuilt from the topic.
 func (c *changelog) wipe() error {
-	b := &Batch{}
+	b := &Writes{}
 	b.DeleteRange(c.prefix, prefixEnd(c.prefix))
 	c.position = 0
 	return c.db.Apply(b)
 }
 
-func (c *changelog) addPosition(b *Batch, nowUS int64) error {
+func (c *changelog) addPosition(b *Writes, nowUS int64) error {
 	raw, err := json.Marshal(storedPosition{c.cluster, c.topicID[:], c.position, nowUS})
 	if err != nil {
 		return fmt.Errorf("encode position of %s/%d: %w", c.topic, c.partition, err)
@@ -191,7 +191,7 @@ func (c *changelog) addPosition(b *Batch, nowUS int64) error {
 }
 
 // commit moves the overlay into a batch after its transaction has committed.
-func (c *changelog) commit(b *Batch, nowUS int64) error {
+func (c *changelog) commit(b *Writes, nowUS int64) error {
 	c.undo = c.undo[:0]
 	acked := c.acked.Swap(-1)
 	if c.overlay.Len() == 0 && acked < 0 {

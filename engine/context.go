@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Context is what a callback has: goka's context, and what goka lacks. It is valid until the callback returns.
@@ -109,9 +110,20 @@ const (
 	HeaderDLQBuild    = "fl-dlq-build"
 	HeaderDLQSource   = "fl-dlq-source"
 
-	// headerRetry marks a loop record as the retry of the record under this place.
-	headerRetry = "fl-retry"
+	// headerCommand marks a loop record as the engine's own.
+	headerCommand  = "fl-engine"
+	commandRetry   = "retry"
+	commandRedrive = "redrive"
 )
+
+// Redrive makes, of a record of a group's dead-letter topic, the record that must be written to the group's loop topic
+// (same partition) to have it run again. Tools use it; the group's owner does the rest, in its own transaction.
+func Redrive(group goka.Group, dead *kgo.Record) *kgo.Record {
+	out := &kgo.Record{Topic: LoopTopic(group), Partition: dead.Partition, Key: dead.Key, Value: dead.Value, Timestamp: dead.Timestamp}
+	out.Headers = append(out.Headers, dead.Headers...)
+	out.Headers = append(out.Headers, kgo.RecordHeader{Key: headerCommand, Value: []byte(commandRedrive)})
+	return out
+}
 
 // ToPartition sends a record to this partition instead of the one that its key hashes to.
 func ToPartition(p int32) goka.ContextOption {

@@ -19,13 +19,13 @@ type DB interface {
 	// slices are valid only during the call.
 	Scan(low, high []byte, f func(key, value []byte) bool) error
 	// Apply writes a batch, all of it or nothing.
-	Apply(*Batch) error
+	Apply(*Writes) error
 	// Close flushes and closes it.
 	Close() error
 }
 
-// Batch is a list of writes to a [DB], applied in order.
-type Batch struct {
+// Writes is a list of writes to a [DB], applied in order.
+type Writes struct {
 	Ops []Op
 }
 
@@ -36,7 +36,7 @@ type Op struct {
 }
 
 // Set writes a pair.
-func (b *Batch) Set(key, value []byte) {
+func (b *Writes) Set(key, value []byte) {
 	if value == nil {
 		value = []byte{}
 	}
@@ -44,10 +44,10 @@ func (b *Batch) Set(key, value []byte) {
 }
 
 // Delete removes a key.
-func (b *Batch) Delete(key []byte) { b.Ops = append(b.Ops, Op{Key: key}) }
+func (b *Writes) Delete(key []byte) { b.Ops = append(b.Ops, Op{Key: key}) }
 
 // DeleteRange removes the keys from low (included) to high (excluded).
-func (b *Batch) DeleteRange(low, high []byte) { b.Ops = append(b.Ops, Op{Key: low, High: high}) }
+func (b *Writes) DeleteRange(low, high []byte) { b.Ops = append(b.Ops, Op{Key: low, High: high}) }
 
 type pebbleDB struct{ db *pebble.DB }
 
@@ -109,7 +109,7 @@ func (p *pebbleDB) Scan(low, high []byte, f func(key, value []byte) bool) error 
 	return nil
 }
 
-func (p *pebbleDB) Apply(b *Batch) error {
+func (p *pebbleDB) Apply(b *Writes) error {
 	pb := p.db.NewBatch()
 	defer func() { _ = pb.Close() }() // a committed batch has nothing left to close
 	for _, op := range b.Ops {

@@ -15,6 +15,8 @@ import (
 	"github.com/fairleadio/fairlead/engine/enginetest"
 )
 
+type kgoRecord = kgo.Record
+
 var text = new(codec.String)
 
 func header(r *kgo.Record, name string) string {

@@ -81,13 +81,21 @@ type edge struct {
 	codec Codec
 	cb    Callback
 	hooks *Hooks
+	batch *batchDef
 }
 
 func (e *edge) String() string { return fmt.Sprintf("%s %s", e.kind, e.name) }
 func (e *edge) Topic() string  { return e.name }
 func (e *edge) Codec() Codec   { return e.codec }
 
-const edgeHooks EdgeKind = "hooks"
+const (
+	edgeHooks EdgeKind = "hooks"
+	edgeParks EdgeKind = "parks"
+)
+
+// ParkKeys makes a dead-lettered record park its key: later records of the key wait, in order, until an operator
+// redrives the dead letter (see [Redrive]) or drops it. Without it, later records go on as if it had never been.
+func ParkKeys() goka.Edge { return &edge{kind: edgeParks} }
 
 // Input is an input stream whose callback runs inside the guard. It is goka.Input with a callback that returns an
 // error.
@@ -139,6 +147,7 @@ func WithHooks(h Hooks) goka.Edge { return &edge{kind: edgeHooks, hooks: &h} }
 type inputDef struct {
 	codec Codec
 	cb    Callback
+	batch *batchDef
 }
 
 // Graph is a processor group: goka's graph and what goka lacks.
@@ -153,8 +162,8 @@ type Graph struct {
 	edges   []EdgeInfo
 	hooks   []Hooks
 	guarded bool
-	// current is set by the engine that runs the graph: goka's callbacks find their partition through it.
-	err error
+	parks   bool
+	err     error
 }
 
 // LoopTopic, TableTopic, StoreTopic, RowsTopic and DeadLetterTopic name a group's own topics.
@@ -182,19 +191,21 @@ func Define(group goka.Group, edges ...goka.Edge) *Graph {
 				g.err = fmt.Errorf("group %s: input topic %q is empty or declared twice", group, own.name)
 				continue
 			}
-			g.inputs[own.name] = inputDef{own.codec, own.cb}
+			g.inputs[own.name] = inputDef{own.codec, own.cb, own.batch}
 			g.add(EdgeInput, own.name, own.codec)
 		case EdgeLoop:
 			if g.loop != nil {
 				g.err = fmt.Errorf("group %s: more than one loop", group)
 			}
-			g.loop = &inputDef{own.codec, own.cb}
+			g.loop = &inputDef{codec: own.codec, cb: own.cb}
 		case EdgeStore:
 			if own.name == "" || slices.Contains(g.stores, own.name) {
 				g.err = fmt.Errorf("group %s: store name %q is empty or declared twice", group, own.name)
 				continue
 			}
 			g.stores = append(g.stores, own.name)
+		case edgeParks:
+			g.parks = true
 		case edgeHooks:
 			g.hooks = append(g.hooks, *own.hooks)
 		default:

@@ -45,8 +45,8 @@ type recordContext struct {
 // failure leaves a callback: the engine's own way of failing a record from a method without error result.
 type failure struct{ err error }
 
-// call decodes the message and runs the callback; every way out becomes an error.
-func (rc *recordContext) call() (err error) {
+// call decodes the message and runs the callback; every way out becomes an error. The callback of a batch comes later.
+func (rc *recordContext) call() (msg any, err error) {
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
@@ -58,18 +58,20 @@ func (rc *recordContext) call() (err error) {
 			err = newPanicError(r)
 		}
 	}()
-	if rc.in.cb == nil {
-		return Poison("group %s has no callback for topic %s", rc.p.s.e.graph.group, rc.src.Topic)
+	if rc.in.cb == nil && rc.in.batch == nil {
+		return nil, Poison("group %s has no callback for topic %s", rc.p.s.e.graph.group, rc.src.Topic)
 	}
-	var msg any
 	if rc.src.hasValue {
 		rc.decoding = true
 		if msg, err = rc.in.codec.Decode(rc.src.value); err != nil {
-			return Poison("decode record: %w", err)
+			return nil, Poison("decode record: %w", err)
 		}
 		rc.decoding = false
 	}
-	return rc.in.cb(rc, msg)
+	if rc.in.batch != nil {
+		return msg, rc.in.batch.check(msg)
+	}
+	return msg, rc.in.cb(rc, msg)
 }
 
 // settle makes what the callback did part of the transaction.
@@ -132,9 +134,7 @@ func (rc *recordContext) Store(name string) PartitionStore {
 }
 
 func (rc *recordContext) Value() any {
-	if rc.p.table == nil {
-		rc.Fail(errors.New("the group has no table; add goka.Persist to it"))
-	}
+	rc.needTable()
 	if !rc.valueLoaded {
 		rc.valueLoaded = true
 		if raw := rc.p.table.get(string(rc.src.key)); raw != nil {
@@ -149,9 +149,7 @@ func (rc *recordContext) Value() any {
 }
 
 func (rc *recordContext) SetValue(value any, options ...goka.ContextOption) {
-	if rc.p.table == nil {
-		rc.Fail(errors.New("the group has no table; add goka.Persist to it"))
-	}
+	rc.needTable()
 	if value == nil {
 		rc.Fail(errors.New("nil is no table value; use Delete"))
 	}
@@ -167,11 +165,19 @@ func (rc *recordContext) SetValue(value any, options ...goka.ContextOption) {
 }
 
 func (rc *recordContext) Delete(options ...goka.ContextOption) {
+	rc.needTable()
+	rc.write(rc.p.table, string(rc.src.key), nil, "", options)
+	rc.value, rc.valueLoaded = nil, true
+}
+
+// needTable refuses the table where there is none to use.
+func (rc *recordContext) needTable() {
 	if rc.p.table == nil {
 		rc.Fail(errors.New("the group has no table; add goka.Persist to it"))
 	}
-	rc.write(rc.p.table, string(rc.src.key), nil, "", options)
-	rc.value, rc.valueLoaded = nil, true
+	if rc.in.batch != nil {
+		rc.Fail(errors.New("a batch has no table row of its own; use a store"))
+	}
 }
 
 // write puts a row into a changelog and its record among the outputs.

@@ -191,6 +191,15 @@ func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) error
 		// Callbacks may still run: goka's session ends first, runGoka aborts then.
 		return err
 	}
+	if err := s.runBatches(sctx); errors.Is(err, errSolo) {
+		s.solo = len(b.records)
+		if err := s.end(kgo.TryAbort, false); err != nil && !errors.Is(err, errAborted) {
+			return err
+		}
+		return nil
+	} else if err != nil {
+		return err
+	}
 	return s.finish(b)
 }
 
@@ -244,13 +253,16 @@ func (s *session) more(sctx context.Context, b *batch) kgo.Fetches {
 }
 
 func (s *session) full(b *batch) bool {
-	return len(b.records) >= s.e.cfg.MaxBatch || time.Since(b.began) >= s.e.cfg.MaxDelay || s.suspicious() ||
+	return len(b.records) >= s.e.cfg.MaxBatch || time.Since(b.began) >= s.e.cfg.MaxDelay || s.suspicious() || s.cap > 0 ||
 		s.txRecords.Load() >= MaxTransactionRecords || s.txBytes.Load() >= MaxTransactionBytes/2
 }
 
 // limit bounds a poll.
 func (s *session) limit() int {
 	n := s.e.cfg.MaxBatch
+	if s.cap > 0 {
+		n = min(n, s.cap)
+	}
 	for _, p := range s.parts {
 		if p.suspects != nil {
 			n = min(n, p.suspects.limit(s.e.cfg.MaxBatch))
@@ -315,13 +327,6 @@ func sourceOf(r *kgo.Record, place Cause) source {
 
 // finish ends the transaction of a batch that goka is done with.
 func (s *session) finish(b *batch) error {
-	if o := s.overflowed.Load(); o != nil {
-		s.mu.Lock()
-		s.paused[o.partition] = o.key
-		s.mu.Unlock()
-		s.e.cfg.Log.Warn("partition pauses: too many records wait behind a retried one",
-			"group", string(s.e.graph.group), "partition", o.partition, "key", o.key, "limit", s.e.cfg.RetryQueue)
-	}
 	try := kgo.TryCommit
 	flushCtx, cancel := context.WithTimeout(context.Background(), s.e.cfg.EndTimeout)
 	defer cancel()
@@ -338,13 +343,16 @@ func (s *session) finish(b *batch) error {
 		}
 	}
 	started := time.Now()
+	produceErr, failed, over := s.produceErr.Load(), s.failed.Load(), s.overflowed.Load()
 	err := s.end(try, false)
 	if err != nil {
-		if pe := s.produceErr.Load(); pe != nil && errors.Is(err, errAborted) {
-			return s.strike(pe)
+		if produceErr != nil && errors.Is(err, errAborted) {
+			return s.strike(produceErr)
 		}
-		failed := s.failed.Load()
 		s.clearFailures()
+		if over != nil && errors.Is(err, errAborted) {
+			s.makeRoom(over, len(b.records))
+		}
 		if errors.Is(err, errAborted) {
 			if failed != nil {
 				return *failed
@@ -354,6 +362,12 @@ func (s *session) finish(b *batch) error {
 		return err
 	}
 	s.lastCommit = time.Since(started)
+	s.solo = max(0, s.solo-len(b.records))
+	if s.cap > 0 {
+		if s.cap *= 2; s.cap >= s.e.cfg.MaxBatch {
+			s.cap = 0
+		}
+	}
 	s.e.metrics.commits.Inc()
 	s.e.metrics.commitSeconds.Observe(s.lastCommit.Seconds())
 	s.e.metrics.records.Add(float64(len(b.records)))
@@ -404,7 +418,7 @@ func (s *session) end(try kgo.TransactionEndTry, clean bool) error {
 		}
 		return errAborted
 	}
-	b := &Batch{}
+	b := &Writes{}
 	for _, p := range s.parts {
 		if err := p.commit(b); err != nil {
 			return Fatal(err)
@@ -437,20 +451,27 @@ func (s *session) clearFailures() {
 	}
 }
 
-// strike counts an abort against the record that caused it; over the limit it will be dead-lettered unrun.
+// strike counts an abort against the record that caused it; over the limit it will be dead-lettered unrun. Only what
+// a broker refuses of the record itself counts; anything else is nobody's fault, and waits.
 func (s *session) strike(pe *produceError) error {
 	s.clearFailures()
 	err := fmt.Errorf("produce to %s: %w", pe.topic, pe.err)
 	s.e.cfg.Log.Warn("transaction aborted", "group", string(s.e.graph.group), "cause", pe.cause.String(), "error", err)
+	if pe.cause.Topic == "" || !refusesRecord(pe.err) {
+		return fmt.Errorf("%w: %w", errRebuild, err)
+	}
 	s.strikes[pe.cause]++
 	if s.strikes[pe.cause] >= s.e.cfg.CrashLimit {
 		s.skip[pe.cause] = err
 		delete(s.strikes, pe.cause)
 	}
-	if errors.Is(pe.err, kgo.ErrRecordTimeout) || kerr.IsRetriable(pe.err) {
-		return fmt.Errorf("%w: %w", errRebuild, err)
-	}
 	return nil
+}
+
+// refusesRecord tells whether a produce error is about the record and would come back with every repetition.
+func refusesRecord(err error) bool {
+	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) ||
+		errors.Is(err, kerr.InvalidRecord) || errors.Is(err, kerr.InvalidTimestamp) || errors.Is(err, errNoPartition)
 }
 
 // blame finds the record on which an unguarded goka callback died: the first unsettled one of its partition.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lovoo/goka"
@@ -41,6 +43,12 @@ type partition struct {
 	timers timerQueue
 	// waiting counts the records in the retry store by key.
 	waiting map[string]int
+	// parked are the keys whose records wait for an operator.
+	parked map[string]bool
+	// items wait for their batch, unsettled counts them by key, held are records behind them.
+	items     []*pendingItem
+	unsettled map[string]int
+	held      []heldRecord
 	// tail is the position that the next record waiting under a key takes.
 	tail map[string]uint64
 	// touched says that the running transaction changed timers or waiting, so an abort must load them again.
@@ -63,6 +71,10 @@ func (p *partition) begin(wall int64) {
 func (p *partition) index() error {
 	p.timers = timerQueue{due: map[string]int64{}}
 	p.waiting, p.tail = map[string]int{}, map[string]uint64{}
+	p.parked, p.unsettled = map[string]bool{}, map[string]int{}
+	for k := range p.rows.scan(string(rowParked)) {
+		p.parked[string(k[5:])] = true
+	}
 	p.touched = false
 	for k, v := range p.rows.scan(string(rowTimer)) {
 		row := &enginepb.TimerRow{}
@@ -78,7 +90,7 @@ func (p *partition) index() error {
 		}
 		key := string(row.Record.Key)
 		pos := binary.BigEndian.Uint64(k[len(k)-8:])
-		if p.waiting[key]++; p.waiting[key] == 1 {
+		if p.waiting[key]++; p.waiting[key] == 1 && !p.parked[key] {
 			p.timers.set(string(k), row.DueUs)
 		}
 		p.tail[key] = max(p.tail[key], pos+1)
@@ -87,7 +99,7 @@ func (p *partition) index() error {
 }
 
 // commit is called after the transaction has committed.
-func (p *partition) commit(b *Batch) error {
+func (p *partition) commit(b *Writes) error {
 	for _, l := range p.logs {
 		if err := l.commit(b, p.now); err != nil {
 			return err
@@ -106,6 +118,8 @@ func (p *partition) abort() error {
 		l.abort()
 	}
 	p.began = false
+	p.items, p.held = nil, nil
+	clear(p.unsettled)
 	if p.touched {
 		return p.index()
 	}
@@ -190,10 +204,25 @@ func (p *partition) handle(gctx goka.Context, in inputDef, m any) {
 			panic(r)
 		}
 	}()
+	p.accept(gctx, in, src)
+}
+
+// accept runs a record, or puts it where it has to wait.
+func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 	key := string(src.key)
+	command := ""
+	if src.Topic == LoopTopic(p.s.e.graph.group) {
+		command = src.header(headerCommand)
+	}
 	switch {
-	case src.Topic == LoopTopic(p.s.e.graph.group) && src.header(headerRetry) != "":
+	case p.batched(key):
+		p.held = append(p.held, heldRecord{gctx, in, src})
+	case command == commandRetry:
 		p.runWaiting(gctx, key)
+	case command == commandRedrive:
+		p.redrive(src)
+	case p.parked[key]:
+		p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0)
 	case p.waiting[key] > 0:
 		if p.waiting[key] >= p.s.e.cfg.RetryQueue {
 			p.s.overflow(p, key)
@@ -201,8 +230,15 @@ func (p *partition) handle(gctx goka.Context, in inputDef, m any) {
 		}
 		p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0)
 	default:
-		p.run(gctx, in, src, 0, 0, 0)
+		p.run(gctx, in, src, 0, 0, 0, nil)
 	}
+}
+
+// heldRecord waits for an unsettled batch item of its key.
+type heldRecord struct {
+	gctx goka.Context
+	in   inputDef
+	src  source
 }
 
 // outcome of running a record once.
@@ -211,17 +247,28 @@ type outcome int
 const (
 	settled outcome = iota // done, or in the dead letters
 	waits                  // to be run again later
+	batched                // an item of a batch; its settle is called later
 )
 
 // run runs a record's callback in the guard and settles what it did. attempts counts earlier failures; pos is its
 // place in the retry store, 0 when it is not there.
-func (p *partition) run(gctx goka.Context, in inputDef, src source, attempts uint32, firstFailed int64, pos uint64) outcome {
+func (p *partition) run(gctx goka.Context, in inputDef, src source, attempts uint32, firstFailed int64, pos uint64, settle func(outcome)) outcome {
 	rc := &recordContext{gokaContext: gctx, p: p, in: in, src: src}
-	err := rc.call()
+	msg, err := rc.call()
+	if err == nil && in.batch != nil {
+		p.enqueue(in, &pendingItem{rc: rc, msg: msg, attempts: attempts, firstFailed: firstFailed, pos: pos, settle: settle})
+		return batched
+	}
 	if err == nil {
 		rc.settle()
 		return settled
 	}
+	return p.failed(rc, err, attempts, firstFailed, pos)
+}
+
+// failed settles a record whose run failed: back to the retry store, or to the dead letters.
+func (p *partition) failed(rc *recordContext, err error, attempts uint32, firstFailed int64, pos uint64) outcome {
+	src := rc.src
 	rc.dropAll()
 	p.s.e.onDrop(p.id, string(src.key))
 	var fatal *fatalError
@@ -287,8 +334,12 @@ const runBound = 100
 
 // runWaiting runs the head of a key's queue, and, while they settle, those behind it.
 func (p *partition) runWaiting(gctx goka.Context, key string) {
+	p.runQueue(gctx, key, 0)
+}
+
+func (p *partition) runQueue(gctx goka.Context, key string, n int) {
 	prefix := rowKey(rowRetry, key, "")
-	for n := 0; ; n++ {
+	for ; ; n++ {
 		headKey, head := p.head(prefix)
 		p.touched = true
 		switch {
@@ -296,6 +347,8 @@ func (p *partition) runWaiting(gctx goka.Context, key string) {
 			delete(p.waiting, key)
 			delete(p.tail, key)
 			p.s.drained(p, key)
+			return
+		case p.parked[key]:
 			return
 		case n == 0 && head.DueUs > p.now:
 			p.timers.set(headKey, head.DueUs) // an older firing arrived late
@@ -309,12 +362,28 @@ func (p *partition) runWaiting(gctx goka.Context, key string) {
 		in, ok := p.s.e.graph.input(src.Topic)
 		if !ok {
 			p.deadLetter(src, "refused", fmt.Errorf("group %s no longer reads topic %s", p.s.e.graph.group, src.Topic), head.Attempts)
-		} else if p.run(gctx, in, src, head.Attempts, head.FirstFailedUs, binary.BigEndian.Uint64([]byte(headKey[len(prefix):]))) == waits {
+			p.dequeue(key, headKey)
+			continue
+		}
+		pos := binary.BigEndian.Uint64([]byte(headKey[len(prefix):]))
+		at := n
+		out := p.run(gctx, in, src, head.Attempts, head.FirstFailedUs, pos, func(out outcome) {
+			if out == settled {
+				p.dequeue(key, headKey)
+				p.runQueue(gctx, key, at+1)
+			}
+		})
+		if out != settled {
 			return
 		}
-		p.dropRow(headKey)
-		p.waiting[key]--
+		p.dequeue(key, headKey)
 	}
+}
+
+// dequeue removes the settled head of a queue.
+func (p *partition) dequeue(key, headKey string) {
+	p.dropRow(headKey)
+	p.waiting[key]--
 }
 
 // head returns the first row of a queue, "" when it is empty.
@@ -357,6 +426,40 @@ func (p *partition) deadLetter(src source, reason string, cause error, attempts 
 	p.s.e.cfg.Log.Warn("record dead-lettered", "group", string(p.s.e.graph.group), "topic", src.Topic,
 		"partition", src.Partition, "offset", src.Offset, "reason", reason, "error", cut(cause.Error(), 1000))
 	p.s.produce(rec, p, src.Cause)
+	if p.s.e.graph.parks {
+		p.park(string(src.key), reason)
+	}
+}
+
+// park makes later records of a key wait for an operator.
+func (p *partition) park(key, reason string) {
+	p.touched = true
+	p.parked[key] = true
+	p.writeRow(rowKey(rowParked, key, ""), &enginepb.ParkedRow{Reason: reason, AtUs: p.now})
+}
+
+// redrive runs a dead letter again, ahead of what waits under its key, and ends the key's parking.
+func (p *partition) redrive(src source) {
+	place, err := ParseCause(src.header(HeaderDLQSource))
+	if err != nil {
+		p.deadLetter(src, "refused", fmt.Errorf("redrive: header %s: %w", HeaderDLQSource, err), 0)
+		return
+	}
+	key := string(src.key)
+	if p.parked[key] {
+		delete(p.parked, key)
+		p.dropRow(rowKey(rowParked, key, ""))
+	}
+	src.Cause = place
+	src.headers = slices.DeleteFunc(slices.Clone(src.headers), func(h kgo.RecordHeader) bool {
+		return h.Key == headerCommand || strings.HasPrefix(h.Key, "fl-dlq-")
+	})
+	p.touched = true
+	p.waiting[key]++
+	p.tail[key] = max(p.tail[key], 1)
+	k := rowKey(rowRetry, key, position(0))
+	p.timers.set(k, p.now)
+	p.writeRow(k, &enginepb.RetryRow{Record: src.toProto(), DueUs: p.now})
 }
 
 // fireTimers moves due timers into the loop topic and returns how many.
@@ -374,7 +477,7 @@ func (p *partition) fireTimers(wall int64, limit int) int {
 			key := k[5 : len(k)-8]
 			p.s.produce(&kgo.Record{
 				Topic: LoopTopic(p.s.e.graph.group), Partition: p.id, Key: []byte(key),
-				Headers: []kgo.RecordHeader{{Key: headerRetry, Value: []byte("1")}},
+				Headers: []kgo.RecordHeader{{Key: headerCommand, Value: []byte(commandRetry)}},
 			}, p, Cause{})
 			continue
 		}

@@ -39,6 +39,24 @@ func (s *session) applyPauses(g *gokaSession) {
 	s.cl.Client().ResumeFetchPartitions(resume)
 }
 
+// makeRoom is called after a batch was aborted because too many records would wait behind a retried one. When those
+// that wait are committed, the partition pauses; otherwise the batch was only too large to stop in time.
+func (s *session) makeRoom(o *overflow, batch int) {
+	p := s.parts[o.partition]
+	if p == nil {
+		return
+	}
+	if p.waiting[o.key] < s.e.cfg.RetryQueue {
+		s.cap = max(1, batch/2)
+		return
+	}
+	s.mu.Lock()
+	s.paused[o.partition] = o.key
+	s.mu.Unlock()
+	s.e.cfg.Log.Warn("partition pauses: too many records wait behind a retried one",
+		"group", string(s.e.graph.group), "partition", o.partition, "key", o.key, "limit", s.e.cfg.RetryQueue)
+}
+
 // untilNextTimer bounds a poll by the next timer; while anything is paused also by the time to look again.
 func (s *session) untilNextTimer(ctx context.Context) (context.Context, context.CancelFunc) {
 	wait := time.Hour

@@ -16,12 +16,19 @@ import (
 func (s *session) produce(r *kgo.Record, p *partition, cause Cause) {
 	log := p.changelogOf(r.Topic)
 	topic := r.Topic
+	if n := s.partitionsOf(topic); r.Partition >= n && n > 0 {
+		s.produceErr.CompareAndSwap(nil, &produceError{cause, topic, fmt.Errorf("%w: %d of %d", errNoPartition, r.Partition, n)})
+		return
+	}
 	stampHeaders(r, p.now, cause)
 	r.Topic = s.e.cfg.Prefix + topic
 	s.txRecords.Add(1)
 	s.txBytes.Add(int64(recordSize(r)))
 	// Its own time-outs bound it; a callback's context must not take records out of a transaction.
 	s.cl.Produce(s.e.produceCtx, r, func(r *kgo.Record, err error) {
+		if errors.Is(err, kgo.ErrAborting) {
+			return // the transaction is being aborted for another reason
+		}
 		if err != nil {
 			s.produceErr.CompareAndSwap(nil, &produceError{cause, topic, err})
 			return
@@ -35,6 +42,16 @@ func (s *session) produce(r *kgo.Record, p *partition, cause Cause) {
 			}
 		}
 	})
+}
+
+var errNoPartition = errors.New("topic has no such partition")
+
+// partitionsOf returns a topic's partition count, 0 when it is not known.
+func (s *session) partitionsOf(topic string) int32 {
+	if t := s.state.topology.Load(); t != nil {
+		return t.topics[topic].partitions
+	}
+	return 0
 }
 
 // produceLog writes one row of a changelog.

@@ -100,7 +100,7 @@ func (s *session) readLogs(ctx context.Context, logs []*changelog, ends map[stri
 		if err := recoveryError(fetches); err != nil {
 			return err
 		}
-		batch := &Batch{}
+		batch := &Writes{}
 		progressed := false
 		fetches.EachPartition(func(ftp kgo.FetchTopicPartition) {
 			l := byTP[ftp.Topic][ftp.Partition]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -50,8 +51,12 @@ type session struct {
 	strikes map[Cause]int
 	skip    map[Cause]error
 
-	paused     map[int32]string // partitions whose input is paused, by the key that waits
-	wasPaused  bool
+	paused    map[int32]string // partitions whose input is paused, by the key that waits
+	wasPaused bool
+	// solo counts records whose batch is run one by one, because the batch as a whole failed.
+	solo int
+	// cap bounds batches while a full retry queue is near, 0 when not.
+	cap        int
 	lastCommit time.Duration
 	state      sessionState
 }
@@ -283,6 +288,7 @@ func (s *session) nextAssignment(ctx context.Context) (*assignment, context.Cont
 			var actx context.Context
 			actx, s.cancel = context.WithCancel(ctx)
 			s.mu.Unlock()
+			_, a.generation = s.cl.Client().GroupMetadata()
 			return a, actx, nil
 		}
 		s.mu.Unlock()
@@ -460,6 +466,15 @@ func parseMetadata(s string) (now int64, clean bool) {
 	return now, c == 1
 }
 
+func (s *session) partitionIDs() []int32 {
+	ids := make([]int32, 0, len(s.parts))
+	for id := range s.parts {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // fail makes the running batch abort; the first failure counts.
 func (s *session) fail(err error) {
 	s.failed.CompareAndSwap(nil, &err)
@@ -469,7 +484,7 @@ func (s *session) fail(err error) {
 	}
 }
 
-// overflow aborts the batch and pauses the input of a partition until the key's queue has drained.
+// overflow aborts the batch: more records would wait behind a retried one than may.
 func (s *session) overflow(p *partition, key string) {
 	s.overflowed.CompareAndSwap(nil, &overflow{p.id, key})
 }

@@ -120,7 +120,7 @@ func (s *session) writeAhead(ctx context.Context, p *partition, key string, m pr
 	if err := cl.ProduceSync(ctx, rec).FirstErr(); err != nil {
 		return fmt.Errorf("%w: write down suspects: %w", errRebuild, err)
 	}
-	b := &Batch{}
+	b := &Writes{}
 	b.Set(p.rows.dataKey(key), raw)
 	p.rows.position = max(p.rows.position, rec.Offset+1)
 	if err := p.rows.addPosition(b, time.Now().UnixMicro()); err != nil {

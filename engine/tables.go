@@ -189,7 +189,7 @@ func (c *copiedStorage) Has(key string) (bool, error) {
 func (c *copiedStorage) Get(key string) ([]byte, error) { return c.e.cfg.DB.Get(c.key(key)) }
 
 func (c *copiedStorage) Set(key string, value []byte) error {
-	b := &Batch{}
+	b := &Writes{}
 	b.Set(c.key(key), value)
 	return c.e.cfg.DB.Apply(b)
 }
@@ -198,7 +198,7 @@ func (c *copiedStorage) Delete(key string) error {
 	if key == skipKey {
 		return nil
 	}
-	b := &Batch{}
+	b := &Writes{}
 	b.Delete(c.key(key))
 	return c.e.cfg.DB.Apply(b)
 }
@@ -216,7 +216,7 @@ func (c *copiedStorage) GetOffset(def int64) (int64, error) {
 }
 
 func (c *copiedStorage) SetOffset(offset int64) error {
-	b := &Batch{}
+	b := &Writes{}
 	b.Set(c.offsetKey(), strconv.AppendInt(nil, offset, 10))
 	return c.e.cfg.DB.Apply(b)
 }
