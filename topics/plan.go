@@ -107,6 +107,7 @@ const (
 	RefusedReplicas   = "FL-TOPICS-002"
 	RefusedPrune      = "FL-TOPICS-003"
 	RefusedBrokers    = "FL-TOPICS-004"
+	RefusedSchemas    = "FL-TOPICS-005"
 )
 
 // Plan is what leads from a cluster as it is to the cluster as it should be.
@@ -122,13 +123,16 @@ type Plan struct {
 	Refusals  []Refusal `json:"refusals"`
 	// Orphans are topics under the prefix that the catalogue does not know. They are deleted only with prune.
 	Orphans []string `json:"orphans"`
+	// Descriptors are the messages whose descriptors are not yet on topic fairlead.schemas. Who makes the plan fills
+	// them in.
+	Descriptors []string `json:"descriptors"`
 }
 
 // PlanVersion is the version of plan files that this code writes and reads.
 const PlanVersion = 1
 
 // Pending tells whether there is something to do or something refused.
-func (p Plan) Pending() bool { return len(p.Changes)+len(p.Refusals) > 0 }
+func (p Plan) Pending() bool { return len(p.Changes)+len(p.Refusals)+len(p.Descriptors) > 0 }
 
 // NewPlan compares the catalogue with a cluster. It is pure: the same arguments give the same plan. Wrong overrides
 // are an error.
@@ -139,7 +143,7 @@ func NewPlan(catalogue []Topic, profile Profile, o Overrides, prune bool, cluste
 	}
 	p := Plan{
 		Version: PlanVersion, ClusterID: cluster.ID, Prefix: cluster.Prefix, Profile: profile, Overrides: o, Prune: prune,
-		Changes: []Change{}, Refusals: []Refusal{}, Orphans: []string{},
+		Changes: []Change{}, Refusals: []Refusal{}, Orphans: []string{}, Descriptors: []string{},
 	}
 	existing := map[string]Existing{}
 	for _, e := range cluster.Topics {

@@ -206,3 +206,11 @@ func (a *Admin) waitForLeaders(ctx context.Context, topic string, partitions int
 		}
 	}
 }
+
+// Ping asks each known broker once, without waiting for one that is away.
+func (a *Admin) Ping(ctx context.Context) error {
+	if err := a.client.Ping(ctx); err != nil {
+		return fmt.Errorf("no broker answers: %w", err)
+	}
+	return nil
+}

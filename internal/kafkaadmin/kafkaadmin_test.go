@@ -445,7 +445,8 @@ func TestSchemasOfOtherVersions(t *testing.T) {
 	change(func(m *descriptorpb.DescriptorProto) {
 		m.Field[0].Name = proto.String("other")
 	})
-	if _, err := a.PublishSchemas(t.Context()); err == nil || !strings.Contains(err.Error(), "FL-TOPICS-020") {
+	var conflict *kafkaadmin.SchemaConflictError
+	if _, err := a.PublishSchemas(t.Context()); !errors.As(err, &conflict) || conflict.Type != name {
 		t.Fatalf("versions that cannot read each other: %v", err)
 	}
 }

@@ -144,7 +144,8 @@ func (a *Admin) offsets(ctx context.Context, list func(context.Context, ...strin
 		return nil, fmt.Errorf("look up offsets: %w", err)
 	}
 	for _, name := range names {
-		if len(got[name]) == 0 {
+		// For a topic that it does not know, kadm has one partition, -1, with the error.
+		if _, unknown := got[name][-1]; unknown || len(got[name]) == 0 {
 			return nil, fmt.Errorf("topic %s does not exist on this cluster: %w", name, kerr.UnknownTopicOrPartition)
 		}
 		for _, o := range got[name] {

@@ -71,10 +71,20 @@ func (a *Admin) PublishedSchemas(ctx context.Context) (map[string]*descriptorpb.
 	return out, err
 }
 
-// PublishSchemas writes this version's descriptors to topic fairlead.schemas, where they are not there already. A type
-// that a newer version has published is left alone. A type that neither version can read of the other is an error, and
-// then nothing is written.
-func (a *Admin) PublishSchemas(ctx context.Context) (written []string, err error) {
+// SchemaConflictError tells that the published descriptors of a message and this version's cannot read each other.
+type SchemaConflictError struct {
+	Type   string
+	Reason string
+}
+
+func (e *SchemaConflictError) Error() string {
+	return fmt.Sprintf("the published %s and this version's cannot read each other (%s): use the version that set the cluster up, or a newer one", e.Type, e.Reason)
+}
+
+// UnpublishedSchemas returns the messages of this version whose descriptors are not on topic fairlead.schemas, with
+// their descriptors. A message that a newer version has published is left out. A message of which neither version can
+// read the other's is a [SchemaConflictError].
+func (a *Admin) UnpublishedSchemas(ctx context.Context) (map[string]*descriptorpb.FileDescriptorSet, error) {
 	own, err := schemas.FileDescriptorSet()
 	if err != nil {
 		return nil, err
@@ -87,15 +97,27 @@ func (a *Admin) PublishSchemas(ctx context.Context) (written []string, err error
 	if err != nil {
 		return nil, fmt.Errorf("read what is published: %w", err)
 	}
-	var news []string
-	for _, name := range slices.Sorted(maps.Keys(ours)) {
-		news, err = appendIfNewer(news, name, ours[name], theirs[name])
+	for name, set := range ours {
+		news, err := newer(name, set, theirs[name])
 		if err != nil {
 			return nil, err
 		}
+		if !news {
+			delete(ours, name)
+		}
 	}
-	for _, name := range news {
-		if err := a.produce(ctx, topics.Schemas, name, ours[name]); err != nil {
+	return ours, nil
+}
+
+// PublishSchemas writes the descriptors that [Admin.UnpublishedSchemas] finds to topic fairlead.schemas and returns the
+// names of their messages. On a conflict nothing is written.
+func (a *Admin) PublishSchemas(ctx context.Context) (written []string, err error) {
+	missing, err := a.UnpublishedSchemas(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		if err := a.produce(ctx, topics.Schemas, name, missing[name]); err != nil {
 			return written, err
 		}
 		written = append(written, name)
@@ -103,28 +125,28 @@ func (a *Admin) PublishSchemas(ctx context.Context) (written []string, err error
 	return written, nil
 }
 
-func appendIfNewer(news []string, name string, ours, theirs *descriptorpb.FileDescriptorSet) ([]string, error) {
+// newer tells whether our descriptors of a message should take the place of theirs.
+func newer(name string, ours, theirs *descriptorpb.FileDescriptorSet) (bool, error) {
 	if theirs == nil {
-		return append(news, name), nil
+		return true, nil
 	}
 	a, err := schemas.Marshal(ours)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	b, err := schemas.Marshal(theirs)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	if bytes.Equal(a, b) {
-		return news, nil
+		return false, nil
 	}
 	lost := schemas.Incompatibilities(theirs, ours)
-	switch {
-	case len(lost) == 0:
-		return append(news, name), nil
-	case len(schemas.Incompatibilities(ours, theirs)) == 0:
-		return news, nil // a newer version was here
-	default:
-		return nil, fmt.Errorf("FL-TOPICS-020: the published %s and this version's cannot read each other (%s): use the version that made the cluster, or a newer one", name, lost[0])
+	if len(lost) == 0 {
+		return true, nil
 	}
+	if len(schemas.Incompatibilities(ours, theirs)) == 0 {
+		return false, nil // a newer version was here
+	}
+	return false, &SchemaConflictError{Type: name, Reason: lost[0]}
 }
