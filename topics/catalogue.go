@@ -123,10 +123,10 @@ func toolTopics() []Topic {
 			Owner: Tools, Writers: []string{Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
 		},
 		{
-			Name: Audit, Doc: "What operators did, and to what.",
+			Name: Audit, Doc: "What operators did, and to what: with tools, and to flows.",
 			Key: "entity", Type: "fairlead.audit.v1.Entry",
 			Set: "tools", Class: Stream, Data: Operational, Config: deleted(days90),
-			Owner: Tools, Writers: []string{Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
+			Owner: Tools, Writers: []string{FlowGroup, Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
 		},
 	}
 }
