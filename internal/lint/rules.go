@@ -71,6 +71,10 @@ var reserved = []struct {
 // domain are the folders of packages that only compute.
 var domain = []string{"ledger", "members", "sessions", "internal/ledger", "internal/members", "internal/sessions"}
 
+// virtualTime are folders whose tests run on a clock that jumps when all wait: there a sleep costs no time and orders
+// events exactly.
+var virtualTime = []string{"engine/sim"}
+
 // inputOutput are what a domain package must not import.
 var inputOutput = []string{"net", "os", "database/sql", "io/fs", franz, goka, sarama, pgx, vault, wazero}
 
@@ -171,7 +175,7 @@ func checkCalls(s *source) []Problem {
 		add := func(rule, text string) { out = append(out, Problem{s.name, s.line(sel.Sel), rule, text}) }
 		x, _ := sel.X.(*ast.Ident)
 		switch name := sel.Sel.Name; {
-		case name == "Sleep" && x != nil && timeName != "" && x.Name == timeName && s.harness():
+		case name == "Sleep" && x != nil && timeName != "" && x.Name == timeName && s.harness() && !s.within(virtualTime...):
 			add("sleep", "time.Sleep in a test: wait for the condition that the next line needs")
 		case (name == "Skip" || name == "Skipf" || name == "SkipNow") && x != nil && s.isTesting(x) && s.test && !s.within("integration"):
 			add("skip", "a skipped test proves nothing: make it run everywhere, or move it to integration/")

@@ -1,0 +1,2 @@
+// Package sim runs in virtual time.
+package sim

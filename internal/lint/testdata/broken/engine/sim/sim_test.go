@@ -1,0 +1,5 @@
+package sim
+
+import "time"
+
+func later() { time.Sleep(time.Hour) }
