@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"slices"
@@ -35,7 +36,7 @@ func (g Graph) SVG() string {
 	slices.Sort(writers)
 	slices.Sort(readers)
 	height := svgTop + svgRow*max(len(g.Topics), len(writers), len(readers)) + 20
-	topicY, writerY, readerY := spread(topicNames(g.Topics), height), spread(writers, height), spread(readers, height)
+	topicY, writerY, readerY := spread(g.besideWriters(writers, readers), height), spread(writers, height), spread(readers, height)
 
 	var b strings.Builder
 	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"12\">\n", svgWidth, height, svgWidth, height)
@@ -74,11 +75,22 @@ func (g Graph) SVG() string {
 	return b.String()
 }
 
-func topicNames(list []Topic) []string {
+// besideWriters orders the topics by the middle of those who write and read them, so that fewer lines cross.
+func (g Graph) besideWriters(writers, readers []string) []string {
+	sum, count := map[string]float64{}, map[string]float64{}
+	for _, a := range g.Edges {
+		topic, place := a.From, float64(slices.Index(readers, a.To))/float64(len(readers))
+		if a.Writes {
+			topic, place = a.To, float64(slices.Index(writers, a.From))/float64(len(writers))
+		}
+		sum[topic] += place
+		count[topic]++
+	}
 	var names []string
-	for _, t := range list {
+	for _, t := range g.Topics {
 		names = append(names, t.Name)
 	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(sum[a]/count[a], sum[b]/count[b]) })
 	return names
 }
 

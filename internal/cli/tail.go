@@ -31,7 +31,7 @@ shown. --grep looks at what is shown: [!][k:|v:|h:NAME=]REGEXP for the key, the 
 %h headers, %s bytes of the value.`,
 		Example: `  fairlead tail flow.status --from -5
   fairlead tail flow.events flow.commands --from @-15m --key 1c6f… --follow
-  fairlead tail flow.mapper.dlq --grep h:fl-dlq-reason=decode -o json`,
+  fairlead tail flow-mapper.dlq --grep h:fl-dlq-reason=decode -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error { return g.tail(cmd, args, f) },
 	}
 	fl := cmd.Flags()
