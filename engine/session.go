@@ -304,7 +304,7 @@ func (s *session) nextAssignment(ctx context.Context) (*assignment, context.Cont
 func (s *session) runAssignment(ctx, actx context.Context, a *assignment, handler sarama.ConsumerGroupHandler) error {
 	s.setState("recovering")
 	s.cl.AllowRebalance()
-	if err := s.commitStarts(actx, a); err != nil {
+	if err := s.commitOwned(actx, a); err != nil {
 		return s.assignmentError(ctx, actx, err)
 	}
 	if err := s.openPartitions(actx, a); err != nil {
@@ -342,23 +342,28 @@ func (s *session) assignmentError(ctx, actx context.Context, err error) error {
 	return err
 }
 
-// commitStarts commits the start of partitions that have no offset yet, so that a position never resets by itself.
-func (s *session) commitStarts(ctx context.Context, a *assignment) error {
-	fresh := map[string]map[int32]kgo.EpochOffset{}
+// commitOwned commits, before anything is run, the start of partitions that have no offset yet, so that a position
+// never resets by itself; and takes back the word "clean" of the last owner: if this one dies over its first record,
+// the next must know.
+func (s *session) commitOwned(ctx context.Context, a *assignment) error {
+	offsets := map[string]map[int32]kgo.EpochOffset{}
 	for t, ps := range a.committed {
 		for p, c := range ps {
-			if c.fresh {
-				if fresh[s.e.cfg.Prefix+t] == nil {
-					fresh[s.e.cfg.Prefix+t] = map[int32]kgo.EpochOffset{}
-				}
-				fresh[s.e.cfg.Prefix+t][p] = kgo.EpochOffset{Epoch: -1, Offset: c.offset}
+			if !c.fresh && !c.clean {
+				continue
 			}
+			if offsets[s.e.cfg.Prefix+t] == nil {
+				offsets[s.e.cfg.Prefix+t] = map[int32]kgo.EpochOffset{}
+			}
+			offsets[s.e.cfg.Prefix+t][p] = kgo.EpochOffset{Epoch: c.epoch, Offset: c.offset}
 		}
 	}
-	if len(fresh) == 0 {
+	if len(offsets) == 0 {
 		return nil
 	}
-	return s.commitPlain(ctx, fresh, func(string, int32) string { return metadata(0, true) })
+	return s.commitPlain(ctx, offsets, func(t string, p int32) string {
+		return metadata(a.committed[s.e.strip(t)][p].now, false)
+	})
 }
 
 // commitPlain commits offsets outside a transaction.

@@ -17,6 +17,9 @@ import (
 type suspicion struct {
 	// size bounds the next batch.
 	size int
+	// until is the end of the range in which the last owner died, by input topic; until it has passed, batches stay
+	// small.
+	until map[string]int64
 	// rows are the ranges written down so far, by input topic.
 	rows map[string]*enginepb.SuspectRow
 }
@@ -34,7 +37,7 @@ func (p *partition) suspect(a *assignment) error {
 	if !dirty {
 		return nil
 	}
-	sus := &suspicion{size: p.s.e.cfg.MaxBatch, rows: map[string]*enginepb.SuspectRow{}}
+	sus := &suspicion{size: p.s.e.cfg.MaxBatch, until: map[string]int64{}, rows: map[string]*enginepb.SuspectRow{}}
 	for k, v := range p.rows.scan(string(rowSuspect)) {
 		row := &enginepb.SuspectRow{}
 		if err := proto.Unmarshal(v, row); err != nil {
@@ -45,6 +48,7 @@ func (p *partition) suspect(a *assignment) error {
 		if at < row.From || at > row.To {
 			continue // it passed; another range is in hand
 		}
+		sus.until[row.Topic] = row.To
 		n := int(row.To - row.From + 1)
 		if n > 1 {
 			sus.size = min(sus.size, (n+1)/2)
@@ -144,9 +148,15 @@ func (s *session) clearSuspicion(b *batch) {
 			continue
 		}
 		p.begin(b.wall)
-		for t := range sus.rows {
+		for t, row := range sus.rows {
+			if row.To >= sus.until[t] {
+				delete(sus.until, t)
+			}
 			p.dropRow(suspectKey(t))
 			delete(sus.rows, t)
+		}
+		if len(sus.until) > 0 {
+			continue
 		}
 		if sus.size >= s.e.cfg.MaxBatch {
 			p.suspects = nil
