@@ -143,9 +143,10 @@ func (i *Instance) fail(err error) error {
 	return err
 }
 
-// call runs a function without arguments with its own budget.
-func (i *Instance) call(ctx context.Context, name string, nowMicros, instructions int64) (uint64, error) {
-	i.g.begin(ctx, nowMicros, instructions, i.m.r.cfg.WallClock)
+// initial runs one of the functions that make the base image, for which there is more of everything.
+func (i *Instance) initial(ctx context.Context, name string) (uint64, error) {
+	cfg := i.m.r.cfg
+	i.g.begin(ctx, 0, cfg.Limits.Instructions*initFactor, cfg.WallClock*initFactor)
 	return i.run(ctx, name)
 }
 
@@ -178,18 +179,28 @@ func (i *Instance) diagnose(err error) error {
 	case uint32(g.stack.Get()) > meter.StackLimit, strings.Contains(err.Error(), "stack overflow"):
 		return failed(OutOfStack, "calls are nested too deep: is there a recursion without end?")
 	}
+	if line := lastWords(g.lastWord); line != "" {
+		return failed(Panic, "%s", line)
+	}
 	reason, _, _ := strings.Cut(err.Error(), "\n")
 	return failed(Trap, "%s", strings.TrimPrefix(reason, "wasm error: "))
 }
 
-// exited says what the end by proc_exit was: language runtimes exit when a program crashes, and say why on
-// standard error.
+// exited says what the end by proc_exit was.
 func exited(code uint32, lastWord []byte) *Error {
-	for line := range strings.Lines(strings.ToValidUTF8(string(lastWord), "\uFFFD")) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return failed(Panic, "%s", line)
-		}
+	if line := lastWords(lastWord); line != "" {
+		return failed(Panic, "%s", line)
 	}
 	return failed(Exit, "the module ended itself with status %d; a flow returns instead", code)
+}
+
+// lastWords finds what a language's runtime wrote to standard error when its program crashed. Go's then stops with
+// a trap or exits, as it finds fit.
+func lastWords(stderr []byte) string {
+	for line := range strings.Lines(strings.ToValidUTF8(string(stderr), "\uFFFD")) {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
 }

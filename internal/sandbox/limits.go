@@ -15,11 +15,11 @@ type Limits struct {
 
 // DefaultLimits are the limits of fairlead_abi 1: 64 MiB, about 100 ms of work on one core, 512 KiB.
 func DefaultLimits() Limits {
-	return Limits{MemoryPages: 1024, Instructions: 100_000_000, MaxArgument: 512 << 10, MaxResult: 512 << 10}
+	return Limits{MemoryPages: 1024, Instructions: 200_000_000, MaxArgument: 512 << 10, MaxResult: 512 << 10}
 }
 
 const (
-	// initFactor is how many times the budget of a call _initialize has.
+	// initFactor is how many times the budget and the time of a call _initialize has.
 	initFactor = 20
 	// slice is how many instructions a guest gets before the host looks at the clock and the context again.
 	slice = 10_000_000

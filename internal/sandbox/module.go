@@ -126,7 +126,7 @@ func (m *Module) takeImage(ctx context.Context) error {
 		return fmt.Errorf("seed the base image: %w", err)
 	}
 	run := func(name string) error {
-		_, err := i.call(ctx, name, 0, m.r.cfg.Limits.Instructions*initFactor)
+		_, err := i.initial(ctx, name)
 		if e, ok := err.(*Error); ok {
 			return failed(e.Kind, "%s: %s", name, e.Detail)
 		}

@@ -35,6 +35,7 @@ type Config struct {
 	Log *slog.Logger
 
 	copyImages bool // copy base images even where they can be mapped
+	interpret  bool // do not compile
 }
 
 // Runtime holds the installed modules.
@@ -111,7 +112,11 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	} else {
 		r.cache = wazero.NewCompilationCache()
 	}
-	r.rt = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
+	rc := wazero.NewRuntimeConfig()
+	if cfg.interpret {
+		rc = wazero.NewRuntimeConfigInterpreter()
+	}
+	r.rt = wazero.NewRuntimeWithConfig(ctx, rc.
 		WithCompilationCache(r.cache).
 		WithCoreFeatures(api.CoreFeaturesV2&^api.CoreFeatureSIMD).
 		WithMemoryLimitPages(cfg.Limits.MemoryPages).

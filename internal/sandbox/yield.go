@@ -19,7 +19,7 @@ const MaxRequests = 1024
 // *Error of kind BadYield.
 func DecodeYield(b []byte) (*appv1.Yield, error) {
 	y := &appv1.Yield{}
-	if err := proto.Unmarshal(b, y); err != nil {
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, y); err != nil {
 		return nil, failed(BadYield, "the yield cannot be decoded: %s", err)
 	}
 	switch o := y.GetOutcome().(type) {
@@ -49,7 +49,7 @@ func DecodeYield(b []byte) (*appv1.Yield, error) {
 		return nil, failed(BadYield, "the yield cannot be encoded: %s", err)
 	}
 	if !bytes.Equal(again, b) {
-		return nil, failed(BadYield, "the yield is not in canonical encoding")
+		return nil, failed(BadYield, "the yield is not in canonical encoding or has fields that this platform does not know: was the application built with a newer SDK?")
 	}
 	return y, nil
 }

@@ -1,0 +1,57 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+)
+
+// Ways to run that users do not choose, for comparison.
+func WithCopies(cfg Config) Config      { cfg.copyImages = true; return cfg }
+func WithInterpreter(cfg Config) Config { cfg.interpret = true; return cfg }
+
+// CheckFresh tells how an instance differs from the base image.
+func CheckFresh(i *Instance) error {
+	mem, ok := i.g.mem.Read(0, i.g.mem.Size())
+	if !ok || !bytes.Equal(mem, i.m.image.bytes) {
+		return fmt.Errorf("the memory differs from the base image")
+	}
+	for n, g := range i.globals {
+		if g.Get() != i.m.values[n] {
+			return fmt.Errorf("global %s is %d, not %d", i.m.globals[n], g.Get(), i.m.values[n])
+		}
+	}
+	if i.g.clock != i.m.clock {
+		return fmt.Errorf("the clock is %d, not %d", i.g.clock, i.m.clock)
+	}
+	return nil
+}
+
+// SetWallClock changes the second net of a module's runtime. No instance may be running.
+func SetWallClock(m *Module, d time.Duration) { m.r.cfg.WallClock = d }
+
+// Idle is how many instances are in the pool.
+func Idle(m *Module) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.idle)
+}
+
+// Initialised instantiates and runs _initialize as for the base image, but keeps the instance.
+func Initialised(ctx context.Context, m *Module) (*Instance, error) {
+	i, err := m.instantiate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i.g.clock = imageClock
+	if err := i.g.seed(m.sha); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{exportInit, exportABI} {
+		if _, err := i.initial(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	return i, nil
+}
