@@ -155,6 +155,7 @@ func (e *Engine) runProcessor(ctx context.Context, s *session) error {
 		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return &topicManager{e, s}, nil }),
 		goka.WithStorageBuilder(func(topic string, partition int32) (storage.Storage, error) { return s.storage(topic, partition) }),
 		goka.WithContextWrapper(s.wrap),
+		goka.WithHasher(NewHasher),
 		goka.WithNilHandling(goka.NilProcess),
 		goka.WithPartitionChannelSize(100),
 		goka.WithLogger(gokaLogger{e.cfg.Log}),
