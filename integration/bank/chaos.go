@@ -21,9 +21,10 @@ type chaos struct {
 	say     func(format string, args ...any)
 	done    map[string]int
 
-	frozen sync.WaitGroup
-	mu     sync.Mutex
-	errs   []error
+	frozen, brokers sync.WaitGroup
+	brokerDown      sync.Mutex
+	mu              sync.Mutex
+	errs            []error
 }
 
 // faults returns the kinds of harm that this cluster allows, by name; the frequent ones several times.
@@ -60,6 +61,7 @@ func (c *chaos) run(ctx context.Context) error {
 		}
 	}
 	c.frozen.Wait()
+	c.brokers.Wait()
 	for _, s := range c.slots {
 		s.want(true)
 	}
@@ -106,17 +108,32 @@ func (c *chaos) do(ctx context.Context, kind string) error {
 		return errors.Join(errs...)
 	case "broker":
 		id := 1 + c.rnd.IntN(c.cluster.Nodes())
+		down := time.Duration(1000+c.rnd.IntN(3000)) * time.Millisecond
+		if !c.brokerDown.TryLock() {
+			return nil // two of three at once lose the quorum, not the engine's case
+		}
 		c.say("kill broker %d", id)
-		if err := c.cluster.Kill(id); err != nil {
-			return err
-		}
-		wait(ctx, time.Duration(1000+c.rnd.IntN(3000))*time.Millisecond)
-		again, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
-		defer cancel()
-		if err := c.cluster.Restart(again, id); err != nil {
-			return err
-		}
-		c.say("broker %d is back", id)
+		c.brokers.Go(func() {
+			defer c.brokerDown.Unlock()
+			if err := c.restart(ctx, id, down); err != nil {
+				c.note(fmt.Errorf("broker: %w", err))
+			}
+		})
 	}
+	return nil
+}
+
+// restart kills a broker and brings it back after a while; the other faults go on meanwhile.
+func (c *chaos) restart(ctx context.Context, id int, down time.Duration) error {
+	if err := c.cluster.Kill(id); err != nil {
+		return err
+	}
+	wait(ctx, down)
+	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	if err := c.cluster.Restart(again, id); err != nil {
+		return err
+	}
+	c.say("broker %d is back", id)
 	return nil
 }
