@@ -32,7 +32,7 @@ func Rules() map[string]string {
 		"package-name":      "a package is one noun",
 		"file-length":       "a file has at most 600 lines",
 		"sleep":             "a test waits for a condition, not for a time",
-		"skip":              "only integration tests may skip, and say why",
+		"skip":              "only integration tests may skip, and say why; others only when asked to be short",
 		"init":              "no init(): wiring is done by hand (a WebAssembly guest has no other place to begin)",
 		"unfinished":        "nothing unfinished is committed",
 		"machine-path":      "no path of one machine, no address of one registry",
@@ -177,7 +177,7 @@ func checkCalls(s *source) []Problem {
 		switch name := sel.Sel.Name; {
 		case name == "Sleep" && x != nil && timeName != "" && x.Name == timeName && s.harness() && !s.within(virtualTime...):
 			add("sleep", "time.Sleep in a test: wait for the condition that the next line needs")
-		case (name == "Skip" || name == "Skipf" || name == "SkipNow") && x != nil && s.isTesting(x) && s.test && !s.within("integration"):
+		case (name == "Skip" || name == "Skipf" || name == "SkipNow") && x != nil && s.isTesting(x) && s.test && !s.maySkip(sel):
 			add("skip", "a skipped test proves nothing: make it run everywhere, or move it to integration/")
 		case name == "VisitAll" || name == "VisitAllWithStats":
 			if gokaName != "" {
@@ -191,6 +191,29 @@ func checkCalls(s *source) []Problem {
 		return true
 	})
 	return out
+}
+
+// maySkip tells whether a skip is in order: in an integration test, in the simulation (whose seeds run in processes of
+// their own), and where the caller asked for short tests, which `make test` never does.
+func (s *source) maySkip(at ast.Node) bool {
+	short := s.within("integration", "engine/sim")
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if n == nil || at.Pos() < n.Pos() || at.Pos() >= n.End() {
+			return false
+		}
+		branch, ok := n.(*ast.IfStmt)
+		if !ok {
+			return true
+		}
+		call, ok := branch.Cond.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		short = short || ok && sel.Sel.Name == "Short" && lastName(sel.X) == s.localName("testing")
+		return true
+	})
+	return short
 }
 
 // isTesting tells whether an identifier is a parameter of testing.T, B, F or TB: the innermost function around it that

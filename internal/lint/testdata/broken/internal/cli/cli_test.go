@@ -29,3 +29,12 @@ func TestSteps(t *testing.T) {
 		tb.SkipNow() // want: skip
 	})
 }
+
+func TestLong(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	if other() {
+		t.Skip("no") // want: skip
+	}
+}
