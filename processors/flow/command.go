@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairleadio/fairlead/schemas"
 	auditv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 )
@@ -86,14 +87,25 @@ func (d *draft) retry(e Commanded) {
 	d.Head.Segments = line(d.Head).Cut(step, d.Head.GetAttempt())
 	d.Head.Step = step
 	if step == 0 {
-		start := proto.Clone(e.Start).(*flowv1.JournalStart)
-		start.NowUs = max(e.NowUs, d.Head.GetClockUs()+1)
-		d.Head.ClockUs = start.GetNowUs()
-		d.do(WriteStart{start})
+		d.Head.ClockUs = max(e.NowUs, d.Head.GetClockUs()+1)
+		d.do(WriteStart{restart(e.Start, d.Head.GetAttempt(), d.Head.GetClockUs())})
 	}
 	d.do(DropInstance{})
 	d.accept(e, fmt.Sprintf("attempt %d goes on after step %d", d.Head.GetAttempt(), step))
 	d.proceed(e.NowUs)
+}
+
+// restart is the start row of a retry that keeps nothing: the module is told its attempt.
+func restart(row *flowv1.JournalStart, attempt uint32, clockUs int64) *flowv1.JournalStart {
+	row = proto.Clone(row).(*flowv1.JournalStart)
+	row.NowUs = clockUs
+	if start, err := StartOf(row); err == nil {
+		start.Attempt = attempt
+		if raw, err := schemas.Marshal(start); err == nil {
+			row.Start = raw
+		}
+	}
+	return row
 }
 
 func (d *draft) accept(e Commanded, detail string) {

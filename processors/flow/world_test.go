@@ -74,7 +74,8 @@ func (c committed) clone() committed {
 // world is one partition of the group, with everything around the worker in memory.
 type world struct {
 	cfg     flow.Config
-	sandbox *fakeSandbox
+	sandbox *fakeSandbox // nil in a world with the real one
+	runtime flow.Sandbox
 	worker  *flow.Worker
 	hooks   map[string]engine.Callback
 	vnodes  view
@@ -90,8 +91,15 @@ type world struct {
 }
 
 func newWorld(cfg flow.Config) *world {
+	s := newFakeSandbox()
+	w := worldWith(cfg, s)
+	w.sandbox = s
+	return w
+}
+
+func worldWith(cfg flow.Config, runtime flow.Sandbox) *world {
 	w := &world{
-		cfg: cfg, sandbox: newFakeSandbox(), vnodes: view{}, cpis: view{}, chunks: view{}, log: &bytes.Buffer{},
+		cfg: cfg, runtime: runtime, vnodes: view{}, cpis: view{}, chunks: view{}, log: &bytes.Buffer{},
 		state: committed{table: map[string][]byte{}, store: map[string][]byte{}, timers: map[string]int64{}, due: map[string]proto.Message{}},
 		nowUs: epoch, names: map[string]string{},
 	}
@@ -109,7 +117,7 @@ func (w *world) boot() {
 	}}))
 	var err error
 	w.worker, err = flow.NewWorker(w.cfg, flow.Deps{
-		VirtualNodes: w.vnodes, Packages: w.cpis, Chunks: w.chunks, Sandbox: w.sandbox, Random: constant{}, Log: log,
+		VirtualNodes: w.vnodes, Packages: w.cpis, Chunks: w.chunks, Sandbox: w.runtime, Random: constant{}, Log: log,
 	})
 	if err != nil {
 		panic(err)
@@ -120,7 +128,9 @@ func (w *world) boot() {
 // crash kills the process and starts another.
 func (w *world) crash() {
 	w.worker.Close()
-	clear(w.sandbox.modules)
+	if w.sandbox != nil {
+		clear(w.sandbox.modules)
+	}
 	w.boot()
 }
 

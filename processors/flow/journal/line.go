@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"slices"
 
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
@@ -41,8 +42,13 @@ func NewJournal(rows map[Key]*flowv1.JournalRow) *Journal {
 	for k := range rows {
 		j.keys = append(j.keys, k)
 	}
-	slices.SortFunc(j.keys, func(a, b Key) int { return slices.Compare(a.Bytes(), b.Bytes()) })
+	slices.SortFunc(j.keys, compareKeys)
 	return j
+}
+
+// compareKeys is the order of a flow's keys in the store.
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Attempt, b.Attempt), cmp.Compare(a.Step, b.Step), cmp.Compare(a.Ordinal, b.Ordinal))
 }
 
 // Len is the number of rows.
@@ -63,11 +69,13 @@ func (j *Journal) Line() Line {
 // Step returns the rows of a step on a line, in the order of their ordinals; none when the line ends before.
 func (j *Journal) Step(line Line, step uint32) []*flowv1.JournalRow {
 	attempt := line.AttemptOf(step)
+	first, _ := slices.BinarySearchFunc(j.keys, Key{Attempt: attempt, Step: step}, compareKeys)
 	var rows []*flowv1.JournalRow
-	for _, k := range j.keys {
-		if k.Attempt == attempt && k.Step == step {
-			rows = append(rows, j.rows[k])
+	for _, k := range j.keys[first:] {
+		if k.Attempt != attempt || k.Step != step {
+			break
 		}
+		rows = append(rows, j.rows[k])
 	}
 	return rows
 }
@@ -75,7 +83,7 @@ func (j *Journal) Step(line Line, step uint32) []*flowv1.JournalRow {
 // Replayable returns the last step of the line that the module itself made: the end that an operator made is none.
 func (j *Journal) Replayable(line Line) uint32 {
 	last := j.Last(line)
-	if rows := j.Step(line, last); last > 0 && rows[0].GetEnd().GetState() == flowv1.FlowState_FLOW_STATE_KILLED {
+	if rows := j.Step(line, last); last > 0 && len(rows) > 0 && rows[0].GetEnd().GetState() == flowv1.FlowState_FLOW_STATE_KILLED {
 		return last - 1
 	}
 	return last
