@@ -70,8 +70,8 @@ func (c Cause) String() string {
 
 // ParseCause reads the form of header fl-cause.
 func ParseCause(s string) (Cause, error) {
-	parts := strings.Split(s, "/")
-	if len(parts) != 3 || parts[0] == "" {
+	parts := splitThree(s)
+	if parts == nil {
 		return Cause{}, fmt.Errorf("cause %q is not topic/partition/offset", s)
 	}
 	p, err := strconv.ParseInt(parts[1], 10, 32)
@@ -83,6 +83,15 @@ func ParseCause(s string) (Cause, error) {
 		return Cause{}, fmt.Errorf("cause %q: offset is not a number", s)
 	}
 	return Cause{parts[0], int32(p), o}, nil
+}
+
+// splitThree splits at slashes into three parts, the first not empty; nil for anything else.
+func splitThree(s string) []string {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 || parts[0] == "" {
+		return nil
+	}
+	return parts
 }
 
 // Names of the engine's headers. All values are UTF-8 text.

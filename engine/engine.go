@@ -50,8 +50,18 @@ type sessionState struct {
 	missing    int64
 	total      int64
 	partitions []int32
+	since      time.Time
+	lag        map[Cause]lag // by topic and partition; the offset is zero
+	waiting    int
+	parked     int
 	topology   atomic.Pointer[topology]
 	progressed atomic.Int64
+}
+
+// lag is how far an input partition is behind.
+type lag struct {
+	high, next int64
+	newest     time.Time
 }
 
 // New checks a group's definition and configuration. It does not contact the brokers yet.
@@ -272,9 +282,19 @@ type SessionStatus struct {
 	Partitions []int32
 	// Missing is how many changelog records recovery still has to read, of Total.
 	Missing, Total int64
-	// Progressed is when it last committed.
-	Progressed time.Time
+	// Progressed is when it last committed; Since when it is in its phase.
+	Progressed, Since time.Time
+	// LagRecords is how many offsets of its inputs it has yet to read; after the end of a transaction of somebody
+	// else's one of them may be a marker.
+	LagRecords int64
+	// LagSeconds is the age of the newest record that it has read, when there are more; 0 when there are none.
+	LagSeconds float64
+	// Waiting counts records in the retry store, Parked keys that wait for an operator.
+	Waiting, Parked int
 }
+
+// stalled is after how long without a commit a session with lag does not count as ready.
+const stalled = time.Minute
 
 // Status says how the engine is.
 type Status struct {
@@ -286,14 +306,21 @@ type Status struct {
 	Err error
 }
 
-// Ready tells whether every session runs, or waits as a spare without partitions, and at least one runs.
+// Ready tells whether every session runs, or waits as a spare without partitions, at least one runs, and none has lag
+// without having made progress in the last minute.
 func (s Status) Ready() bool {
 	running := false
 	for _, x := range s.Sessions {
 		if x.Phase == "recovering" {
 			return false
 		}
-		running = running || x.Phase == "running"
+		if x.Phase != "running" {
+			continue
+		}
+		running = true
+		if x.LagRecords > 1 && time.Since(x.Since) > stalled && time.Since(x.Progressed) > stalled {
+			return false
+		}
 	}
 	return running && s.Paused == "" && s.Err == nil
 }
@@ -305,7 +332,14 @@ func (e *Engine) Status() Status {
 	out := Status{Group: string(e.graph.group), Paused: e.reason, Err: e.fatal}
 	for _, s := range e.sessions {
 		s.state.mu.Lock()
-		st := SessionStatus{Phase: s.state.phase, Partitions: slices.Clone(s.state.partitions), Missing: s.state.missing, Total: s.state.total}
+		st := SessionStatus{Phase: s.state.phase, Partitions: slices.Clone(s.state.partitions), Missing: s.state.missing, Total: s.state.total,
+			Since: s.state.since, Waiting: s.state.waiting, Parked: s.state.parked}
+		for _, l := range s.state.lag {
+			if l.high > l.next {
+				st.LagRecords += l.high - l.next
+				st.LagSeconds = max(st.LagSeconds, time.Since(l.newest).Seconds())
+			}
+		}
 		s.state.mu.Unlock()
 		if us := s.state.progressed.Load(); us > 0 {
 			st.Progressed = time.UnixMicro(us).UTC()
@@ -338,12 +372,43 @@ func (e *Engine) WaitReady(ctx context.Context) error {
 func (s *session) setState(phase string) {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	s.state.phase = phase
+	s.state.phase, s.state.since = phase, time.Now()
+	s.state.lag, s.state.waiting, s.state.parked = nil, 0, 0
 	s.state.partitions = nil
 	for id := range s.parts {
 		s.state.partitions = append(s.state.partitions, id)
 	}
 	slices.Sort(s.state.partitions)
+}
+
+// observe publishes, between batches, what only the loop's goroutine may look at.
+func (s *session) observe() {
+	waiting, parked := 0, 0
+	for _, p := range s.parts {
+		for _, n := range p.waiting {
+			waiting += n
+		}
+		parked += len(p.parked)
+	}
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	s.state.waiting, s.state.parked = waiting, parked
+}
+
+// observeLag notes how far a polled partition is.
+func (s *session) observeLag(topic string, f kgo.FetchTopicPartition) {
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	if s.state.lag == nil {
+		s.state.lag = map[Cause]lag{}
+	}
+	k := Cause{Topic: topic, Partition: f.Partition}
+	l := s.state.lag[k]
+	l.high = f.HighWatermark
+	if n := len(f.Records); n > 0 {
+		l.next, l.newest = f.Records[n-1].Offset+1, f.Records[n-1].Timestamp
+	}
+	s.state.lag[k] = l
 }
 
 func (s *session) progress(missing, total int64) {

@@ -122,8 +122,8 @@ func Emits(topic goka.Stream, codec Codec) goka.Edge {
 	return &edge{kind: EdgeOutput, name: string(topic), codec: codec}
 }
 
-// Inbox declares that the worker around the group reads a reply topic from its end.
-func Inbox(topic goka.Stream, codec Codec) goka.Edge {
+// Receives declares that the worker around the group has an [Inbox] on a reply topic.
+func Receives(topic goka.Stream, codec Codec) goka.Edge {
 	return &edge{kind: EdgeInbox, name: string(topic), codec: codec}
 }
 

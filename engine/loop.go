@@ -159,6 +159,7 @@ func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 		}
 		err := s.transact(sctx, g, b)
 		s.cl.AllowRebalance()
+		s.observe()
 		idleSince = time.Now()
 		if err != nil {
 			return err
@@ -274,10 +275,12 @@ func (s *session) limit() int {
 // collect takes the data records of a poll into the batch.
 func (s *session) collect(g *gokaSession, fetches kgo.Fetches, b *batch) {
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		c := g.claims[s.e.strip(f.Topic)][f.Partition]
+		topic := s.e.strip(f.Topic)
+		c := g.claims[topic][f.Partition]
 		if c == nil {
 			return
 		}
+		s.observeLag(topic, f)
 		c.high.Store(f.HighWatermark)
 		for _, r := range f.Records {
 			if !r.Attrs.IsControl() {
@@ -340,6 +343,11 @@ func (s *session) finish(b *batch) error {
 		}
 		if s.produceErr.Load() != nil {
 			try = kgo.TryAbort
+		} else if !s.movesInput() {
+			if err := s.fence(flushCtx); err != nil {
+				s.e.cfg.Log.Warn("transaction aborted", "group", string(s.e.graph.group), "error", err)
+				try = kgo.TryAbort
+			}
 		}
 	}
 	started := time.Now()

@@ -53,6 +53,34 @@ func newMetrics(reg prometheus.Registerer, group string, e *Engine) *metrics {
 			}
 			return float64(n)
 		}),
+		gauge("lag_records", "Input records that are not read yet.", func() float64 {
+			var n int64
+			for _, s := range e.Status().Sessions {
+				n += s.LagRecords
+			}
+			return float64(n)
+		}),
+		gauge("lag_seconds", "Age of the newest record read while there are more, of the worst partition.", func() float64 {
+			worst := 0.0
+			for _, s := range e.Status().Sessions {
+				worst = max(worst, s.LagSeconds)
+			}
+			return worst
+		}),
+		gauge("waiting_records", "Records in the retry store.", func() float64 {
+			n := 0
+			for _, s := range e.Status().Sessions {
+				n += s.Waiting
+			}
+			return float64(n)
+		}),
+		gauge("parked_keys", "Keys that wait for an operator.", func() float64 {
+			n := 0
+			for _, s := range e.Status().Sessions {
+				n += s.Parked
+			}
+			return float64(n)
+		}),
 		gauge("paused", "1 while fetching is paused.", func() float64 {
 			if e.Status().Paused != "" {
 				return 1

@@ -31,6 +31,8 @@ type session struct {
 	// open is set while a transaction is.
 	open  bool
 	parts map[int32]*partition
+	// generation is that of the assignment in hand.
+	generation int32
 
 	mu       sync.Mutex
 	assigned *assignment        // the newest, nil while there is none
@@ -303,6 +305,7 @@ func (s *session) nextAssignment(ctx context.Context) (*assignment, context.Cont
 // runAssignment recovers the partitions and runs goka sessions over them until they are taken away.
 func (s *session) runAssignment(ctx, actx context.Context, a *assignment, handler sarama.ConsumerGroupHandler) error {
 	s.setState("recovering")
+	s.generation = a.generation
 	s.cl.AllowRebalance()
 	if err := s.commitOwned(actx, a); err != nil {
 		return s.assignmentError(ctx, actx, err)

@@ -108,21 +108,24 @@ func (s *session) suspectBatch(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// writeAhead writes a row outside the transaction, so that it survives the transaction's abort.
+// writeAhead writes a row in a transaction of its own, so that it survives the abort of the next. It is fenced: a
+// process whose partition is another's by now must not write into the other's rows.
 func (s *session) writeAhead(ctx context.Context, p *partition, key string, m proto.Message) error {
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode suspect row: %w", err)
 	}
-	cl, err := s.e.sideProducer()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.e.cfg.EndTimeout)
 	defer cancel()
+	if err := s.begin(); err != nil {
+		return err
+	}
 	rec := &kgo.Record{Topic: s.e.cfg.Prefix + p.rows.topic, Partition: p.id, Key: []byte(key), Value: raw}
-	if err := cl.ProduceSync(ctx, rec).FirstErr(); err != nil {
+	if err := s.cl.ProduceSync(ctx, rec).FirstErr(); err != nil {
 		return fmt.Errorf("%w: write down suspects: %w", errRebuild, err)
+	}
+	if err := s.endFenced(ctx); err != nil {
+		return fmt.Errorf("write down suspects: %w", err)
 	}
 	b := &Writes{}
 	b.Set(p.rows.dataKey(key), raw)

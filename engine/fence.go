@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// fence makes the running transaction one that only a member of the present generation can commit. What does that is
+// the commit of offsets in it: the group's coordinator refuses those of a member that was given up. A transaction
+// that moves no input (due timers, suspects) has none of its own, so a process that was stalled past its session
+// could end it although its partitions, and its timers, are another's; here it commits the offsets that are
+// committed already.
+func (s *session) fence(ctx context.Context) error {
+	cl := s.cl.Client()
+	id, epoch, err := cl.ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("fence: %w", err)
+	}
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = s.txID, id, epoch, s.e.cfg.Prefix+string(s.e.graph.group)
+	added, err := add.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(added.ErrorCode)
+	}
+	if err != nil {
+		return fmt.Errorf("fence: add offsets to the transaction: %w", err)
+	}
+	member, _ := cl.GroupMetadata()
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = s.txID, id, epoch, add.Group
+	req.Generation, req.MemberID = s.generation, member
+	if s.e.cfg.InstanceID != "" {
+		req.InstanceID = kmsg.StringPtr(s.txID)
+	}
+	for topic, parts := range cl.CommittedOffsets() {
+		t := kmsg.NewTxnOffsetCommitRequestTopic()
+		t.Topic, t.TopicID = topic, s.topicID(s.e.strip(topic))
+		for p, at := range parts {
+			if part := s.parts[p]; part != nil {
+				rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+				rp.Partition, rp.Offset, rp.LeaderEpoch = p, at.Offset, at.Epoch
+				rp.Metadata = kmsg.StringPtr(metadata(max(part.now, part.last), false))
+				t.Partitions = append(t.Partitions, rp)
+			}
+		}
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return fmt.Errorf("fence: commit offsets: %w", err)
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return fmt.Errorf("fence: commit offsets: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// movesInput tells whether franz-go will commit offsets of its own with the running transaction.
+func (s *session) movesInput() bool { return len(s.cl.Client().UncommittedOffsets()) > 0 }
+
+// endFenced commits a transaction that moves no input and is apart from the batch's own, whose records are polled
+// already: the session's own End would commit them.
+func (s *session) endFenced(ctx context.Context) error {
+	cl := s.cl.Client()
+	if err := cl.Flush(ctx); err != nil {
+		return fmt.Errorf("%w: flush: %w", errRebuild, err)
+	}
+	if err := s.fence(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errRebuild, err)
+	}
+	if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return fmt.Errorf("%w: end transaction: %w", errRebuild, err)
+	}
+	s.open = false
+	return nil
+}
