@@ -36,7 +36,6 @@ type Engine struct {
 	stop       context.CancelFunc
 
 	mu       sync.Mutex
-	side     *kgo.Client
 	fatal    error
 	sessions []*session
 	reason   string // why fetching is paused, empty when it is not
@@ -112,7 +111,6 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 	}
 	defer e.adminCl.Close()
 	e.admin = kadm.NewClient(e.adminCl)
-	defer e.closeSide()
 	if err := e.awaitTopics(ctx); err != nil {
 		return err
 	}
@@ -190,29 +188,6 @@ func (e *Engine) fail(err error) {
 }
 
 func (e *Engine) strip(topic string) string { return strings.TrimPrefix(topic, e.cfg.Prefix) }
-
-// sideProducer writes what must survive the abort of a transaction.
-func (e *Engine) sideProducer() (*kgo.Client, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.side == nil {
-		cl, err := kgo.NewClient(append(clientOpts(e.cfg.Brokers, e.cfg.Outside),
-			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))...)
-		if err != nil {
-			return nil, fmt.Errorf("make producer: %w", err)
-		}
-		e.side = cl
-	}
-	return e.side, nil
-}
-
-func (e *Engine) closeSide() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.side != nil {
-		e.side.Close()
-	}
-}
 
 // backoff is the wait before the given attempt (from 1).
 func (e *Engine) backoff(attempt uint32) time.Duration {

@@ -68,7 +68,16 @@ func (p *partition) begin(wall int64) {
 }
 
 // index builds timers and waiting from the rows.
-func (p *partition) index() error {
+func (p *partition) index() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			f, ok := r.(storageFault)
+			if !ok {
+				panic(r)
+			}
+			err = f.err
+		}
+	}()
 	p.timers = timerQueue{due: map[string]int64{}}
 	p.waiting, p.tail = map[string]int{}, map[string]uint64{}
 	p.parked, p.unsettled = map[string]bool{}, map[string]int{}
@@ -182,17 +191,13 @@ func (r source) header(name string) string {
 
 // handle takes one record from goka. It never fails: whatever happens to the record is part of the transaction, or
 // the session was told to abort.
-func (p *partition) handle(gctx goka.Context, in inputDef, m any) {
-	raw, _ := m.([]byte)
-	src := source{
-		Cause:     Cause{string(gctx.Topic()), gctx.Partition(), gctx.Offset()},
-		key:       []byte(gctx.Key()),
-		value:     raw,
-		hasValue:  m != nil,
-		timestamp: gctx.Timestamp(),
-	}
-	for k, v := range gctx.Headers() {
-		src.headers = append(src.headers, kgo.RecordHeader{Key: k, Value: v})
+func (p *partition) handle(gctx goka.Context, in inputDef) {
+	topic := string(gctx.Topic())
+	r := <-p.s.claims[topic][p.id].records
+	src := sourceOf(r, Cause{topic, p.id, r.Offset})
+	if r.Offset != gctx.Offset() {
+		p.s.fail(Fatal(fmt.Errorf("goka hands over %s/%d/%d where %d is next", topic, p.id, gctx.Offset(), r.Offset)))
+		return
 	}
 	defer func() {
 		// A disk fault outside a callback's own guard; the session already knows.
