@@ -24,6 +24,9 @@ type changelog struct {
 	prefix    []byte
 	overlay   btree.Map[string, []byte] // nil: deleted
 	undo      []undo
+	// cache holds committed values that were read or written lately, so that a hot key costs no look into storage.
+	cache      map[string][]byte
+	cacheBytes int
 	// position is the offset below which all is applied to local storage.
 	position int64
 	// acked is the highest offset that the running transaction wrote, -1 for none.
@@ -75,13 +78,48 @@ func (c *changelog) get(key string) []byte {
 	if v, ok := c.overlay.Get(key); ok {
 		return v
 	}
+	if v, ok := c.cache[key]; ok {
+		return v
+	}
 	v, err := c.db.Get(c.dataKey(key))
 	if err != nil {
 		err = fmt.Errorf("read %s/%d: %w", c.topic, c.partition, err)
 		c.fault(err)
 		panic(storageFault{err})
 	}
+	if v != nil {
+		c.remember(key, v)
+	}
 	return v
+}
+
+// cacheLimit bounds the cache of one partition of one topic, in bytes of keys and values.
+const cacheLimit = 4 << 20
+
+func (c *changelog) remember(key string, value []byte) {
+	if c.cache == nil {
+		c.cache = map[string][]byte{}
+	}
+	c.forget(key)
+	size := len(key) + len(value)
+	if size > cacheLimit/16 {
+		return
+	}
+	for k := range c.cache { // in no order, which is as good as any for a victim
+		if c.cacheBytes+size <= cacheLimit {
+			break
+		}
+		c.forget(k)
+	}
+	c.cache[key] = value
+	c.cacheBytes += size
+}
+
+func (c *changelog) forget(key string) {
+	if old, ok := c.cache[key]; ok {
+		c.cacheBytes -= len(key) + len(old)
+		delete(c.cache, key)
+	}
 }
 
 // put writes into the running transaction's overlay; nil deletes.
@@ -178,6 +216,7 @@ func (c *changelog) wipe() error {
 	b := &Writes{}
 	b.DeleteRange(c.prefix, prefixEnd(c.prefix))
 	c.position = 0
+	c.cache, c.cacheBytes = nil, 0
 	return c.db.Apply(b)
 }
 
@@ -200,8 +239,10 @@ func (c *changelog) commit(b *Writes, nowUS int64) error {
 	c.overlay.Scan(func(k string, v []byte) bool {
 		if v == nil {
 			b.Delete(c.dataKey(k))
+			c.forget(k)
 		} else {
 			b.Set(c.dataKey(k), v)
+			c.remember(k, v)
 		}
 		return true
 	})

@@ -15,13 +15,13 @@ import (
 
 // guard is the callback that goka sees.
 func (g *Graph) guard(in inputDef) goka.ProcessCallback {
-	return func(gctx goka.Context, m any) {
+	return func(gctx goka.Context, _ any) {
 		c, ok := gctx.(*plainContext)
 		if !ok {
 			gctx.Fail(errors.New("engine: this graph was made by engine.Define and runs only through engine.New"))
 			return
 		}
-		c.p.handle(c.gokaContext, in, m)
+		c.p.handle(c.gokaContext, in)
 	}
 }
 
@@ -182,7 +182,7 @@ func (rc *recordContext) needTable() {
 
 // write puts a row into a changelog and its record among the outputs.
 func (rc *recordContext) write(l *changelog, key string, value []byte, typ string, options []goka.ContextOption) {
-	rec := &kgo.Record{Topic: l.topic, Partition: rc.p.id, Key: []byte(key), Value: value}
+	rec := &kgo.Record{Topic: l.topic, Partition: rc.p.id, Key: []byte(key), Value: value, Headers: make([]kgo.RecordHeader, 0, 4)}
 	if typ != "" {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderType, Value: []byte(typ)})
 	}
@@ -207,7 +207,7 @@ func (rc *recordContext) Loopback(key string, value any, options ...goka.Context
 }
 
 func (rc *recordContext) emit(topic, key string, value any, codec Codec, options []goka.ContextOption) {
-	rec := &kgo.Record{Topic: topic, Partition: -1, Key: []byte(key)}
+	rec := &kgo.Record{Topic: topic, Partition: -1, Key: []byte(key), Headers: make([]kgo.RecordHeader, 0, 4)}
 	if value != nil {
 		raw, err := codec.Encode(value)
 		if err != nil {

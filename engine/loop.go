@@ -29,6 +29,8 @@ type claim struct {
 	partition int32
 	start     int64
 	ch        chan *sarama.ConsumerMessage
+	// records runs beside ch, for guarded callbacks: goka's message has lost the order of the headers.
+	records chan *kgo.Record
 	// marked is the offset behind the last settled record.
 	marked atomic.Int64
 	high   atomic.Int64
@@ -78,8 +80,12 @@ func (s *session) runGoka(ctx, actx context.Context, a *assignment, handler sara
 		g.claims[t] = map[int32]*claim{}
 		for _, p := range a.partitions {
 			g.claims[t][p] = &claim{topic: t, partition: p, start: a.committed[t][p].offset, ch: make(chan *sarama.ConsumerMessage, 4096)}
+			if s.e.graph.guarded {
+				g.claims[t][p].records = make(chan *kgo.Record, 8192)
+			}
 		}
 	}
+	s.claims = g.claims
 	s.pending.Store(0)
 	s.clearFailures()
 	// An aborted transaction without records costs no request; it clears what franz-go kept of the former
@@ -303,8 +309,18 @@ func (s *session) feed(sctx context.Context, g *gokaSession, b *batch) error {
 			continue
 		}
 		s.pending.Add(1)
+		c := g.claims[topic][r.Partition]
+		if c.records != nil {
+			select {
+			case c.records <- r:
+			case <-g.died:
+				return errRestart
+			case <-sctx.Done():
+				return sctx.Err()
+			}
+		}
 		select {
-		case g.claims[topic][r.Partition].ch <- message(r, topic):
+		case c.ch <- message(r, topic, c.records == nil):
 		case <-g.died:
 			return errRestart
 		case <-sctx.Done():
@@ -314,9 +330,12 @@ func (s *session) feed(sctx context.Context, g *gokaSession, b *batch) error {
 	return nil
 }
 
-func message(r *kgo.Record, topic string) *sarama.ConsumerMessage {
+func message(r *kgo.Record, topic string, headers bool) *sarama.ConsumerMessage {
 	m := &sarama.ConsumerMessage{
 		Timestamp: r.Timestamp, Key: r.Key, Value: r.Value, Topic: topic, Partition: r.Partition, Offset: r.Offset,
+	}
+	if !headers {
+		return m
 	}
 	for i := range r.Headers {
 		m.Headers = append(m.Headers, &sarama.RecordHeader{Key: []byte(r.Headers[i].Key), Value: r.Headers[i].Value})

@@ -31,6 +31,8 @@ type session struct {
 	// open is set while a transaction is.
 	open  bool
 	parts map[int32]*partition
+	// claims are those of the goka session that runs.
+	claims map[string]map[int32]*claim
 	// generation is that of the assignment in hand.
 	generation int32
 

@@ -120,7 +120,7 @@ func (p *tablePartition) run(ctx context.Context) {
 			for _, r := range f.Records {
 				progressed = true
 				p.next = r.Offset + 1
-				m := message(r, p.topic)
+				m := message(r, p.topic, true)
 				if r.Attrs.IsControl() {
 					m.Key, m.Value = []byte(skipKey), nil
 				}
