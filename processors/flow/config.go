@@ -11,7 +11,7 @@ type Config struct {
 	// MaxSteps bounds a flow's journal, steps. Default 10,000.
 	MaxSteps int
 	// MaxStepsPerEvent is after how many steps a flow that never has to wait lets the others of its partition go
-	// first. Default 100.
+	// first; MaxRequestsPerStep requests have the same effect. Default 100.
 	MaxStepsPerEvent int
 	// MaxRequestsPerStep bounds what a flow asks for at once. Default 1,000.
 	MaxRequestsPerStep int

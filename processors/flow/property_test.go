@@ -187,6 +187,7 @@ func TestProperties(t *testing.T) {
 				}
 			},
 			"crash": func(*rapid.T) { w.crash() },
+			"clock": func(*rapid.T) { w.still = !w.still },
 			"abort": func(t *rapid.T) {
 				before, now := w.state.clone(), w.nowUs
 				r, ok := w.next()

@@ -25,7 +25,7 @@ func TestScripts(t *testing.T) {
 		t.Fatalf("no scripts: %v", err)
 	}
 	for _, path := range paths {
-		w := newWorld(flow.Config{MaxSteps: 20, MaxStepsPerEvent: 5, MaxRequestsPerStep: 4, LiveCount: 2})
+		w := newWorld(flow.Config{MaxSteps: 20, MaxStepsPerEvent: 5, MaxRequestsPerStep: 5, LiveCount: 2})
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			seen, err := command(t, w, d)
 			if err != nil {

@@ -20,9 +20,9 @@ type State struct {
 	Head *flowv1.Checkpoint
 	// Open has the rows of the step that is being answered, by ordinal.
 	Open []*flowv1.JournalRequest
-	// Burst counts the steps that were taken in the running event.
-	Burst uint32
-	Rules Rules
+	// Burst counts the steps that were taken in the running event, Rows the requests in them.
+	Burst, Rows uint32
+	Rules       Rules
 }
 
 // Step decides what one event does to one flow. It is pure: the same arguments have the same result. Its error is
@@ -232,6 +232,7 @@ func (d *draft) asked(asked []journal.Asked, nowUs int64) {
 	}
 	d.Head.Step++
 	d.Open = make([]*flowv1.JournalRequest, len(asked))
+	d.Rows += uint32(len(asked))
 	d.Head.Waiting = nil
 	d.note(OutcomeStep)
 	durable := false
@@ -324,7 +325,7 @@ func (d *draft) proceed(nowUs int64) {
 	if d.Head.GetPause() != nil || !journal.AllAnswered(d.Open) {
 		return
 	}
-	if d.Burst >= d.Rules.MaxStepsPerEvent {
+	if d.Burst >= d.Rules.MaxStepsPerEvent || d.Rows >= d.Rules.MaxRequestsPerStep {
 		d.do(GoOn{d.attempt(), d.Head.GetStep()})
 		return
 	}

@@ -85,7 +85,7 @@ func (t *turn) run(first Event) error {
 	}()
 	gone := false
 	for events := []Event{first}; len(events) > 0; events = events[1:] {
-		after, effects, err := Step(t.state, events[0])
+		after, effects, err := t.step(events[0])
 		if err != nil {
 			return err
 		}
@@ -112,6 +112,17 @@ func (t *turn) run(first Event) error {
 	}
 	kept = t.keep()
 	return nil
+}
+
+// step takes one step. A fault of fairlead's own in it parks the flow instead of losing its event.
+func (t *turn) step(e Event) (after State, effects []Effect, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			fault := platformError(ErrWorker, "a fault in the flow worker (%v): report it, with the flow's history", r)
+			after, effects, err = Step(t.state, Broke{Error: fault, Park: true, NowUs: t.nowUs})
+		}
+	}()
+	return Step(t.state, e)
 }
 
 // keep parks the instance in use until the flow's next event.

@@ -87,6 +87,7 @@ type world struct {
 	offset  int64
 	names   map[string]string // flow id → client request id
 	retries []record          // what the engine's retry store holds
+	still   bool              // the clock stands: records are processed in one transaction
 
 }
 
@@ -200,7 +201,9 @@ func (w *world) start(class, request, body string) ([]string, error) {
 // deliver processes one record in a transaction of its own, and says what a reader of the topics then sees. The clock
 // moves by a microsecond, as the engine's does.
 func (w *world) deliver(r record) ([]string, error) {
-	w.nowUs++
+	if !w.still {
+		w.nowUs++
+	}
 	before := len(w.state.out)
 	next := w.state.clone()
 	c := &fakeContext{w: w, r: r, s: &next}

@@ -1,0 +1,127 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairleadio/fairlead/processors/flow"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+)
+
+// slowSandbox compiles when the test lets it.
+type slowSandbox struct {
+	*fakeSandbox
+	asked   chan struct{}
+	proceed chan error
+}
+
+func (s slowSandbox) Install(ctx context.Context, wasm []byte) (flow.Module, error) {
+	s.asked <- struct{}{}
+	select {
+	case err := <-s.proceed:
+		if err != nil {
+			return nil, err
+		}
+		return s.fakeSandbox.Install(ctx, wasm)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func slowWorld(cfg flow.Config) (*world, slowSandbox) {
+	s := slowSandbox{newFakeSandbox(), make(chan struct{}, 10), make(chan error)}
+	w := worldWith(cfg, s)
+	w.install("pay", "done 1")
+	return w, s
+}
+
+// A module that is being compiled holds nobody up: the start comes back later, and the module is compiled once.
+func TestModuleIsCompiledBesideTheWork(t *testing.T) {
+	w, s := slowWorld(flow.Config{InstallWait: time.Millisecond})
+	for _, request := range []string{"r1", "r2"} {
+		seen, err := w.start("pay", request, "")
+		if err != nil || len(seen) != 1 || !strings.Contains(seen[0], "is being compiled") {
+			t.Fatalf("%v, %v", seen, err)
+		}
+	}
+	<-s.asked
+	s.proceed <- nil
+	w.worker.Close() // waits for the installation
+	w.boot()
+	if _, err := w.idle(); err != nil {
+		t.Fatal(err)
+	}
+	for _, request := range []string{"r1", "r2"} {
+		if got := w.head(w.flowID(request)).GetState(); got != flowv1.FlowState_FLOW_STATE_COMPLETED {
+			t.Errorf("%s is %s", request, got)
+		}
+	}
+	if n := len(s.asked); n != 0 {
+		t.Errorf("the module was compiled %d times more", n)
+	}
+	w.worker.Close()
+}
+
+// What the machine did wrong is tried again; what is wrong with the module is not.
+func TestModuleIsCompiledAgainAfterTheMachinesFault(t *testing.T) {
+	w, s := slowWorld(flow.Config{InstallWait: time.Minute})
+	cpi := w.cpis["CPI"].(*cpiv1.Cpi)
+	w.worker.Warm(cpi)
+	<-s.asked
+	s.proceed <- errors.New("disk full")
+	w.worker.Close()
+	w.boot()
+	done := make(chan []string)
+	go func() {
+		seen, err := w.start("pay", "r1", "")
+		if err != nil {
+			seen = append(seen, err.Error())
+		}
+		done <- seen
+	}()
+	<-s.asked
+	s.proceed <- nil
+	seen := <-done
+	if w.head(w.flowID("r1")).GetState() != flowv1.FlowState_FLOW_STATE_COMPLETED {
+		t.Errorf("%v", seen)
+	}
+	w.worker.Close()
+}
+
+// A worker that closes does not wait for a compiler that does not come back by itself.
+func TestCloseStopsInstallations(t *testing.T) {
+	w, s := slowWorld(flow.Config{InstallWait: time.Millisecond})
+	w.worker.Warm(w.cpis["CPI"].(*cpiv1.Cpi))
+	<-s.asked
+	w.worker.Close()
+	if _, err := w.start("pay", "r1", ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A long journal is dropped in several transactions, all of it.
+func TestLongJournalIsForgotten(t *testing.T) {
+	w := newWorld(flow.Config{MaxStepsPerEvent: 2000, MaxRequestsPerStep: 2000})
+	w.install("long", strings.Repeat("sleep 0s\n", 6000)+"done 1")
+	if _, err := w.start("long", "r", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.idle(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.state.store); n != 6002 {
+		t.Fatalf("the journal has %d rows", n)
+	}
+	w.nowUs += (8 * 24 * time.Hour).Microseconds()
+	if _, err := w.idle(); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.state.store) != 0 || len(w.state.table) != 0 {
+		t.Errorf("%d rows and %d heads are left", len(w.state.store), len(w.state.table))
+	}
+	w.worker.Close()
+}
