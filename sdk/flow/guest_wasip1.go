@@ -17,11 +17,33 @@ const guest = true
 // waits for the next thing that it asks or for its end, and returns that to the host. While the host works, no
 // exported function is active and the flow's goroutine waits: the instance's memory is all there is of it.
 var (
+	toStart = make(chan *wire.Start)
 	toFlow  = make(chan []wire.Answer)
 	toHost  = make(chan wire.Yield)
 	running bool
 	asking  bool
 )
+
+// init starts the flow's goroutine, so that it waits in the base image with a stack that is large enough for most
+// flows: growing it step by step takes longer than a small flow itself.
+func init() {
+	ready := make(chan struct{})
+	go func() {
+		growStack()
+		close(ready)
+		toHost <- registry.Run(platform{}, <-toStart)
+	}()
+	<-ready
+	growStack() // of the goroutine that runs the exported functions
+}
+
+// growStack makes the calling goroutine's stack 64 KiB large.
+//
+//go:noinline
+func growStack() byte {
+	var frame [33 << 10]byte
+	return frame[len(registry.Names())]
+}
 
 // start begins the flow. The empty flow class asks for the list of flows instead: see [Listing].
 //
@@ -38,7 +60,7 @@ func start(ptr, n uint32) uint64 {
 		return give(registry.Failed("protocol", "fairlead_start: a flow runs in this instance already"))
 	}
 	running = true
-	go func() { toHost <- registry.Run(platform{}, &s) }()
+	toStart <- &s
 	return give(<-toHost)
 }
 
