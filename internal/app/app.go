@@ -58,14 +58,14 @@ type App struct {
 
 // New builds the workers. Nothing runs and nothing is asked of Kafka before [App.Run]; listeners are opened, so that
 // a busy port is told here.
-func New(ctx context.Context, opts Options) (a *App, err error) {
+func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if len(opts.Workers) == 0 {
 		return nil, errors.New("no worker types are given")
 	}
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	a = &App{opts: opts, cfg: opts.Config, log: opts.Log, phase: "starting", ready: make(chan struct{}), metrics: prometheus.NewRegistry()}
+	a := &App{opts: opts, cfg: opts.Config, log: opts.Log, phase: "starting", ready: make(chan struct{}), metrics: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())

@@ -35,9 +35,13 @@ type sessionStatus struct {
 	Phase      string  `json:"phase"`
 	Partitions []int32 `json:"partitions"`
 	// MissingRecords and TotalRecords tell how far a recovery is.
-	MissingRecords int64  `json:"missingRecords"`
-	TotalRecords   int64  `json:"totalRecords"`
-	Progressed     string `json:"progressed,omitempty"`
+	MissingRecords int64   `json:"missingRecords"`
+	TotalRecords   int64   `json:"totalRecords"`
+	LagRecords     int64   `json:"lagRecords"`
+	LagSeconds     float64 `json:"lagSeconds"`
+	Waiting        int64   `json:"waiting"`
+	Parked         int64   `json:"parked"`
+	Progressed     string  `json:"progressed,omitempty"`
 }
 
 func (a *App) status() processStatus {
@@ -53,7 +57,7 @@ func (a *App) status() processStatus {
 		st := g.engine.Status()
 		gs := groupStatus{Group: g.name, Ready: st.Ready(), Paused: st.Paused, Sessions: []sessionStatus{}}
 		for _, x := range st.Sessions {
-			ss := sessionStatus{Phase: x.Phase, Partitions: x.Partitions, MissingRecords: x.Missing, TotalRecords: x.Total}
+			ss := sessionStatus{Phase: x.Phase, Partitions: x.Partitions, MissingRecords: x.Missing, TotalRecords: x.Total, LagRecords: x.LagRecords, LagSeconds: x.LagSeconds, Waiting: int64(x.Waiting), Parked: int64(x.Parked)}
 			if ss.Partitions == nil {
 				ss.Partitions = []int32{}
 			}
@@ -78,14 +82,22 @@ func phaseOf(st engine.Status) string {
 	if st.Paused != "" {
 		return "paused: " + st.Paused
 	}
-	var missing, total int64
+	var missing, total, lag int64
+	phase := "joining its group"
 	for _, s := range st.Sessions {
-		missing, total = missing+s.Missing, total+s.Total
+		missing, total, lag = missing+s.Missing, total+s.Total, lag+s.LagRecords
+		if s.Phase != "" {
+			phase = s.Phase
+		}
 	}
-	if total > 0 {
+	switch {
+	case missing > 0:
 		return fmt.Sprintf("recovering, %d %%", 100*(total-missing)/total)
+	case lag > 0:
+		return fmt.Sprintf("%s, %d records behind without progress", phase, lag)
+	default:
+		return phase
 	}
-	return "joining its group"
 }
 
 // monitorTime bounds a monitor request.

@@ -54,6 +54,7 @@ func (a *App) addGroup(name string, g *engine.Graph) error {
 		Brokers: a.cfg.Kafka.Brokers, Prefix: a.cfg.Kafka.Prefix, InstanceID: a.cfg.Process.Instance, Sessions: e.Sessions, DB: db,
 		LeaveOnStop: a.cfg.Process.LeaveGroup, Outside: a.outside, Log: a.log.With("group", name), Metrics: a.metrics, Build: a.opts.Build,
 		MaxDelay: e.MaxDelay, Retries: e.Retries, TransactionTimeout: e.TransactionTimeout, SessionTimeout: e.SessionTimeout,
+		FetchMaxWait: e.FetchMaxWait,
 	}
 	for _, edge := range g.Edges() {
 		if t, ok := topics.Find(edge.Topic); ok && edge.Kind == engine.EdgeInput && t.OutOfRange == topics.Expires {

@@ -5,6 +5,11 @@ import "github.com/spf13/cobra"
 // commands lists the top-level commands.
 func commands(g *Globals) []*cobra.Command {
 	return []*cobra.Command{
+		newDevCommand(g),
+		newDemoCommand(g),
+		newWorkerCommand(g),
+		newFlowCommand(g),
+		newTraceCommand(g),
 		newTopicsCommand(g),
 		newTailCommand(g),
 		newPeekCommand(g),

@@ -65,6 +65,7 @@ type Engine struct {
 	MaxDelay           time.Duration `yaml:"max_delay" doc:"how long a transaction may grow while input keeps coming"`
 	TransactionTimeout time.Duration `yaml:"transaction_timeout" doc:"after which brokers abort the transaction of a dead process"`
 	SessionTimeout     time.Duration `yaml:"session_timeout" doc:"after which brokers give away the partitions of a dead process"`
+	FetchMaxWait       time.Duration `yaml:"fetch_max_wait" doc:"how long a broker holds an empty fetch; 0 for the default"`
 	Retries            int           `yaml:"retries" doc:"attempts before a record that keeps asking for a retry is dead-lettered"`
 	UnsafeTopics       bool          `yaml:"unsafe_topics" doc:"start although topics that hold state have too few replicas; for development"`
 }
@@ -170,7 +171,7 @@ func (c Config) Validate() error {
 		{"rest.login_failures", int64(c.Rest.LoginFailures)}, {"flow.live_instances", int64(c.Flow.LiveInstances)}, {"flow.live_bytes", c.Flow.LiveBytes},
 		{"flow_mapper.max_running_per_vnode", int64(c.FlowMapper.MaxRunningPerVnode)}, {"flow_mapper.max_running", int64(c.FlowMapper.MaxRunning)},
 		{"process.drain_time", int64(c.Process.DrainTime)}, {"engine.max_delay", int64(c.Engine.MaxDelay)},
-		{"engine.transaction_timeout", int64(c.Engine.TransactionTimeout)}, {"engine.session_timeout", int64(c.Engine.SessionTimeout)},
+		{"engine.fetch_max_wait", int64(c.Engine.FetchMaxWait)}, {"engine.transaction_timeout", int64(c.Engine.TransactionTimeout)}, {"engine.session_timeout", int64(c.Engine.SessionTimeout)},
 		{"rest.start_timeout", int64(c.Rest.StartTimeout)}, {"rest.max_wait", int64(c.Rest.MaxWait)}, {"rest.login_window", int64(c.Rest.LoginWindow)},
 		{"flow.keep", int64(c.Flow.Keep)}, {"flow_mapper.keep", int64(c.FlowMapper.Keep)},
 	} {

@@ -24,6 +24,7 @@ const (
 	credentialsFile = "credentials.json"
 	passwordFile    = "password"
 	devFile         = "dev.json"
+	logFile         = "dev.log"
 )
 
 // Modes of what is made: for the owner alone.
@@ -35,14 +36,17 @@ const (
 // spaceProbe is how much must fit on the disk at a start, bytes.
 const spaceProbe = 4 << 20
 
-// DefaultDir returns where the data lies when no directory is named.
-func DefaultDir() (string, error) {
-	if base := os.Getenv("XDG_DATA_HOME"); base != "" {
+// DefaultDir returns where the data lies when no directory is named; env looks up environment variables.
+func DefaultDir(env func(string) string) (string, error) {
+	if base := env("XDG_DATA_HOME"); base != "" {
 		return filepath.Join(base, "fairlead", "dev"), nil
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("finding the home directory: %w; name a directory with --data", err)
+	if local := env("LocalAppData"); local != "" {
+		return filepath.Join(local, "fairlead", "dev"), nil
+	}
+	home := env("HOME")
+	if home == "" {
+		return "", errors.New("the home directory is not known: name a data directory with --data")
 	}
 	return filepath.Join(home, ".local", "share", "fairlead", "dev"), nil
 }

@@ -2,12 +2,14 @@ package devenv
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,8 +39,9 @@ type Options struct {
 	RestAddress string
 	// Workers are worker types.
 	Workers []string
-	Log     *slog.Logger
-	Build   string
+	// Warnings gets what an operator should see at once; everything is in dev.log. Nil for nobody.
+	Warnings slog.Handler
+	Build    string
 	// Step is told what was done, for people; nil for nobody.
 	Step func(what string, took time.Duration)
 	// Rebuilt is told how a changed application was taken; nil for nobody.
@@ -57,6 +60,7 @@ type Info struct {
 	Prefix          string        `json:"prefix"`
 	Monitor         string        `json:"monitor"`
 	Data            string        `json:"data"`
+	LogFile         string        `json:"logFile"`
 	Workers         []string      `json:"workers"`
 	VirtualNodes    []VirtualNode `json:"virtualNodes"`
 	App             string        `json:"app"`
@@ -81,6 +85,8 @@ type Cluster struct {
 	digest  string
 	// listener is where REST is served; nil without the rest worker.
 	listener net.Listener
+	log      *slog.Logger
+	logFile  *os.File
 
 	// failure ends Wait.
 	failure chan error
@@ -90,9 +96,6 @@ type Cluster struct {
 
 // Start brings a cluster up and returns when it is ready. Close it, also after Wait returned.
 func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
-	if opts.Log == nil {
-		opts.Log = slog.Default()
-	}
 	if opts.Step == nil {
 		opts.Step = func(string, time.Duration) {}
 	}
@@ -104,6 +107,9 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 		}
 	}()
 	if c.dir, err = openDir(opts.Dir); err != nil {
+		return c, err
+	}
+	if err = c.openLog(); err != nil {
 		return c, err
 	}
 	_, statErr := os.Stat(c.dir.join(credentialsFile))
@@ -123,7 +129,25 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if err = c.runWorkers(ctx); err != nil {
 		return c, err
 	}
-	return c, c.describe()
+	c.describe()
+	return c, nil
+}
+
+// openLog begins the log of this run.
+func (c *Cluster) openLog() (err error) {
+	name := c.dir.join(logFile)
+	if err := os.Rename(name, name+".before"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("FL-DEV-002: keeping the log of the run before: %w", err)
+	}
+	if c.logFile, err = os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, fileMode); err != nil {
+		return fmt.Errorf("FL-DEV-002: making the log: %w", err)
+	}
+	handlers := []slog.Handler{slog.NewTextHandler(c.logFile, &slog.HandlerOptions{Level: slog.LevelInfo})}
+	if c.opts.Warnings != nil {
+		handlers = append(handlers, c.opts.Warnings)
+	}
+	c.log = slog.New(slog.NewMultiHandler(handlers...))
+	return nil
 }
 
 func restAddressError(address string, err error) error {
@@ -148,7 +172,7 @@ func apiURL(a net.Addr) string {
 // prepare starts Kafka, builds the application at the same time, and publishes the facts.
 func (c *Cluster) prepare(ctx context.Context) error {
 	began := time.Now()
-	runtime, err := sandbox.New(ctx, sandbox.Config{CacheDir: c.dir.join(compiledDir), Log: c.opts.Log})
+	runtime, err := sandbox.New(ctx, sandbox.Config{CacheDir: c.dir.join(compiledDir), Log: c.log})
 	if err != nil {
 		return fmt.Errorf("starting the sandbox: %w", err)
 	}
@@ -202,7 +226,7 @@ func (c *Cluster) startKafka(ctx context.Context) error {
 	began := time.Now()
 	brokers := c.opts.Kafka
 	if len(brokers) == 0 {
-		b, err := startBroker(c.dir.join(kafkaDir), c.opts.Log)
+		b, err := startBroker(c.dir.join(kafkaDir), c.log)
 		if err != nil {
 			return err
 		}
@@ -215,7 +239,7 @@ func (c *Cluster) startKafka(ctx context.Context) error {
 	if c.cluster.admin, err = kafkaadmin.New(kafkaadmin.Connection{Brokers: brokers, Prefix: c.opts.Prefix, ClientID: "fairlead-dev"}); err != nil {
 		return err
 	}
-	if c.cluster.producer, err = engine.NewProducer(engine.ProducerConfig{Brokers: brokers, Prefix: c.opts.Prefix, Log: c.opts.Log}); err != nil {
+	if c.cluster.producer, err = engine.NewProducer(engine.ProducerConfig{Brokers: brokers, Prefix: c.opts.Prefix, Log: c.log}); err != nil {
 		return err
 	}
 	began = time.Now()
@@ -242,6 +266,9 @@ func (c *Cluster) install(ctx context.Context, a Application) (int, error) {
 	return written, nil
 }
 
+// devFetchWait bounds what the first record after a start waits for; on one machine empty fetches cost little.
+const devFetchWait = 500 * time.Millisecond
+
 func (c *Cluster) runWorkers(ctx context.Context) error {
 	began := time.Now()
 	host := "localhost"
@@ -262,9 +289,10 @@ func (c *Cluster) runWorkers(ctx context.Context) error {
 	cfg.Process = config.Process{Instance: "dev", DataDir: c.dir.path, DrainTime: 5 * time.Second, LeaveGroup: true}
 	cfg.Monitor.Address = "127.0.0.1:0"
 	cfg.Engine.Sessions, cfg.Engine.UnsafeTopics = 1, true
+	cfg.Engine.FetchMaxWait = devFetchWait
 	cfg.Rest.CertificateFile, cfg.Rest.KeyFile = files.Cert, files.Key
 	c.app, err = app.New(ctx, app.Options{
-		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.opts.Log, Build: c.opts.Build,
+		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build,
 	})
 	if err != nil {
 		return err
@@ -308,14 +336,48 @@ func (c *Cluster) diskFailed() <-chan error {
 	return c.broker.failed
 }
 
-func (c *Cluster) describe() error {
+func (c *Cluster) describe() {
 	i := &c.info
-	i.PID, i.Data = os.Getpid(), c.dir.path
+	i.PID, i.Data, i.LogFile = os.Getpid(), c.dir.path, c.dir.join(logFile)
 	i.CredentialsFile, i.PasswordFile = c.dir.join(credentialsFile), c.dir.join(passwordFile)
 	i.Monitor, i.Workers, i.VirtualNodes = "http://"+c.app.MonitorAddress(), c.opts.Workers, c.nodes
 	i.StartedAt = time.Now().UTC().Format(time.RFC3339)
-	return writeJSON(c.dir.join(devFile), i)
 }
+
+// Announce writes dev.json, by which other processes know that the cluster is ready.
+func (c *Cluster) Announce() error { return writeJSON(c.dir.join(devFile), c.info) }
+
+// ReadInfo reads what a running cluster tells about itself; an error that is [fs.ErrNotExist] tells that none runs.
+func ReadInfo(dir string) (Info, error) {
+	var i Info
+	b, err := os.ReadFile(filepath.Join(dir, devFile))
+	if err != nil {
+		return i, fmt.Errorf("reading how the dev cluster is reached: %w", err)
+	}
+	if err := json.Unmarshal(b, &i); err != nil {
+		return i, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, devFile), err)
+	}
+	return i, nil
+}
+
+// Running tells whether a process uses a data directory.
+func Running(dir string) (bool, error) {
+	lock, err := takeLock(filepath.Join(dir, lockFile))
+	var held *LockedError
+	if errors.As(err, &held) {
+		return true, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, lock.Close()
+}
+
+// LogFile is where a cluster writes its log.
+func LogFile(dir string) string { return filepath.Join(dir, logFile) }
 
 // Info tells how the cluster is reached.
 func (c *Cluster) Info() Info { return c.info }
@@ -361,7 +423,7 @@ func (c *Cluster) follow(ctx context.Context) {
 		_, err = c.install(ctx, a)
 	}
 	if err == nil {
-		err = writeJSON(c.dir.join(devFile), c.info)
+		err = c.Announce()
 	}
 	if c.opts.Rebuilt != nil {
 		c.opts.Rebuilt(a.Flows, err)
@@ -396,6 +458,9 @@ func (c *Cluster) Close(ctx context.Context) error {
 	}
 	if c.broker != nil {
 		c.broker.close()
+	}
+	if c.logFile != nil {
+		errs = append(errs, c.logFile.Close())
 	}
 	if c.dir != nil {
 		if err := os.Remove(c.dir.join(devFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {

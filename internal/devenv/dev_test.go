@@ -33,14 +33,17 @@ func start(t *testing.T, dir, application string, change func(*Options)) *Cluste
 	defer cancel()
 	opts := Options{
 		Dir: dir, App: application, RestAddress: "127.0.0.1:0", Workers: app.Available(), Build: "test",
-		Log:  slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Step: func(what string, took time.Duration) { t.Logf("%8s  %s", took.Round(time.Millisecond), what) },
+		Warnings: slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}),
+		Step:     func(what string, took time.Duration) { t.Logf("%8s  %s", took.Round(time.Millisecond), what) },
 	}
 	if change != nil {
 		change(&opts)
 	}
 	c, err := Start(ctx, opts)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Announce(); err != nil {
 		t.Fatal(err)
 	}
 	return c

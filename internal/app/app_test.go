@@ -1,0 +1,222 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/engine/enginetest"
+	"github.com/fairleadio/fairlead/internal/config"
+	"github.com/fairleadio/fairlead/internal/kafkaadmin"
+	"github.com/fairleadio/fairlead/topics"
+)
+
+// Access rules and pictures are made from the catalogue, so it must be what the code does.
+func TestCatalogueIsWhatTheWorkersDo(t *testing.T) {
+	for _, w := range Available() {
+		joined, err := edges(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []topics.Edge
+		for _, e := range joined {
+			got = append(got, topics.Edge{Kind: topics.Kind(e.Kind), Topic: e.Topic, Type: e.Type})
+		}
+		if err := topics.Check(w, got); err != nil {
+			t.Errorf("%s: %v", w, err)
+		}
+	}
+}
+
+func TestParseTypes(t *testing.T) {
+	for list, want := range map[string]string{"all": "flow flow-mapper rest", "rest": "rest", "rest,flow , rest": "flow rest"} {
+		got, err := ParseTypes(list)
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%q: %v, %v", list, got, err)
+		}
+	}
+	for list, want := range map[string]string{"": "not known", "crypto": "not part of this version", "rest,x": `"x" is not known`} {
+		if _, err := ParseTypes(list); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", list, err)
+		}
+	}
+	if len(Types()) != 12 || !slices.IsSorted(Types()) {
+		t.Errorf("types %v", Types())
+	}
+}
+
+func testConfig(c *enginetest.Cluster) config.Config {
+	cfg := config.Default()
+	cfg.Kafka.Brokers, cfg.Kafka.Prefix = c.Brokers(), c.Prefix
+	cfg.Monitor.Address, cfg.Rest.Address = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Rest.Plaintext, cfg.Engine.UnsafeTopics, cfg.Engine.Sessions = true, true, 1
+	cfg.Process.Instance, cfg.Process.LeaveGroup = "test-0", true
+	return cfg
+}
+
+func memory(t *testing.T) engine.DB {
+	t.Helper()
+	db, err := engine.OpenMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func newApp(t *testing.T, cfg config.Config, workers ...string) *App {
+	t.Helper()
+	a, err := New(t.Context(), Options{Config: cfg, Workers: workers, DB: memory(t), Log: slog.New(slog.DiscardHandler), Build: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func prepareTopics(t *testing.T, c *enginetest.Cluster) {
+	t.Helper()
+	admin, err := kafkaadmin.New(kafkaadmin.Connection{Brokers: c.Brokers(), Prefix: c.Prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	ctx := enginetest.Context(t)
+	now, err := admin.Cluster(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := topics.NewPlan(topics.All(), topics.Dev(), topics.Overrides{}, false, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range kafkaadmin.Steps(plan.Changes) {
+		if err := admin.Do(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestMissingTopicsAreNamed(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	err := newApp(t, testConfig(c), Rest, FlowMapper).Run(enginetest.Context(t))
+	var e *TopicsError
+	if !errors.As(err, &e) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{"FL-APP-001", topics.FlowMapperStart, topics.RBACUser, "flow-mapper-table", "fairlead topics apply"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "flow-store-journal") {
+		t.Errorf("topics of other workers are named: %v", err)
+	}
+	if made := c.Fake.ListenAddrs(); len(made) == 0 {
+		t.Error("the broker is gone")
+	}
+}
+
+func TestUnsafeTopicsAreRefusedInProduction(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	prepareTopics(t, c)
+	cfg := testConfig(c)
+	cfg.Engine.UnsafeTopics = false
+	err := newApp(t, cfg, FlowMapper).Run(enginetest.Context(t))
+	if err == nil || !strings.Contains(err.Error(), topics.FoundReplicas) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func fetch(t *testing.T, url string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func TestWorkersRunAndDrain(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	prepareTopics(t, c)
+	a := newApp(t, testConfig(c), Available()...)
+	ctx, stop := context.WithCancel(enginetest.Context(t))
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	if err := a.WaitReady(ctx); err != nil {
+		t.Fatal(errors.Join(err, <-done))
+	}
+	monitor := "http://" + a.MonitorAddress()
+	for _, path := range []string{"/isHealthy", "/startupz"} {
+		if code, body := fetch(t, monitor+path); code != 200 || body != "OK\n" {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+	code, body := fetch(t, monitor+"/status")
+	var s processStatus
+	if err := json.Unmarshal([]byte(body), &s); err != nil || code != 200 || !s.Ready || len(s.Groups) != 2 || s.Phase != "running" || len(s.Reasons) != 0 {
+		t.Errorf("/status: %d %s %v", code, body, err)
+	}
+	if _, body := fetch(t, monitor+"/metrics"); !strings.Contains(body, "fairlead_engine_commits_total") || !strings.Contains(body, "go_goroutines") {
+		t.Errorf("/metrics lacks the engine's or the process's figures")
+	}
+	if code, _ := fetch(t, "http://"+a.RestAddress()+"/api/v5_2/flow/getprotocolversion"); code != 200 {
+		t.Errorf("REST: %d", code)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if a.phaseNow() != "draining" {
+		t.Errorf("phase %s", a.phaseNow())
+	}
+}
+
+func TestWrongSettingsAreToldAtOnce(t *testing.T) {
+	cfg := config.Default()
+	cfg.Monitor.Address = ""
+	for name, c := range map[string]struct {
+		change  func(*config.Config)
+		workers []string
+		want    string
+	}{
+		"no certificate": {func(*config.Config) {}, []string{Rest}, "rest.certificate_file"},
+		"no such file":   {func(c *config.Config) { c.Rest.CertificateFile, c.Rest.KeyFile = "/no/cert", "/no/key" }, []string{Rest}, "/no/cert"},
+		"no CA":          {func(c *config.Config) { c.Kafka.TLS, c.Kafka.CAFile = true, "/no/ca" }, []string{Rest}, "kafka.ca_file"},
+		"no password":    {func(c *config.Config) { c.Kafka.SASL, c.Kafka.PasswordFile = "PLAIN", "/no/pw" }, []string{Rest}, "kafka.password_file"},
+		"no worker":      {func(*config.Config) {}, nil, "no worker"},
+		"other worker":   {func(*config.Config) {}, []string{"crypto"}, "not part of this version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := cfg
+			c.change(&cfg)
+			_, err := New(t.Context(), Options{Config: cfg, Workers: c.workers, DB: memory(t)})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

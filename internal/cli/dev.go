@@ -1,0 +1,402 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairleadio/fairlead/internal/app"
+	"github.com/fairleadio/fairlead/internal/devenv"
+)
+
+// devStops is the last line of the screen.
+const devStops = "Ctrl-C stops it."
+
+// devContext is the context that fairlead dev writes.
+const devContext = "dev"
+
+type devFlags struct {
+	data, app, rest, workers string
+	kafka                    []string
+	ephemeral, detach        bool
+}
+
+func newDevCommand(g *Globals) *cobra.Command {
+	var f devFlags
+	cmd := &cobra.Command{
+		Use: "dev", Short: "Run a whole cluster on this machine", Args: cobra.NoArgs,
+		Long: `Runs an embedded Kafka and the workers in one process, with two virtual nodes (Alice and Bob), an administrator and an
+application, and writes a context called dev for the other commands. The data directory keeps everything: the next run
+continues where this one ends, flows under way included. The application is built again when its files change.
+
+The broker is meant for development: it writes what it takes to disk, but does not wait for the disk.`,
+		Example: "  fairlead dev --app .\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.complete(g); err != nil {
+				return err
+			}
+			if f.detach {
+				return g.devDetached(cmd, f)
+			}
+			return g.dev(cmd.Context(), f)
+		},
+	}
+	p := cmd.PersistentFlags()
+	p.StringVar(&f.data, "data", "", "data `directory`, kept between runs; default fairlead/dev in the user's data directory")
+	n := cmd.Flags()
+	n.BoolVar(&f.ephemeral, "ephemeral", false, "use a temporary data directory and remove it at the end")
+	n.StringVar(&f.app, "app", "", "`folder` of the application; default apps/hello of the repository around this folder")
+	n.StringSliceVar(&f.kafka, "kafka", nil, "addresses of a real Kafka, host:port; the embedded one when left out")
+	n.StringVar(&f.rest, "rest-address", devenv.DefaultRestAddress, "`address` of the REST interface")
+	n.StringVar(&f.workers, "workers", app.All, "worker types to run, separated by commas")
+	n.BoolVarP(&f.detach, "detach", "d", false, "return when the cluster is ready; fairlead dev stop ends it")
+	cmd.AddCommand(
+		outputs(&cobra.Command{
+			Use: "stop", Short: "Stop the cluster that runs in the background", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return g.devStop(cmd, &f) },
+		}, "text"),
+		outputs(&cobra.Command{
+			Use: "reset", Short: "Discard the data directory", Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error { return g.devReset(&f) },
+		}, "text"),
+	)
+	return outputs(cmd, "text")
+}
+
+// complete fills what was left out.
+func (f *devFlags) complete(g *Globals) error {
+	if f.ephemeral && f.data != "" {
+		return errors.New("--ephemeral and --data: give one of them")
+	}
+	if f.ephemeral && f.detach {
+		return errors.New("--ephemeral and --detach: give one of them")
+	}
+	if _, err := app.ParseTypes(f.workers); err != nil {
+		return fmt.Errorf("--workers: %w", err)
+	}
+	if f.data == "" {
+		dir, err := devenv.DefaultDir(g.env)
+		if err != nil {
+			return err
+		}
+		f.data = dir
+	} else {
+		f.data = g.Path(f.data)
+	}
+	if f.app != "" {
+		f.app = g.Path(f.app)
+		return nil
+	}
+	from := g.Dir
+	if from == "" {
+		var err error
+		if from, err = os.Getwd(); err != nil {
+			return fmt.Errorf("find the current folder: %w", err)
+		}
+	}
+	f.app = devenv.FindHello(from)
+	return nil
+}
+
+// dev runs a cluster until ctx ends.
+func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
+	types, err := app.ParseTypes(f.workers)
+	if err != nil {
+		return err
+	}
+	if f.ephemeral {
+		if f.data, err = os.MkdirTemp("", "fairlead-dev-"); err != nil {
+			return fmt.Errorf("make a temporary data directory: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(f.data)) }()
+	}
+	began := g.now()
+	c, err := devenv.Start(ctx, devenv.Options{
+		Dir: f.data, App: f.app, Kafka: f.kafka, Prefix: g.flags.prefix, RestAddress: f.rest, Workers: types, Build: g.version(),
+		Warnings: slog.NewTextHandler(g.Err, &slog.HandlerOptions{Level: slog.LevelWarn}),
+		Step: func(what string, took time.Duration) {
+			fmt.Fprintf(g.Out, "%9s  %s\n", took.Round(time.Millisecond), what)
+		},
+		Rebuilt: g.rebuilt,
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped while it started
+		}
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
+	current, err := g.saveDevContext(c.Info())
+	if err != nil {
+		return err
+	}
+	g.showDev(c.Info(), g.now().Sub(began), current)
+	if err := c.Announce(); err != nil {
+		return err
+	}
+	if err := c.Wait(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(g.Out, "\nstopping; the next run continues from here")
+	return nil
+}
+
+func (g *Globals) rebuilt(flows []string, err error) {
+	if err != nil {
+		fmt.Fprintf(g.Err, "\nthe application changed, but stays as it was: %v\n", err)
+		return
+	}
+	fmt.Fprintf(g.Out, "\nthe application changed and is installed: %s; flows under way keep their code\n", strings.Join(flows, ", "))
+}
+
+// saveDevContext writes the context, and tells whether it is the current one.
+func (g *Globals) saveDevContext(i devenv.Info) (current bool, err error) {
+	path, err := ContextsPath(g.env)
+	if err != nil {
+		return false, err
+	}
+	err = PutContext(path, devContext, Settings{
+		Brokers: i.Brokers, Prefix: i.Prefix, Profile: "dev", API: i.API, User: i.User, PasswordFile: i.PasswordFile, CAFile: i.CAFile,
+	}, false)
+	if err != nil {
+		return false, err
+	}
+	c, err := LoadContexts(path)
+	return c.Current == devContext, err
+}
+
+// program is how this program is called on a command line in this folder.
+func program() string {
+	const name = "fairlead"
+	self, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	if found, err := exec.LookPath(name); err == nil {
+		a, errA := os.Stat(found)
+		b, errB := os.Stat(self)
+		if errA == nil && errB == nil && os.SameFile(a, b) {
+			return name
+		}
+	}
+	if dir, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(dir, self); err == nil && !strings.HasPrefix(rel, "..") {
+			return rel
+		}
+	}
+	return self
+}
+
+func (g *Globals) showDev(i devenv.Info, took time.Duration, current bool) {
+	verb := "is ready"
+	if i.Continued {
+		verb = "continues"
+	}
+	fmt.Fprintf(g.Out, "\nfairlead dev %s, after %s\n\n", g.paint(green, verb), took.Round(10*time.Millisecond))
+	row := func(name, value string) { fmt.Fprintf(g.Out, "  %-15s%s\n", name, value) }
+	if i.API != "" {
+		row("REST", i.API+cordaAPI)
+		row("", i.API+cordaAPI+"/swagger")
+		row("log-in", fmt.Sprintf("%s, password in %s", i.User, i.PasswordFile))
+	}
+	row("Kafka", strings.Join(i.Brokers, ","))
+	row("probes", i.Monitor+"/status, /metrics")
+	row("data", i.Data)
+	for n, v := range i.VirtualNodes {
+		name := ""
+		if n == 0 {
+			name = "virtual nodes"
+		}
+		row(name, fmt.Sprintf("%s  %s", v.ShortHash, v.X500Name))
+	}
+	if i.App == "" {
+		row("application", "none: name a folder with --app")
+	} else {
+		row("application", fmt.Sprintf("%s: %s", i.App, strings.Join(i.Flows, ", ")))
+	}
+	me := program()
+	if !current {
+		me += " --context " + devContext
+	}
+	if len(i.Flows) > 0 && i.API != "" {
+		argument := ""
+		class := i.Flows[0]
+		if i.App == "hello" {
+			class, argument = "hello", ` '{"name":"World"}'`
+		}
+		fmt.Fprintf(g.Out, "\nNext\n  %s flow start Alice %s%s --wait --id first\n  %s trace first\n  %s flow history first\n", me, class, argument, me, me)
+	}
+	fmt.Fprintln(g.Out, "\n"+devStops)
+}
+
+func (g *Globals) devReset(f *devFlags) error {
+	if err := f.complete(g); err != nil {
+		return err
+	}
+	if g.DryRun() {
+		fmt.Fprintf(g.Out, "would discard %s\n", f.data)
+		return nil
+	}
+	if err := g.Confirm(fmt.Sprintf("discard %s with all flows, topics and keys in it?", f.data)); err != nil {
+		return err
+	}
+	if err := devenv.Reset(f.data); err != nil {
+		return devError(err)
+	}
+	fmt.Fprintf(g.Out, "%s is discarded\n", f.data)
+	return nil
+}
+
+// devError gives errors that are refusals their exit code.
+func devError(err error) error {
+	var locked *devenv.LockedError
+	var format *devenv.FormatError
+	if errors.As(err, &locked) || errors.As(err, &format) {
+		return &codedError{ExitRefused, err}
+	}
+	return err
+}
+
+// How a cluster in the background is looked for.
+const (
+	detachLook = 20 * time.Millisecond
+	logTail    = 4 << 10
+)
+
+// devDetached starts this program again in the background and waits until the cluster is ready.
+func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
+	ctx, cancel := g.Context(cmd)
+	defer cancel()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	args := []string{"dev", "--data", f.data, "--rest-address", f.rest, "--workers", f.workers}
+	if f.app != "" {
+		args = append(args, "--app", f.app)
+	}
+	if len(f.kafka) > 0 {
+		args = append(args, "--kafka", strings.Join(f.kafka, ","))
+	}
+	if g.flags.prefix != "" {
+		args = append(args, "--prefix", g.flags.prefix)
+	}
+	began := g.now()
+	var said strings.Builder
+	info, err := startDetached(ctx, self, args, os.Environ(), f.data, &said)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(g.Out, strings.TrimSuffix(said.String(), devStops+"\n"))
+	fmt.Fprintf(g.Out, "the cluster runs in the background as process %d, ready after %s; %s dev stop ends it\n", info.PID, g.now().Sub(began).Round(10*time.Millisecond), program())
+	return nil
+}
+
+// startDetached starts a cluster in a process of its own and returns when it is ready. said gets what it printed.
+func startDetached(ctx context.Context, self string, args, env []string, data string, said *strings.Builder) (devenv.Info, error) {
+	output, err := os.CreateTemp("", "fairlead-dev-*.out")
+	if err != nil {
+		return devenv.Info{}, fmt.Errorf("make a file for the output: %w", err)
+	}
+	defer func() { _ = os.Remove(output.Name()) }() // a leftover in the temporary directory harms nobody
+	child := exec.Command(self, args...)
+	child.Env, child.Stdout, child.Stderr, child.SysProcAttr = env, output, output, detached()
+	if err := child.Start(); err != nil {
+		return devenv.Info{}, errors.Join(fmt.Errorf("start %s: %w", self, err), output.Close())
+	}
+	if err := output.Close(); err != nil {
+		return devenv.Info{}, fmt.Errorf("hand over the output: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	tick := time.NewTicker(detachLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			info, err := devenv.ReadInfo(data)
+			if err == nil && info.PID == child.Process.Pid {
+				b, err := os.ReadFile(output.Name())
+				if err != nil {
+					return info, fmt.Errorf("read the output: %w", err)
+				}
+				said.Write(b)
+				return info, nil
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return info, errors.Join(err, child.Process.Kill())
+			}
+		case <-ended:
+			b, err := os.ReadFile(output.Name())
+			if err != nil {
+				return devenv.Info{}, fmt.Errorf("the cluster ended, and its output cannot be read: %w", err)
+			}
+			text := strings.TrimSpace(string(b[max(0, len(b)-logTail):]))
+			return devenv.Info{}, fmt.Errorf("the cluster did not start:\n%s", text)
+		case <-ctx.Done():
+			return devenv.Info{}, errors.Join(ctx.Err(), child.Process.Kill())
+		}
+	}
+}
+
+func (g *Globals) devStop(cmd *cobra.Command, f *devFlags) error {
+	if err := f.complete(g); err != nil {
+		return err
+	}
+	ctx, cancel := g.Context(cmd)
+	defer cancel()
+	running, err := devenv.Running(f.data)
+	if err != nil {
+		return err
+	}
+	if !running {
+		return notFound("no cluster runs in %s", f.data)
+	}
+	info, err := devenv.ReadInfo(f.data)
+	if err != nil {
+		return err
+	}
+	if err := stopProcess(ctx, info.PID, f.data); err != nil {
+		return err
+	}
+	fmt.Fprintln(g.Out, "stopped; the next run continues from here")
+	return nil
+}
+
+// stopProcess asks a cluster's process to stop and waits until its directory is free.
+func stopProcess(ctx context.Context, pid int, data string) error {
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return fmt.Errorf("find process %d: %w", pid, err)
+	}
+	if err := askToStop(process); err != nil {
+		return fmt.Errorf("stop process %d: %w", pid, err)
+	}
+	return waitFree(ctx, data)
+}
+
+// waitFree waits until no process uses a data directory.
+func waitFree(ctx context.Context, data string) error {
+	tick := time.NewTicker(detachLook)
+	defer tick.Stop()
+	for {
+		running, err := devenv.Running(data)
+		if err != nil || !running {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
