@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // Version is the version of Apache Kafka that this package starts.
@@ -122,4 +123,19 @@ func lastBytes(b []byte, n int) []byte {
 		return b[len(b)-n:]
 	}
 	return b
+}
+
+// JavaCommand returns a command that runs a main class with the jars of some directories. It is for programs that
+// are measured beside ours. The error says what the machine lacks.
+func JavaCommand(ctx context.Context, flags []string, dirs []string, mainClass string, args ...string) (*exec.Cmd, error) {
+	java, err := findJava(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var path []string
+	for _, d := range dirs {
+		path = append(path, d, filepath.Join(d, "*"))
+	}
+	all := append(append([]string{}, flags...), "-cp", strings.Join(path, string(os.PathListSeparator)), mainClass)
+	return exec.CommandContext(ctx, java, append(all, args...)...), nil
 }

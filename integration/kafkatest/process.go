@@ -130,3 +130,12 @@ func Until(ctx context.Context, interval time.Duration, cond func() (bool, error
 		}
 	}
 }
+
+// CPU returns the processor time that the ended process used, in user and system mode. It waits for the end.
+func (p *Process) CPU() time.Duration {
+	<-p.done
+	if p.cmd.ProcessState == nil {
+		return 0
+	}
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+}
