@@ -74,8 +74,7 @@ func (g *Globals) steer(ctx context.Context, c *restClient, before flowStatus, w
 		if _, err := c.get(ctx, path, &now); err != nil {
 			return err
 		}
-		changed := !now.Timestamp.Equal(before.Timestamp) || now.WaitingFor != before.WaitingFor || now.FlowStatus != before.FlowStatus
-		if changed || now.ended() {
+		if now.ended() || hadEffect(word, before, now) {
 			_ = g.showFlow(now) // a killed flow is what was asked for
 			return nil
 		}
@@ -88,5 +87,21 @@ func (g *Globals) steer(ctx context.Context, c *restClient, before flowStatus, w
 			fmt.Fprintf(g.Err, "the command was written, but nothing has changed yet; `fairlead flow status %s` tells more\n", before.ClientRequestID)
 			return g.showFlow(now)
 		}
+	}
+}
+
+// hadEffect tells whether a command shows in the status.
+func hadEffect(word string, before, now flowStatus) bool {
+	paused := strings.Contains(now.WaitingFor, "paused")
+	changed := !now.Timestamp.Equal(before.Timestamp) || now.WaitingFor != before.WaitingFor
+	switch word {
+	case "pause":
+		return paused
+	case "resume":
+		return changed && !paused
+	case "kill":
+		return now.ended()
+	default:
+		return changed
 	}
 }
