@@ -71,7 +71,7 @@ func TestRealGuest(t *testing.T) {
 		{"steps", `{"n":12}`, ""},
 	} {
 		t.Run(c.class+c.input, func(t *testing.T) {
-			cfg := flow.Config{InstallWait: time.Minute, MaxStepsPerEvent: 5}
+			cfg := flow.Config{InstallWait: 10 * time.Minute, MaxStepsPerEvent: 5}
 			calm := worldWith(cfg, flow.FromSandbox(r))
 			run := func(w *world, each func(record) error) {
 				t.Helper()
@@ -145,7 +145,7 @@ func TestRealGuest(t *testing.T) {
 // A flow sees its sleep pass on its own clock.
 func TestRealGuestClock(t *testing.T) {
 	r, wasm := realSandbox(t)
-	w := worldWith(flow.Config{InstallWait: time.Minute}, flow.FromSandbox(r))
+	w := worldWith(flow.Config{InstallWait: 10 * time.Minute}, flow.FromSandbox(r))
 	w.install("countdown", wasm)
 	if _, err := w.start("countdown", "r", `{"n":2,"seconds":30}`); err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func BenchmarkResume(b *testing.B) {
 	}()
 	for name, live := range map[string]int64{"live": 0, "replay of 10 steps": 1} {
 		b.Run(name, func(b *testing.B) {
-			w := worldWith(flow.Config{InstallWait: time.Minute, LiveBytes: live}, flow.FromSandbox(r))
+			w := worldWith(flow.Config{InstallWait: 10 * time.Minute, LiveBytes: live}, flow.FromSandbox(r))
 			defer w.worker.Close()
 			w.install("countdown", string(wasm))
 			if _, err := w.start("countdown", "r", `{"n":1000}`); err != nil {

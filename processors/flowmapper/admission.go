@@ -14,7 +14,8 @@ import (
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 )
 
-// Kinds of rows in the store "admission": the first byte of the key.
+// Kinds of rows in the store "admission": the first byte of the key. The partition follows (a big-endian u32), so that
+// a reader of the whole topic can tell the partitions' rows apart.
 const (
 	rowTotal   = 't'
 	rowVnode   = 'v'
@@ -22,24 +23,32 @@ const (
 )
 
 // admissionStore is the store "admission" with its rows' encoding.
-type admissionStore struct{ s engine.PartitionStore }
+type admissionStore struct {
+	s         engine.PartitionStore
+	partition int32
+}
 
-func vnodeKey(vnode string) []byte { return append([]byte{rowVnode}, vnode...) }
+// prefixLength is the length of kind and partition.
+const prefixLength = 1 + 4
 
-func waitingKey(vnode string, position uint64) []byte {
-	return binary.BigEndian.AppendUint64(append([]byte{rowWaiting}, vnode...), position)
+func (a admissionStore) key(kind byte, rest string) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(a.partition)), rest...)
+}
+
+func (a admissionStore) waitingKey(vnode string, position uint64) []byte {
+	return binary.BigEndian.AppendUint64(a.key(rowWaiting, vnode), position)
 }
 
 // load reads the places: one virtual node's row while nobody waits, else all rows.
 func (a admissionStore) load(vnode string) (Places, error) {
 	var total flowv1.AdmissionTotal
-	if err := unmarshal([]byte{rowTotal}, a.s.Get([]byte{rowTotal}), &total); err != nil {
+	if err := unmarshal(a.key(rowTotal, ""), a.s.Get(a.key(rowTotal, "")), &total); err != nil {
 		return Places{}, err
 	}
 	p := Places{Running: total.GetRunning(), Waiting: total.GetWaiting(), Last: total.GetLastVnode()}
 	if p.Waiting == 0 {
-		if raw := a.s.Get(vnodeKey(vnode)); raw != nil {
-			v, err := decodeVnode(vnodeKey(vnode), raw)
+		if raw := a.s.Get(a.key(rowVnode, vnode)); raw != nil {
+			v, err := decodeVnode(a.key(rowVnode, vnode), raw)
 			if err != nil {
 				return Places{}, err
 			}
@@ -47,7 +56,7 @@ func (a admissionStore) load(vnode string) (Places, error) {
 		}
 		return p, nil
 	}
-	for key, raw := range a.s.Scan([]byte{rowVnode}) {
+	for key, raw := range a.s.Scan(a.key(rowVnode, "")) {
 		v, err := decodeVnode(key, raw)
 		if err != nil {
 			return Places{}, err
@@ -62,13 +71,13 @@ func decodeVnode(key, raw []byte) (VnodePlaces, error) {
 	if err := unmarshal(key, raw, &v); err != nil {
 		return VnodePlaces{}, err
 	}
-	return VnodePlaces{Vnode: string(key[1:]), Running: v.GetRunning(), First: v.GetFirst(), Next: v.GetNext()}, nil
+	return VnodePlaces{Vnode: string(key[prefixLength:]), Running: v.GetRunning(), First: v.GetFirst(), Next: v.GetNext()}, nil
 }
 
 // save writes the rows in which two places differ. A virtual node that neither runs nor waits needs no row.
 func (a admissionStore) save(before, after Places) error {
 	if before.Running != after.Running || before.Waiting != after.Waiting || before.Last != after.Last {
-		if err := a.set([]byte{rowTotal}, &flowv1.AdmissionTotal{Running: after.Running, Waiting: after.Waiting, LastVnode: after.Last}); err != nil {
+		if err := a.set(a.key(rowTotal, ""), &flowv1.AdmissionTotal{Running: after.Running, Waiting: after.Waiting, LastVnode: after.Last}); err != nil {
 			return err
 		}
 	}
@@ -77,10 +86,10 @@ func (a admissionStore) save(before, after Places) error {
 			continue
 		}
 		if v.Running == 0 && v.waiting() == 0 {
-			a.s.Delete(vnodeKey(v.Vnode))
+			a.s.Delete(a.key(rowVnode, v.Vnode))
 			continue
 		}
-		if err := a.set(vnodeKey(v.Vnode), &flowv1.AdmissionVnode{Running: v.Running, First: v.First, Next: v.Next}); err != nil {
+		if err := a.set(a.key(rowVnode, v.Vnode), &flowv1.AdmissionVnode{Running: v.Running, First: v.First, Next: v.Next}); err != nil {
 			return err
 		}
 	}
@@ -88,12 +97,12 @@ func (a admissionStore) save(before, after Places) error {
 }
 
 func (a admissionStore) enqueue(vnode string, position uint64, key string) error {
-	return a.set(waitingKey(vnode, position), &flowv1.AdmissionWaiting{Key: key})
+	return a.set(a.waitingKey(vnode, position), &flowv1.AdmissionWaiting{Key: key})
 }
 
 // take removes a place of a queue and returns the mapping's key that stood there.
 func (a admissionStore) take(vnode string, position uint64) (string, error) {
-	at := waitingKey(vnode, position)
+	at := a.waitingKey(vnode, position)
 	raw := a.s.Get(at)
 	if raw == nil {
 		return "", fmt.Errorf("flow-mapper: store admission has no row for place %d of virtual node %s", position, vnode)

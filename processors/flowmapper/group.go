@@ -65,7 +65,7 @@ func (g group) run(ctx engine.Context, vnode string, event Event) error {
 		before.Mapping = row
 		vnode = row.GetVnode()
 	}
-	admission := admissionStore{ctx.Store(topics.FlowMapperAdmissionStore)}
+	admission := admissionStore{ctx.Store(topics.FlowMapperAdmissionStore), ctx.Partition()}
 	var err error
 	if before.Places, err = admission.load(vnode); err != nil {
 		return engine.Fatal(err)

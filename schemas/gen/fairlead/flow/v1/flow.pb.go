@@ -989,7 +989,8 @@ func (x *MapperState) GetWaitingPosition() uint64 {
 	return 0
 }
 
-// AdmissionTotal is the row of flow-mapper-store-admission that counts a whole partition (key: 't').
+// AdmissionTotal is the row of flow-mapper-store-admission that counts a whole partition (key: 't', partition as a
+// big-endian u32).
 type AdmissionTotal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Flows that the mapper let start and that have not ended.
@@ -1052,7 +1053,8 @@ func (x *AdmissionTotal) GetLastVnode() string {
 	return ""
 }
 
-// AdmissionVnode is the row of flow-mapper-store-admission that counts a virtual node (key: 'v', short hash).
+// AdmissionVnode is the row of flow-mapper-store-admission that counts a virtual node (key: 'v', partition, short
+// hash).
 type AdmissionVnode struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Running uint64                 `protobuf:"varint,1,opt,name=running,proto3" json:"running,omitempty"`
@@ -1114,7 +1116,8 @@ func (x *AdmissionVnode) GetNext() uint64 {
 	return 0
 }
 
-// AdmissionWaiting is a place in a virtual node's queue (key: 'w', short hash, position as a big-endian u64).
+// AdmissionWaiting is a place in a virtual node's queue (key: 'w', partition, short hash, position as a big-endian
+// u64).
 type AdmissionWaiting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Key of the mapping that waits.
