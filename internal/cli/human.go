@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -102,9 +103,10 @@ func enumText(e protoreflect.EnumDescriptor, n protoreflect.EnumNumber) string {
 const shownHexBytes = 32
 
 func bytesText(field string, b []byte) string {
+	var compact bytes.Buffer
 	switch {
-	case len(b) > 0 && json.Valid(b):
-		return string(b)
+	case len(b) > 0 && json.Compact(&compact, b) == nil:
+		return compact.String()
 	case len(b) == 16 && strings.HasSuffix(field, "id"):
 		return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 	case len(b) <= shownHexBytes:
