@@ -89,7 +89,7 @@ func (v *viewer) show(ctx context.Context, r kafkaadmin.Record) (shownRecord, er
 	row := v.row(r.Topic)
 	s := shownRecord{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: r.Time.UTC().Format(timeLayout), at: r.Time,
-		Key: printable(r.Key), Type: r.Header(kafkaadmin.HeaderType), Bytes: len(r.Value),
+		Key: keyText(r.Key), Type: r.Header(kafkaadmin.HeaderType), Bytes: len(r.Value),
 	}
 	for _, h := range r.Headers {
 		if s.Headers == nil {
@@ -198,15 +198,28 @@ func size(set *descriptorpb.FileDescriptorSet) int {
 // printable shows bytes as one line of text where they are text, else in hexadecimal.
 func printable(b []byte) string {
 	escaped := strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(string(b))
-	if utf8.Valid(b) && !strings.ContainsFunc(escaped, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+	if isLine(escaped) {
 		return escaped
 	}
 	return hexPrefix + hex.EncodeToString(b)
 }
 
+// keyText shows a key so that --key finds it again.
+func keyText(b []byte) string {
+	if isLine(string(b)) && !strings.HasPrefix(string(b), hexPrefix) {
+		return string(b)
+	}
+	return hexPrefix + hex.EncodeToString(b)
+}
+
+// isLine tells whether a string is text without control characters.
+func isLine(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f })
+}
+
 const hexPrefix = "hex:"
 
-// parseKey reads a key as printable writes it.
+// parseKey reads a key as keyText writes it.
 func parseKey(text string) ([]byte, error) {
 	digits, ok := strings.CutPrefix(text, hexPrefix)
 	if !ok {
