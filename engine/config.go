@@ -78,7 +78,10 @@ type Config struct {
 	RebalanceTimeout time.Duration
 	// EndTimeout bounds flushing and ending a transaction; then the client is rebuilt. Default 10 s.
 	EndTimeout time.Duration
-	// FetchMaxWait is how long a broker holds an empty fetch. Default 5 s; smaller costs idle CPU and wins nothing.
+	// TopicWait is how long missing topics are waited for at the start. Default 10 s.
+	TopicWait time.Duration
+	// FetchMaxWait is how long a broker holds an empty fetch. Default 500 ms. Larger saves idle CPU, but after a
+	// rebalance the first record can wait that long behind a fetch that asks for the wrong place.
 	FetchMaxWait time.Duration
 	// DeleteRetention is the delete.retention.ms of the group's compacted topics; local storage older than half
 	// of it is rebuilt, for tombstones may be gone. Default seven days.
@@ -124,7 +127,8 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.HeartbeatInterval, min(3*time.Second, c.SessionTimeout/3))
 	set(&c.RebalanceTimeout, 30*time.Second)
 	set(&c.EndTimeout, 10*time.Second)
-	set(&c.FetchMaxWait, 5*time.Second)
+	set(&c.FetchMaxWait, 500*time.Millisecond)
+	set(&c.TopicWait, 10*time.Second)
 	set(&c.DeleteRetention, 7*24*time.Hour)
 	if c.HeartbeatInterval*2 > c.SessionTimeout {
 		return c, fmt.Errorf("engine: HeartbeatInterval %s is too long for SessionTimeout %s; at most half of it", c.HeartbeatInterval, c.SessionTimeout)

@@ -133,18 +133,22 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 	return e.fatal
 }
 
-// awaitTopics retries while the brokers are away, and gives up when topics are missing.
+// awaitTopics retries while the brokers are away, and gives up when topics are missing for a while: a broker may not
+// have heard yet of topics that were just made.
 func (e *Engine) awaitTopics(ctx context.Context) error {
+	began := time.Now()
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		_, err := e.describe(ctx)
 		var missing *MissingTopicsError
-		if err == nil || errors.As(err, &missing) {
+		if err == nil || errors.As(err, &missing) && time.Since(began) > e.cfg.TopicWait {
 			return err
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.cfg.Log.Warn("brokers cannot be reached yet", "group", string(e.graph.group), "error", err)
+		if missing == nil {
+			e.cfg.Log.Warn("brokers cannot be reached yet", "group", string(e.graph.group), "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -384,6 +388,16 @@ func (s *session) observeLag(topic string, f kgo.FetchTopicPartition) {
 		l.next, l.newest = f.Records[n-1].Offset+1, f.Records[n-1].Timestamp
 	}
 	s.state.lag[k] = l
+}
+
+// caughtUp notes that a poll waited in vain: what still lies between position and end cannot be seen.
+func (s *session) caughtUp() {
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	for k, l := range s.state.lag {
+		l.next = max(l.next, l.high)
+		s.state.lag[k] = l
+	}
 }
 
 func (s *session) progress(missing, total int64) {

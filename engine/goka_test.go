@@ -137,7 +137,9 @@ func TestViewFollowsAndCanBeWaitedFor(t *testing.T) {
 
 func TestMissingTopicsAreNamed(t *testing.T) {
 	c := enginetest.NewCluster(t)
-	e := enginetest.Launch(t, c.Config(t), counter())
+	cfg := c.Config(t)
+	cfg.TopicWait = time.Millisecond
+	e := enginetest.Launch(t, cfg, counter())
 	<-e.Done()
 	var missing *engine.MissingTopicsError
 	if err := e.Stop(); !errors.As(err, &missing) || len(missing.Missing) != 7 {

@@ -88,14 +88,6 @@ func (s *session) runGoka(ctx, actx context.Context, a *assignment, handler sara
 	s.claims = g.claims
 	s.pending.Store(0)
 	s.clearFailures()
-	// An aborted transaction without records costs no request; it clears what franz-go kept of the former
-	// generation, and takes positions back to what is committed.
-	if err := s.begin(); err != nil {
-		return err
-	}
-	if err := s.end(kgo.TryAbort, false); err != nil && !errors.Is(err, errAborted) {
-		return err
-	}
 	if err := handler.Setup(g); err != nil {
 		return errors.Join(fmt.Errorf("set up goka session: %w", err), handler.Cleanup(g))
 	}
@@ -156,6 +148,9 @@ func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 		b := &batch{began: time.Now(), wall: time.Now().UnixMicro()}
 		s.collect(g, fetches, b)
 		if len(b.records) == 0 && !s.timersDue(b.wall) {
+			if fetches.NumRecords() == 0 {
+				s.caughtUp()
+			}
 			if time.Since(idleSince) > time.Hour {
 				idleSince = time.Now()
 				s.commitTrailing(sctx)
@@ -349,7 +344,7 @@ func sourceOf(r *kgo.Record, place Cause) source {
 
 // finish ends the transaction of a batch that goka is done with.
 func (s *session) finish(b *batch) error {
-	try := kgo.TryCommit
+	try, fenced := kgo.TryCommit, false
 	flushCtx, cancel := context.WithTimeout(context.Background(), s.e.cfg.EndTimeout)
 	defer cancel()
 	if s.failed.Load() != nil || s.overflowed.Load() != nil {
@@ -367,11 +362,17 @@ func (s *session) finish(b *batch) error {
 				s.e.cfg.Log.Warn("transaction aborted", "group", string(s.e.graph.group), "error", err)
 				try = kgo.TryAbort
 			}
+			fenced = true
 		}
 	}
 	started := time.Now()
 	produceErr, failed, over := s.produceErr.Load(), s.failed.Load(), s.overflowed.Load()
-	err := s.end(try, false)
+	var err error
+	if fenced && try == kgo.TryCommit {
+		err = s.endPlain(flushCtx)
+	} else {
+		err = s.end(try, false)
+	}
 	if err != nil {
 		if produceErr != nil && errors.Is(err, errAborted) {
 			return s.strike(produceErr)
@@ -404,6 +405,18 @@ func (s *session) finish(b *batch) error {
 
 var errAborted = errors.New("transaction aborted")
 
+// reset aborts an empty transaction, which costs no request: it clears what franz-go keeps of a former generation, and
+// takes positions back to what is committed.
+func (s *session) reset() error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	if err := s.end(kgo.TryAbort, false); err != nil && !errors.Is(err, errAborted) {
+		return err
+	}
+	return nil
+}
+
 func (s *session) begin() error {
 	if err := s.cl.Begin(); err != nil {
 		return fmt.Errorf("%w: begin: %w", errRebuild, err)
@@ -430,6 +443,11 @@ func (s *session) end(try kgo.TransactionEndTry, clean bool) error {
 		return nil
 	})
 	ok, err := s.cl.End(ctx, try)
+	return s.ended(ok, err, try == kgo.TryCommit)
+}
+
+// ended applies or forgets what a transaction wrote, now that its outcome is known, or is not.
+func (s *session) ended(ok bool, err error, wanted bool) error {
 	s.open = false
 	s.txRecords.Store(0)
 	s.txBytes.Store(0)
@@ -440,7 +458,7 @@ func (s *session) end(try kgo.TransactionEndTry, clean bool) error {
 		return fmt.Errorf("%w: end transaction: %w", errRebuild, err)
 	case !ok:
 		s.abortParts()
-		if try == kgo.TryCommit {
+		if wanted {
 			s.e.metrics.aborts.Inc()
 		}
 		return errAborted

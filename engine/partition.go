@@ -229,7 +229,8 @@ func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 	case p.parked[key]:
 		p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0)
 	case p.waiting[key] > 0:
-		if p.waiting[key] >= p.s.e.cfg.RetryQueue {
+		// The loop's own records may exceed the bound: what makes room comes behind them in the loop.
+		if p.waiting[key] >= p.s.e.cfg.RetryQueue && src.Topic != LoopTopic(p.s.e.graph.group) {
 			p.s.overflow(p, key)
 			return
 		}

@@ -210,6 +210,9 @@ func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHan
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if err := s.reset(); err != nil {
+			return err
+		}
 	}
 }
 
@@ -327,6 +330,9 @@ func (s *session) runAssignment(ctx, actx context.Context, a *assignment, handle
 	for {
 		err := s.runGoka(ctx, actx, a, handler)
 		if errors.Is(err, errRestart) && actx.Err() == nil {
+			if err := s.reset(); err != nil {
+				return s.assignmentError(ctx, actx, err)
+			}
 			continue
 		}
 		return s.assignmentError(ctx, actx, err)

@@ -22,6 +22,8 @@ type suspicion struct {
 	until map[string]int64
 	// rows are the ranges written down so far, by input topic.
 	rows map[string]*enginepb.SuspectRow
+	// written says which of them this owner wrote.
+	written map[string]bool
 }
 
 func (s *suspicion) limit(most int) int { return min(max(s.size, 1), most) }
@@ -30,14 +32,19 @@ func suspectKey(topic string) string { return rowKey(rowSuspect, topic, "") }
 
 // suspect looks whether the last owner stopped cleanly, and takes up what is written down of it.
 func (p *partition) suspect(a *assignment) error {
+	// Ranges may be left from an owner that stopped cleanly before it took them back; the first batch does.
 	dirty := false
+	for range p.rows.scan(string(rowSuspect)) {
+		dirty = true
+		break
+	}
 	for _, ps := range a.committed {
 		dirty = dirty || !ps[p.id].clean
 	}
 	if !dirty {
 		return nil
 	}
-	sus := &suspicion{size: p.s.e.cfg.MaxBatch, until: map[string]int64{}, rows: map[string]*enginepb.SuspectRow{}}
+	sus := &suspicion{size: p.s.e.cfg.MaxBatch, until: map[string]int64{}, rows: map[string]*enginepb.SuspectRow{}, written: map[string]bool{}}
 	for k, v := range p.rows.scan(string(rowSuspect)) {
 		row := &enginepb.SuspectRow{}
 		if err := proto.Unmarshal(v, row); err != nil {
@@ -97,9 +104,12 @@ func (s *session) suspectBatch(ctx context.Context, b *batch) error {
 		for t, sp := range topics {
 			row := &enginepb.SuspectRow{Topic: t, From: sp.from, To: sp.to, Attempts: 1}
 			if old := p.suspects.rows[t]; old != nil && old.From == sp.from && old.To == sp.to {
+				if p.suspects.written[t] {
+					continue // an abort is no death: this life is counted already
+				}
 				row.Attempts = old.Attempts + 1
 			}
-			p.suspects.rows[t] = row
+			p.suspects.rows[t], p.suspects.written[t] = row, true
 			if err := s.writeAhead(ctx, p, suspectKey(t), row); err != nil {
 				return err
 			}
@@ -158,6 +168,7 @@ func (s *session) clearSuspicion(b *batch) {
 			}
 			p.dropRow(suspectKey(t))
 			delete(sus.rows, t)
+			delete(sus.written, t)
 		}
 		if len(sus.until) > 0 {
 			continue
