@@ -16,7 +16,7 @@ func (d *draft) commanded(e Commanded) error {
 	command := e.Command.GetKind()
 	switch {
 	case d.Head == nil:
-		d.refuse(e, RefusedUnknown, "no flow %s is known here; fairlead flow list shows those that are", e.Flow)
+		d.refuse(e, RefusedUnknown, "no flow %s runs or ran here; fairlead flow list shows those that do, and one that waits for admission can be commanded once it runs", e.Flow)
 		return nil
 	case !d.alive():
 		d.refuse(e, RefusedEnded, "the flow ended as %s; an end is final", stateName(d.Head.GetState()))

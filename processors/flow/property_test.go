@@ -256,7 +256,7 @@ func (w *world) check(commands int) error {
 		line := journal.Line(head.GetSegments())
 		if seen, err := verdicts(w, j, line); err != nil {
 			return fmt.Errorf("flow %s: %w", id, err)
-		} else if n := int(j.Replayable(line)); len(seen) != n {
+		} else if n := int(j.Last(line)); len(seen) != n {
 			return fmt.Errorf("flow %s: %d of %d steps could be replayed", id, len(seen), n)
 		}
 	}
@@ -278,7 +278,7 @@ func verdicts(w *world, j *journal.Journal, line journal.Line) ([]journal.Verdic
 	start := j.Step(line, 0)[0].GetStart()
 	m, ok := w.sandbox.Module([32]byte(start.GetModuleSha256()))
 	if !ok {
-		return make([]journal.Verdict, j.Replayable(line)), nil // after a crash, before its first use
+		return make([]journal.Verdict, j.Last(line)), nil // after a crash, before its first use
 	}
 	inst, err := m.NewInstance(w.ctx(), [32]byte(start.GetSeed()), func(string) {})
 	if err != nil {

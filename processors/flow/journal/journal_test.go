@@ -117,7 +117,7 @@ func TestReplayOfEnds(t *testing.T) {
 		name string
 		end  *flowv1.JournalEnd
 		inst stubborn
-		want string // empty: the same; "none": no verdict
+		want string // empty: the same
 	}{
 		{"completed", completed, stubborn{yield: done}, ""},
 		{"completed but fails", completed, stubborn{yield: failed}, "step 1, request 0: the journal has end with 1, the module now does fail with own: why"},
@@ -128,7 +128,7 @@ func TestReplayOfEnds(t *testing.T) {
 		{"garbage again", platform, stubborn{yield: []byte{0xff}}, ""},
 		{"garbage now", completed, stubborn{yield: []byte{0xff}}, "step 1, request 0: the journal has end with 1, the module now does return what is no yield: what the module returned is no fairlead.app.v1.Yield"},
 		{"traps now", completed, stubborn{err: guestFault}, "step 1, request 0: the journal has end with 1, the module now does fail with trap"},
-		{"killed", killed, stubborn{yield: done}, "none"},
+		{"killed", killed, stubborn{err: guestFault}, ""},
 	} {
 		j := ends(c.end)
 		verdicts, err := journal.All(t.Context(), c.inst, j, j.Line(), 0, func(error) bool { return true })
@@ -222,7 +222,7 @@ func FuzzJournal(f *testing.F) {
 		for _, e := range journal.History(j, nil) {
 			_ = e.Text()
 		}
-		until := min(j.Replayable(j.Line()), 3)
+		until := min(j.Last(j.Line()), 3)
 		_, _ = journal.All(t.Context(), stubborn{}, j, j.Line(), until, nil)
 	})
 }

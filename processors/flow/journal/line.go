@@ -80,15 +80,6 @@ func (j *Journal) Step(line Line, step uint32) []*flowv1.JournalRow {
 	return rows
 }
 
-// Replayable returns the last step of the line that the module itself made: the end that an operator made is none.
-func (j *Journal) Replayable(line Line) uint32 {
-	last := j.Last(line)
-	if rows := j.Step(line, last); last > 0 && len(rows) > 0 && rows[0].GetEnd().GetState() == flowv1.FlowState_FLOW_STATE_KILLED {
-		return last - 1
-	}
-	return last
-}
-
 // Last returns the last step of the line that has rows.
 func (j *Journal) Last(line Line) uint32 {
 	var last uint32

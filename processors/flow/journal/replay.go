@@ -64,39 +64,59 @@ func (r Replayer) To(ctx context.Context, inst Instance, until uint32) error {
 	if err != nil {
 		return err
 	}
-	raw, err := inst.Start(ctx, start.GetNowUs(), start.GetStart())
+	run := func() ([]byte, error) { return inst.Start(ctx, start.GetNowUs(), start.GetStart()) }
 	for step := uint32(1); ; step++ {
 		if ctx.Err() != nil {
 			return fmt.Errorf("replay step %d: %w", step, ctx.Err())
 		}
-		rows, rowsErr := r.Rows(step)
-		if rowsErr != nil {
-			return fmt.Errorf("read journal of step %d: %w", step, rowsErr)
+		rows, err := r.Rows(step)
+		if err != nil {
+			return fmt.Errorf("read journal of step %d: %w", step, err)
 		}
 		if len(rows) == 0 {
 			return fmt.Errorf("the journal has no rows for step %d, %d is to be reached", step, until)
 		}
-		verdict := r.compare(step, rows, raw, err)
-		if r.Report != nil {
-			r.Report(Verdict{Step: step, Recorded: describeRows(rows), Err: verdict})
+		if rows[0].GetEnd().GetState() == flowv1.FlowState_FLOW_STATE_KILLED {
+			// An operator ended it; the module had no part in that.
+			r.report(step, rows, nil)
+			return nil
 		}
+		if run == nil {
+			return fmt.Errorf("the journal does not say when step %d was resumed", step-1)
+		}
+		raw, err := run()
+		verdict := r.compare(step, rows, raw, err)
+		r.report(step, rows, verdict)
 		if verdict != nil || step == until {
 			return verdict
 		}
-		requests, ok := requestsOf(rows)
-		if !ok {
-			return fmt.Errorf("the journal ends at step %d, %d is to be reached", step, until)
+		if run, err = r.resume(ctx, inst, step, rows); err != nil {
+			return err
 		}
-		at := ResumedAt(requests)
-		if at == 0 {
-			return fmt.Errorf("the journal does not say when step %d was resumed", step)
-		}
-		answers, answersErr := Answers(requests)
-		if answersErr != nil {
-			return fmt.Errorf("step %d: %w", step, answersErr)
-		}
-		raw, err = inst.Resume(ctx, at, answers)
 	}
+}
+
+func (r Replayer) report(step uint32, rows []*flowv1.JournalRow, verdict error) {
+	if r.Report != nil {
+		r.Report(Verdict{Step: step, Recorded: describeRows(rows), Err: verdict})
+	}
+}
+
+// resume makes the call that answers a step, nil when the step was never resumed.
+func (r Replayer) resume(ctx context.Context, inst Instance, step uint32, rows []*flowv1.JournalRow) (func() ([]byte, error), error) {
+	requests, ok := requestsOf(rows)
+	if !ok {
+		return nil, fmt.Errorf("the journal ends at step %d", step)
+	}
+	at := ResumedAt(requests)
+	if at == 0 {
+		return nil, nil
+	}
+	answers, err := Answers(requests)
+	if err != nil {
+		return nil, fmt.Errorf("step %d: %w", step, err)
+	}
+	return func() ([]byte, error) { return inst.Resume(ctx, at, answers) }, nil
 }
 
 func (r Replayer) start() (*flowv1.JournalStart, error) {
@@ -152,9 +172,6 @@ func (r Replayer) compare(step uint32, rows []*flowv1.JournalRow, raw []byte, er
 
 func compareEnd(end *flowv1.JournalEnd, y Yield, mismatch func(int, string, string) error) error {
 	switch {
-	case end.GetState() == flowv1.FlowState_FLOW_STATE_KILLED:
-		// An operator ended it; whatever the module does there is right.
-		return nil
 	case end.GetState() == flowv1.FlowState_FLOW_STATE_COMPLETED && y.Done != nil && bytes.Equal(end.GetResult(), y.Done.GetResult()):
 		return nil
 	case end.GetState() == flowv1.FlowState_FLOW_STATE_FAILED && y.Failed != nil && end.GetError().GetType() == y.Failed.GetType() && end.GetError().GetMessage() == y.Failed.GetMessage():
@@ -206,9 +223,9 @@ func describeEndOf(y Yield) string {
 }
 
 // All replays a whole line against an instance and returns a verdict for each step up to until (zero for all that
-// the module did), ending with the first that differs. The error is nil when the verdicts say everything.
+// the journal has), ending with the first that differs. The error is nil when the verdicts say everything.
 func All(ctx context.Context, inst Instance, j *Journal, line Line, until uint32, fault GuestFault) ([]Verdict, error) {
-	if last := j.Replayable(line); until == 0 || until > last {
+	if last := j.Last(line); until == 0 || until > last {
 		until = last
 	}
 	var verdicts []Verdict
