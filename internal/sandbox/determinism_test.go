@@ -142,9 +142,19 @@ func TestResetIsFresh(t *testing.T) {
 	for name, cfg := range map[string]sandbox.Config{"mapped": {}, "copied": sandbox.WithCopies(sandbox.Config{})} {
 		t.Run(name, func(t *testing.T) {
 			m := install(t, rogue, cfg)
-			if _, err := traced(t.Context(), m, 7); err != nil {
+			for range 6 { // so that a reset knows which pages are always changed
+				if _, err := traced(t.Context(), m, 7); err != nil {
+					t.Fatal(err)
+				}
+			}
+			other, err := m.NewInstance(t.Context(), sandbox.Env{})
+			if err != nil {
 				t.Fatal(err)
 			}
+			if _, err := play(t.Context(), other, startOf(t, "secret", "")); err != nil {
+				t.Fatal(err)
+			}
+			other.Release(t.Context())
 			if sandbox.Idle(m) != 1 {
 				t.Fatal("the instance was not kept")
 			}

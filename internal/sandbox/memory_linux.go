@@ -1,8 +1,11 @@
 package sandbox
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,8 +16,66 @@ const canMap = true
 
 // sharedImage is a base image as a file in memory.
 type sharedImage struct {
-	file *os.File
-	size int
+	file  *os.File
+	image []byte
+	habit habit
+}
+
+// page is the size of what is shared or changed as a whole. A machine with larger pages only forgets less well.
+const page = 4096
+
+// habit is which pages all flows of a module change. They are put back by copying, which is cheaper than to forget
+// them and to fault them in again for the next flow. Whatever it holds, a reset gives the base image.
+type habit struct {
+	mu      sync.Mutex
+	looked  int
+	changed []uint8 // for each page, in how many of the instances looked at it was changed
+	spans   atomic.Pointer[[]span]
+}
+
+// span is a range of pages as offsets in the memory.
+type span struct{ from, to int }
+
+const (
+	// habitLooks is how many instances are looked at.
+	habitLooks = 4
+	// habitMax bounds what is copied at each reset, bytes.
+	habitMax = 1 << 20
+)
+
+// look compares an instance that is about to be reset with the image.
+func (h *habit) look(mem, image []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.looked == habitLooks {
+		return
+	}
+	if h.changed == nil {
+		h.changed = make([]uint8, len(image)/page)
+	}
+	for i := range h.changed {
+		if !bytes.Equal(mem[i*page:(i+1)*page], image[i*page:(i+1)*page]) {
+			h.changed[i]++
+		}
+	}
+	if h.looked++; h.looked < habitLooks {
+		return
+	}
+	spans := []span{}
+	total := 0
+	for i, n := range h.changed {
+		if n < habitLooks || total >= habitMax {
+			continue
+		}
+		total += page
+		if last := len(spans) - 1; last >= 0 && spans[last].to == i*page {
+			spans[last].to += page
+			continue
+		}
+		spans = append(spans, span{i * page, (i + 1) * page})
+	}
+	h.changed = nil
+	h.spans.Store(&spans)
 }
 
 // newSharedImage makes the file. Where the machine refuses it, images are copied.
@@ -23,8 +84,8 @@ func newSharedImage(image []byte) (*sharedImage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a file in memory: %w", err)
 	}
-	s := &sharedImage{file: os.NewFile(uintptr(fd), "fairlead-image"), size: len(image)}
-	if err := s.fill(image); err != nil {
+	s := &sharedImage{file: os.NewFile(uintptr(fd), "fairlead-image"), image: image}
+	if err := s.fill(); err != nil {
 		_ = s.file.Close() // the first error tells more
 		return nil, err
 	}
@@ -32,13 +93,12 @@ func newSharedImage(image []byte) (*sharedImage, error) {
 }
 
 // fill writes what is not zero, so that the rest takes no memory.
-func (s *sharedImage) fill(image []byte) error {
-	if err := s.file.Truncate(int64(len(image))); err != nil {
+func (s *sharedImage) fill() error {
+	if err := s.file.Truncate(int64(len(s.image))); err != nil {
 		return fmt.Errorf("size a file in memory: %w", err)
 	}
-	const page = 4096
-	for at := 0; at < len(image); at += page {
-		part := image[at:min(at+page, len(image))]
+	for at := 0; at < len(s.image); at += page {
+		part := s.image[at:min(at+page, len(s.image))]
 		if allZero(part) {
 			continue
 		}
@@ -95,20 +155,44 @@ func (l *linear) Free() {
 
 // show makes the memory read as the image, by mapping it or by forgetting what was changed since.
 func (l *linear) show(s *sharedImage) (bool, error) {
-	if len(l.base) < s.size {
+	if len(l.base) < len(s.image) {
 		return false, nil
 	}
 	if l.shown == s {
-		if err := unix.Madvise(l.base[:s.size], unix.MADV_DONTNEED); err != nil {
-			return false, fmt.Errorf("forget changed pages: %w", err)
-		}
-		return true, nil
+		return true, l.forget(s)
 	}
-	_, err := unix.MmapPtr(int(s.file.Fd()), 0, unsafe.Pointer(&l.base[0]), uintptr(s.size),
+	_, err := unix.MmapPtr(int(s.file.Fd()), 0, unsafe.Pointer(&l.base[0]), uintptr(len(s.image)),
 		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
 	if err != nil {
 		return false, fmt.Errorf("map the base image: %w", err)
 	}
 	l.shown = s
 	return true, nil
+}
+
+// forget drops what was changed since the image was shown, but for the pages that are changed each time.
+func (l *linear) forget(s *sharedImage) error {
+	spans := s.habit.spans.Load()
+	if spans == nil {
+		s.habit.look(l.base, s.image)
+		spans = &[]span{}
+	}
+	drop := func(from, to int) error {
+		if from == to {
+			return nil
+		}
+		if err := unix.Madvise(l.base[from:to], unix.MADV_DONTNEED); err != nil {
+			return fmt.Errorf("forget changed pages: %w", err)
+		}
+		return nil
+	}
+	at := 0
+	for _, p := range *spans {
+		if err := drop(at, p.from); err != nil {
+			return err
+		}
+		copy(l.base[p.from:p.to], s.image[p.from:p.to])
+		at = p.to
+	}
+	return drop(at, len(s.image))
 }

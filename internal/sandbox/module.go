@@ -147,7 +147,7 @@ func (m *Module) takeImage(ctx context.Context) error {
 	mem, _ := i.g.mem.Read(0, i.g.mem.Size())
 	m.image.bytes = slices.Clone(mem)
 	if canMap && !m.r.cfg.copyImages {
-		if m.image.shared, err = newSharedImage(mem); err != nil {
+		if m.image.shared, err = newSharedImage(m.image.bytes); err != nil {
 			m.r.cfg.Log.Warn("base images are copied, which takes more time and memory", "reason", err)
 		}
 	}
