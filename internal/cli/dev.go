@@ -132,7 +132,7 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		if ctx.Err() != nil {
 			return nil // stopped while it started
 		}
-		return err
+		return devError(err)
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
 	current, err := g.saveDevContext(c.Info())

@@ -14,9 +14,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/fairleadio/fairlead/internal/app"
 )
@@ -26,6 +29,8 @@ const hello = "../../apps/hello"
 
 // patience bounds every wait; machines of tests are busy.
 const patience = 2 * time.Minute
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T, dir, application string, change func(*Options)) *Cluster {
 	t.Helper()
@@ -155,6 +160,57 @@ func TestFlowsOutliveTheProcess(t *testing.T) {
 		t.Errorf("a second start of one id: %d %s", code, text)
 	}
 	stop(t, c)
+}
+
+// A changed application is built and installed while the cluster runs; one that does not build changes nothing.
+func TestApplicationIsFollowed(t *testing.T) {
+	root := t.TempDir()
+	for from, to := range map[string]string{"../../sdk": "sdk", hello: "apps/hello"} {
+		if err := os.CopyFS(filepath.Join(root, to), os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type rebuilt struct {
+		flows []string
+		err   error
+	}
+	news := make(chan rebuilt, 8)
+	dir := filepath.Join(root, "apps/hello")
+	c := start(t, t.TempDir(), dir, func(o *Options) { o.Rebuilt = func(flows []string, err error) { news <- rebuilt{flows, err} } })
+	defer stop(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	waited := make(chan error, 1)
+	go func() { waited <- c.Wait(ctx) }()
+	extra := filepath.Join(dir, "extra.go")
+	put(t, extra, "package main\n\nfunc init( {\n")
+	if n := <-news; n.err == nil || !strings.Contains(n.err.Error(), "extra.go") {
+		t.Errorf("a broken application: %+v", n)
+	}
+	put(t, extra, `package main
+
+import "github.com/fairleadio/fairlead/sdk/flow"
+
+func init() {
+	flow.Register("extra", func(*flow.Context, struct{}) (string, error) { return "new", nil })
+}
+`)
+	if n := <-news; n.err != nil || !slices.Contains(n.flows, "extra") {
+		t.Fatalf("a right application: %+v", n)
+	}
+	api := newClient(t, c)
+	for {
+		if _, text := api.do("GET", "/api/v5_2/flowclass/"+c.Info().VirtualNodes[0].ShortHash, ""); strings.Contains(text, "extra") {
+			break
+		}
+	}
+	api.start("new", "extra", "{}")
+	if got := api.result("new"); !strings.Contains(got, `"new"`) {
+		t.Errorf("result: %s", got)
+	}
+	cancel()
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestDirectoryIsLocked(t *testing.T) {

@@ -121,11 +121,12 @@ func (t Trace) SVG() string {
 	for i, h := range t.Hops {
 		y := headHeight + i*rowHeight + rowHeight/2
 		from, to := x(h.WrittenBy), x(h.ReadBy)
-		text(16, y+4, "dim", "start", fmt.Sprintf("%d   +%s", h.Number, duration(h.AtMicros)))
+		text(40, y+4, "dim", "end", fmt.Sprint(h.Number))
+		text(56, y+4, "dim", "start", "+"+duration(h.AtMicros))
 		label := fmt.Sprintf("%s %d/%d", h.Topic, h.Partition, h.Offset)
 		if from == to {
 			fmt.Fprintf(&b, `<path d="M%d %d h46 v14 h-42" class="self" marker-end="url(#s)"/>`+"\n", from, y-8)
-			text(from+54, y+3, "", "start", label)
+			text(from-8, y+3, "", "end", label)
 		} else {
 			fmt.Fprintf(&b, `<line x1="%d" y1="%d" x2="%d" y2="%d" class="hop" marker-end="url(#a)"/>`+"\n", from, y, to, y)
 			text((from+to)/2, y-6, "", "middle", label)

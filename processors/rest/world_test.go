@@ -23,6 +23,8 @@ import (
 
 // memory is a View that tests write to.
 type memory struct {
+	// onWait is called when somebody begins to wait; nil for nothing.
+	onWait  func()
 	mu      sync.Mutex
 	rows    map[string]any
 	changed chan struct{}
@@ -67,6 +69,9 @@ func (m *memory) WaitKey(ctx context.Context, key string, until func(any, bool) 
 		if until(v, ok) {
 			return v, nil
 		}
+		if m.onWait != nil {
+			m.onWait()
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -83,7 +88,7 @@ const (
 
 // world is a server over memory, with Alice, who may start flows, and Bob, who may not.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	server  *Server
 	status  *memory
 	users   *memory
@@ -131,7 +136,7 @@ func (w *world) Rows(_ context.Context, flowID string, _ time.Time) ([]JournalRo
 	return w.journal, nil
 }
 
-func newWorld(t *testing.T, cfg Config) *world {
+func newWorld(t testing.TB, cfg Config) *world {
 	t.Helper()
 	w := &world{
 		t: t, status: newMemory(), users: newMemory(), creds: newMemory(), perms: newMemory(), vnodes: newMemory(),
