@@ -4,133 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// gokaSession is one session as goka sees it: from Setup to Cleanup.
-type gokaSession struct {
-	s      *session
-	ctx    context.Context
-	a      *assignment
-	claims map[string]map[int32]*claim
-	// died is told when goka stopped taking records of a partition.
-	died chan int32
-}
-
-type claim struct {
-	topic     string
-	partition int32
-	start     int64
-	ch        chan *sarama.ConsumerMessage
-	// records runs beside ch, for guarded callbacks: goka's message has lost the order of the headers.
-	records chan *kgo.Record
-	// marked is the offset behind the last settled record.
-	marked atomic.Int64
-	high   atomic.Int64
-}
-
-func (c *claim) Topic() string                            { return c.topic }
-func (c *claim) Partition() int32                         { return c.partition }
-func (c *claim) InitialOffset() int64                     { return c.start }
-func (c *claim) HighWaterMarkOffset() int64               { return c.high.Load() }
-func (c *claim) Messages() <-chan *sarama.ConsumerMessage { return c.ch }
-
-func (g *gokaSession) Claims() map[string][]int32 {
-	out := map[string][]int32{}
-	for t, ps := range g.claims {
-		for p := range ps {
-			out[t] = append(out[t], p)
-		}
-	}
-	return out
-}
-func (g *gokaSession) MemberID() string                            { return g.s.txID }
-func (g *gokaSession) GenerationID() int32                         { return g.a.generation }
-func (g *gokaSession) Context() context.Context                    { return g.ctx }
-func (g *gokaSession) Commit()                                     {}
-func (g *gokaSession) ResetOffset(string, int32, int64, string)    {}
-func (g *gokaSession) MarkMessage(*sarama.ConsumerMessage, string) {}
-
-// MarkOffset is goka's word that a record is done; offset is the next one.
-func (g *gokaSession) MarkOffset(topic string, partition int32, offset int64, _ string) {
-	if c := g.claims[topic][partition]; c != nil {
-		c.marked.Store(offset)
-	}
-	if g.s.pending.Add(-1) == 0 {
-		select {
-		case g.s.idle <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// runGoka runs one goka session over the assignment.
-func (s *session) runGoka(ctx, actx context.Context, a *assignment, handler sarama.ConsumerGroupHandler) error {
-	sctx, cancel := context.WithCancel(actx)
-	defer cancel()
-	g := &gokaSession{s: s, ctx: sctx, a: a, claims: map[string]map[int32]*claim{}, died: make(chan int32, len(a.partitions)*len(a.topics))}
-	for _, t := range a.topics {
-		g.claims[t] = map[int32]*claim{}
-		for _, p := range a.partitions {
-			g.claims[t][p] = &claim{topic: t, partition: p, start: a.committed[t][p].offset, ch: make(chan *sarama.ConsumerMessage, 4096)}
-			if s.e.graph.guarded {
-				g.claims[t][p].records = make(chan *kgo.Record, 8192)
-			}
-		}
-	}
-	s.claims = g.claims
-	s.pending.Store(0)
-	s.clearFailures()
-	if err := handler.Setup(g); err != nil {
-		return errors.Join(fmt.Errorf("set up goka session: %w", err), handler.Cleanup(g))
-	}
-	if sctx.Err() != nil {
-		return errors.Join(errGeneration, handler.Cleanup(g))
-	}
-	s.setState("running")
-	var wg sync.WaitGroup
-	for _, ps := range g.claims {
-		for _, c := range ps {
-			wg.Go(func() {
-				if err := handler.ConsumeClaim(g, c); err != nil {
-					s.e.cfg.Log.Warn("goka gave up a claim", "group", string(s.e.graph.group), "topic", c.topic, "partition", c.partition, "error", err)
-				}
-				if sctx.Err() == nil {
-					g.died <- c.partition
-				}
-			})
-		}
-	}
-	err := s.loop(ctx, sctx, g)
-	cancel()
-	wg.Wait()
-	cleanup := handler.Cleanup(g)
-	if s.open {
-		if abortErr := s.end(kgo.TryAbort, false); !errors.Is(abortErr, errAborted) && errors.Is(err, errRestart) {
-			err = abortErr
-		}
-	}
-	if errors.Is(err, errRestart) && cleanup != nil {
-		s.e.cfg.Log.Warn("goka session failed", "group", string(s.e.graph.group), "error", cleanup)
-		s.blame(g, cleanup)
-	}
-	return err
-}
 
 // loop polls, hands over, and ends transactions until the session's context ends.
 func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 	defer s.cl.AllowRebalance()
 	idleSince := time.Now()
+	unrun := false // the last poll brought records that nobody has run
 	for {
 		if sctx.Err() != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil && !unrun {
 				s.commitClean(ctx, g)
 			}
 			return sctx.Err()
@@ -140,6 +28,7 @@ func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 		fetches := s.cl.PollRecords(pollCtx, s.limit())
 		cancel()
 		if sctx.Err() != nil {
+			unrun = fetches.NumRecords() > 0
 			continue
 		}
 		if err := s.fetchErrors(sctx, fetches); err != nil {
@@ -153,7 +42,7 @@ func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 			}
 			if time.Since(idleSince) > time.Hour {
 				idleSince = time.Now()
-				s.commitTrailing(sctx)
+				s.commitTrailing(sctx, g)
 			}
 			s.cl.AllowRebalance()
 			continue
@@ -342,160 +231,6 @@ func sourceOf(r *kgo.Record, place Cause) source {
 	return source{Cause: place, key: r.Key, value: r.Value, hasValue: r.Value != nil, headers: r.Headers, timestamp: r.Timestamp}
 }
 
-// finish ends the transaction of a batch that goka is done with.
-func (s *session) finish(b *batch) error {
-	try, fenced := kgo.TryCommit, false
-	flushCtx, cancel := context.WithTimeout(context.Background(), s.e.cfg.EndTimeout)
-	defer cancel()
-	if s.failed.Load() != nil || s.overflowed.Load() != nil {
-		try = kgo.TryAbort
-	} else {
-		s.clearSuspicion(b)
-		if err := s.cl.Client().Flush(flushCtx); err != nil {
-			s.abortParts()
-			return fmt.Errorf("%w: flush: %w", errRebuild, err)
-		}
-		if s.produceErr.Load() != nil {
-			try = kgo.TryAbort
-		} else if !s.movesInput() {
-			if err := s.fence(flushCtx); err != nil {
-				s.e.cfg.Log.Warn("transaction aborted", "group", string(s.e.graph.group), "error", err)
-				try = kgo.TryAbort
-			}
-			fenced = true
-		}
-	}
-	started := time.Now()
-	produceErr, failed, over := s.produceErr.Load(), s.failed.Load(), s.overflowed.Load()
-	var err error
-	if fenced && try == kgo.TryCommit {
-		err = s.endPlain(flushCtx)
-	} else {
-		err = s.end(try, false)
-	}
-	if err != nil {
-		if produceErr != nil && errors.Is(err, errAborted) {
-			return s.strike(produceErr)
-		}
-		s.clearFailures()
-		if over != nil && errors.Is(err, errAborted) {
-			s.makeRoom(over, len(b.records))
-		}
-		if errors.Is(err, errAborted) {
-			if failed != nil {
-				return *failed
-			}
-			return nil // polled again from the committed offsets
-		}
-		return err
-	}
-	s.lastCommit = time.Since(started)
-	s.solo = max(0, s.solo-len(b.records))
-	if s.cap > 0 {
-		if s.cap *= 2; s.cap >= s.e.cfg.MaxBatch {
-			s.cap = 0
-		}
-	}
-	s.e.metrics.commits.Inc()
-	s.e.metrics.commitSeconds.Observe(s.lastCommit.Seconds())
-	s.e.metrics.records.Add(float64(len(b.records)))
-	s.state.progressed.Store(time.Now().UnixMicro())
-	return nil
-}
-
-var errAborted = errors.New("transaction aborted")
-
-// reset aborts an empty transaction, which costs no request: it clears what franz-go keeps of a former generation, and
-// takes positions back to what is committed.
-func (s *session) reset() error {
-	if err := s.begin(); err != nil {
-		return err
-	}
-	if err := s.end(kgo.TryAbort, false); err != nil && !errors.Is(err, errAborted) {
-		return err
-	}
-	return nil
-}
-
-func (s *session) begin() error {
-	if err := s.cl.Begin(); err != nil {
-		return fmt.Errorf("%w: begin: %w", errRebuild, err)
-	}
-	s.open = true
-	return nil
-}
-
-// end ends the running transaction, and then applies what it wrote to local storage, or forgets it.
-func (s *session) end(try kgo.TransactionEndTry, clean bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.e.cfg.EndTimeout)
-	defer cancel()
-	ctx = kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
-		for i := range req.Topics {
-			for j := range req.Topics[i].Partitions {
-				p := &req.Topics[i].Partitions[j]
-				now := int64(0)
-				if part := s.parts[p.Partition]; part != nil {
-					now = max(part.now, part.last)
-				}
-				p.Metadata = kmsg.StringPtr(metadata(now, clean))
-			}
-		}
-		return nil
-	})
-	ok, err := s.cl.End(ctx, try)
-	return s.ended(ok, err, try == kgo.TryCommit)
-}
-
-// ended applies or forgets what a transaction wrote, now that its outcome is known, or is not.
-func (s *session) ended(ok bool, err error, wanted bool) error {
-	s.open = false
-	s.txRecords.Store(0)
-	s.txBytes.Store(0)
-	switch {
-	case err != nil:
-		// The outcome is unknown: the topics will tell.
-		s.abortParts()
-		return fmt.Errorf("%w: end transaction: %w", errRebuild, err)
-	case !ok:
-		s.abortParts()
-		if wanted {
-			s.e.metrics.aborts.Inc()
-		}
-		return errAborted
-	}
-	b := &Writes{}
-	for _, p := range s.parts {
-		if err := p.commit(b); err != nil {
-			return Fatal(err)
-		}
-	}
-	if len(b.Ops) > 0 {
-		if err := s.e.cfg.DB.Apply(b); err != nil {
-			return Fatal(fmt.Errorf("apply committed transaction: %w", err))
-		}
-	}
-	return nil
-}
-
-func (s *session) abortParts() {
-	for _, p := range s.parts {
-		if err := p.abort(); err != nil {
-			s.fail(Fatal(err))
-		}
-		s.e.onAbort(p.id)
-	}
-}
-
-func (s *session) clearFailures() {
-	s.produceErr.Store(nil)
-	s.failed.Store(nil)
-	s.overflowed.Store(nil)
-	select {
-	case <-s.idle:
-	default:
-	}
-}
-
 // strike counts an abort against the record that caused it; over the limit it will be dead-lettered unrun. Only what
 // a broker refuses of the record itself counts; anything else is nobody's fault, and waits.
 func (s *session) strike(pe *produceError) error {
@@ -570,40 +305,4 @@ func (s *session) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 		}
 	})
 	return out
-}
-
-// commitClean is the last act of a clean stop: whoever takes over need not suspect any record, and trailing markers
-// do not look like lag.
-func (s *session) commitClean(ctx context.Context, g *gokaSession) {
-	s.commitPositions(context.WithoutCancel(ctx), true)
-}
-
-// commitTrailing commits past control records while idle, so that retention never overtakes an idle group.
-func (s *session) commitTrailing(ctx context.Context) { s.commitPositions(ctx, false) }
-
-func (s *session) commitPositions(ctx context.Context, clean bool) {
-	offsets := map[string]map[int32]kgo.EpochOffset{}
-	for t, ps := range s.cl.Client().CommittedOffsets() {
-		for p, o := range ps {
-			if offsets[t] == nil {
-				offsets[t] = map[int32]kgo.EpochOffset{}
-			}
-			offsets[t][p] = o
-		}
-	}
-	for t, ps := range s.cl.Client().UncommittedOffsets() {
-		for p, o := range ps {
-			offsets[t][p] = o
-		}
-	}
-	if len(offsets) == 0 {
-		return
-	}
-	err := s.commitPlain(ctx, offsets, func(_ string, p int32) string {
-		part := s.parts[p]
-		return metadata(part.last, clean && part.suspects == nil)
-	})
-	if err != nil {
-		s.e.cfg.Log.Debug("last commit", "group", string(s.e.graph.group), "error", err)
-	}
 }

@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// finish ends the transaction of a batch that goka is done with.
+func (s *session) finish(b *batch) error {
+	try, fenced := kgo.TryCommit, false
+	flushCtx, cancel := context.WithTimeout(context.Background(), s.e.cfg.EndTimeout)
+	defer cancel()
+	if s.failed.Load() != nil || s.overflowed.Load() != nil {
+		try = kgo.TryAbort
+	} else {
+		s.clearSuspicion(b)
+		if err := s.cl.Client().Flush(flushCtx); err != nil {
+			s.abortParts()
+			return fmt.Errorf("%w: flush: %w", errRebuild, err)
+		}
+		if s.produceErr.Load() != nil {
+			try = kgo.TryAbort
+		} else if !s.movesInput() {
+			if err := s.fence(flushCtx); err != nil {
+				s.e.cfg.Log.Warn("transaction aborted", "group", string(s.e.graph.group), "error", err)
+				try = kgo.TryAbort
+			}
+			fenced = true
+		}
+	}
+	started := time.Now()
+	produceErr, failed, over := s.produceErr.Load(), s.failed.Load(), s.overflowed.Load()
+	var err error
+	if fenced && try == kgo.TryCommit {
+		err = s.endPlain(flushCtx)
+	} else {
+		err = s.end(try, false)
+	}
+	if err != nil {
+		if produceErr != nil && errors.Is(err, errAborted) {
+			return s.strike(produceErr)
+		}
+		s.clearFailures()
+		if over != nil && errors.Is(err, errAborted) {
+			s.makeRoom(over, len(b.records))
+		}
+		if errors.Is(err, errAborted) {
+			if failed != nil {
+				return *failed
+			}
+			return nil // polled again from the committed offsets
+		}
+		return err
+	}
+	s.lastCommit = time.Since(started)
+	s.solo = max(0, s.solo-len(b.records))
+	if s.cap > 0 {
+		if s.cap *= 2; s.cap >= s.e.cfg.MaxBatch {
+			s.cap = 0
+		}
+	}
+	s.e.metrics.commits.Inc()
+	s.e.metrics.commitSeconds.Observe(s.lastCommit.Seconds())
+	s.e.metrics.records.Add(float64(len(b.records)))
+	s.state.progressed.Store(time.Now().UnixMicro())
+	return nil
+}
+
+var errAborted = errors.New("transaction aborted")
+
+// reset aborts an empty transaction, which costs no request: it clears what franz-go keeps of a former generation, and
+// takes positions back to what is committed.
+func (s *session) reset() error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	if err := s.end(kgo.TryAbort, false); err != nil && !errors.Is(err, errAborted) {
+		return err
+	}
+	return nil
+}
+
+func (s *session) begin() error {
+	if err := s.cl.Begin(); err != nil {
+		return fmt.Errorf("%w: begin: %w", errRebuild, err)
+	}
+	s.open = true
+	return nil
+}
+
+// end ends the running transaction, and then applies what it wrote to local storage, or forgets it.
+func (s *session) end(try kgo.TransactionEndTry, clean bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.e.cfg.EndTimeout)
+	defer cancel()
+	ctx = kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		for i := range req.Topics {
+			for j := range req.Topics[i].Partitions {
+				p := &req.Topics[i].Partitions[j]
+				now := int64(0)
+				if part := s.parts[p.Partition]; part != nil {
+					now = max(part.now, part.last)
+				}
+				p.Metadata = kmsg.StringPtr(metadata(now, clean))
+			}
+		}
+		return nil
+	})
+	ok, err := s.cl.End(ctx, try)
+	return s.ended(ok, err, try == kgo.TryCommit)
+}
+
+// ended applies or forgets what a transaction wrote, now that its outcome is known, or is not.
+func (s *session) ended(ok bool, err error, wanted bool) error {
+	s.open = false
+	s.txRecords.Store(0)
+	s.txBytes.Store(0)
+	switch {
+	case err != nil:
+		// The outcome is unknown: the topics will tell.
+		s.abortParts()
+		return fmt.Errorf("%w: end transaction: %w", errRebuild, err)
+	case !ok:
+		s.abortParts()
+		if wanted {
+			s.e.metrics.aborts.Inc()
+		}
+		return errAborted
+	}
+	b := &Writes{}
+	for _, p := range s.parts {
+		if err := p.commit(b); err != nil {
+			return Fatal(err)
+		}
+	}
+	if len(b.Ops) > 0 {
+		if err := s.e.cfg.DB.Apply(b); err != nil {
+			return Fatal(fmt.Errorf("apply committed transaction: %w", err))
+		}
+	}
+	return nil
+}
+
+func (s *session) abortParts() {
+	for _, p := range s.parts {
+		if err := p.abort(); err != nil {
+			s.fail(Fatal(err))
+		}
+		s.e.onAbort(p.id)
+	}
+}
+
+func (s *session) clearFailures() {
+	s.produceErr.Store(nil)
+	s.failed.Store(nil)
+	s.overflowed.Store(nil)
+	select {
+	case <-s.idle:
+	default:
+	}
+}
+
+// commitClean is the last act of a clean stop: whoever takes over need not suspect any record, and trailing markers
+// do not look like lag.
+func (s *session) commitClean(ctx context.Context, g *gokaSession) {
+	s.commitPositions(context.WithoutCancel(ctx), g, true)
+}
+
+// commitTrailing commits past control records while idle, so that retention never overtakes an idle group.
+func (s *session) commitTrailing(ctx context.Context, g *gokaSession) {
+	s.commitPositions(ctx, g, false)
+}
+
+// commitPositions commits how far was polled; whatever was polled must have been run.
+func (s *session) commitPositions(ctx context.Context, g *gokaSession, clean bool) {
+	s.mu.Lock()
+	ours := s.assigned == g.a
+	s.mu.Unlock()
+	if !ours {
+		return // franz-go's positions are those of another assignment
+	}
+	offsets := map[string]map[int32]kgo.EpochOffset{}
+	for _, positions := range []map[string]map[int32]kgo.EpochOffset{s.cl.Client().CommittedOffsets(), s.cl.Client().UncommittedOffsets()} {
+		for t, ps := range positions {
+			for p, o := range ps {
+				if s.parts[p] == nil {
+					continue
+				}
+				if offsets[t] == nil {
+					offsets[t] = map[int32]kgo.EpochOffset{}
+				}
+				offsets[t][p] = o
+			}
+		}
+	}
+	if len(offsets) == 0 {
+		return
+	}
+	err := s.commitPlain(ctx, offsets, func(_ string, p int32) string {
+		part := s.parts[p]
+		return metadata(part.last, clean && part.suspects == nil)
+	})
+	if err != nil {
+		s.e.cfg.Log.Debug("last commit", "group", string(s.e.graph.group), "error", err)
+	}
+}
