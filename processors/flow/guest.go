@@ -72,7 +72,7 @@ func faultOf(err error) (e *flowv1.FlowError, park bool) {
 	detail := validText(err.Error())
 	switch sandbox.KindOf(err) {
 	case sandbox.OutOfInstructions:
-		return limitError(ErrInstructions, "a step ran longer than its instruction budget (%s): look for a loop, or split the work with flow.Checkpoint", detail), false
+		return limitError(ErrInstructions, "a step ran longer than its instruction budget (%s): look for a loop, or put ctx.Checkpoint() between the parts of the work", detail), false
 	case sandbox.OutOfMemory, sandbox.OutOfStack:
 		return limitError(ErrMemory, "the flow needs more memory than it may have (%s): keep less at once", detail), false
 	case sandbox.ResultTooLarge, sandbox.ArgumentTooLarge:

@@ -211,3 +211,34 @@ func BenchmarkResume(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkStart is what a flow of one step costs, from start to end.
+func BenchmarkStart(b *testing.B) {
+	wasm, err := hello()
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, err := sandbox.New(b.Context(), sandbox.Config{CacheDir: cacheDir})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		if err := r.Close(context.Background()); err != nil {
+			b.Error(err)
+		}
+	}()
+	w := worldWith(flow.Config{InstallWait: 10 * time.Minute}, flow.FromSandbox(r))
+	defer w.worker.Close()
+	w.install("hello", string(wasm))
+	start := func() {
+		if _, err := w.start("hello", "r", `{"name":"Bob"}`); err != nil {
+			b.Fatal(err)
+		}
+		w.state = emptyState()
+		clear(w.names)
+	}
+	start() // compiles the module
+	for b.Loop() {
+		start()
+	}
+}

@@ -64,6 +64,10 @@ type committed struct {
 	out    []record
 }
 
+func emptyState() committed {
+	return committed{table: map[string][]byte{}, store: map[string][]byte{}, timers: map[string]int64{}, due: map[string]proto.Message{}}
+}
+
 func (c committed) clone() committed {
 	return committed{
 		table: maps.Clone(c.table), store: maps.Clone(c.store), timers: maps.Clone(c.timers), due: maps.Clone(c.due),
@@ -101,7 +105,7 @@ func newWorld(cfg flow.Config) *world {
 func worldWith(cfg flow.Config, runtime flow.Sandbox) *world {
 	w := &world{
 		cfg: cfg, runtime: runtime, vnodes: view{}, cpis: view{}, chunks: view{}, log: &bytes.Buffer{},
-		state: committed{table: map[string][]byte{}, store: map[string][]byte{}, timers: map[string]int64{}, due: map[string]proto.Message{}},
+		state: emptyState(),
 		nowUs: epoch, names: map[string]string{},
 	}
 	w.boot()
