@@ -1,7 +1,3 @@
-// Package sdk is the root of the software development kit for applications. It carries the kit's own source, so
-// that a tool can lay it out beside a new application and work without a network.
-//
-// What applications import are the packages below it: flow, and flowtest for their tests.
 package sdk
 
 import (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,7 +34,7 @@ func childRun(ctx context.Context, file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r, err := sandbox.New(ctx, sandbox.Config{})
+	r, err := sandbox.New(ctx, sandbox.Config{CacheDir: filepath.Dir(file)})
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +103,7 @@ func TestSameSeedSameTranscript(t *testing.T) {
 	again, err = traced(t.Context(), install(t, rogue, sandbox.WithInterpreter(sandbox.Config{})), 7)
 	check("the interpreter", again, err)
 
-	file := t.TempDir() + "/rogue.wasm"
+	file := filepath.Join(cacheDir, "rogue.wasm")
 	if err := os.WriteFile(file, guest(t, rogue), 0o600); err != nil {
 		t.Fatal(err)
 	}

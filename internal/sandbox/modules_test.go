@@ -11,7 +11,7 @@ import (
 
 // TestModulesThatAreRefused has a case for each reason to refuse a module when it is installed.
 func TestModulesThatAreRefused(t *testing.T) {
-	r := newRuntime(t, sandbox.Config{})
+	r := newRuntime(t, sandbox.Config{Limits: sandbox.Limits{Instructions: 1_000_000}})
 	without := func(name string) *wt.Module {
 		m := &wt.Module{}
 		m.Type(nil, nil)
@@ -96,7 +96,7 @@ func TestModulesThatAreRefused(t *testing.T) {
 
 // TestGuestsThatLie has hand-made guests that return what a guest must not return.
 func TestGuestsThatLie(t *testing.T) {
-	r := newRuntime(t, sandbox.Config{})
+	r := newRuntime(t, sandbox.Config{Limits: sandbox.Limits{Instructions: 1_000_000}})
 	pair := func(at, n int64) []byte { return wt.I64Const(at<<32 | n) }
 	local := wt.Op(0x20, 0)
 	for name, c := range map[string]struct {

@@ -16,7 +16,7 @@ type order struct {
 	To     string `json:"to"`
 }
 
-func init() {
+func TestMain(m *testing.M) {
 	flow.Register("pay", func(ctx *flow.Context, in order) (string, error) {
 		ctx.Log().Info("paying", "to", in.To, "amount", in.Amount)
 		if in.Amount > 100 {
@@ -49,6 +49,7 @@ func init() {
 		return 0, errors.Join(flow.All(ctx, c), flow.All(ctx, c))
 	})
 	flow.Register("odd-result", func(*flow.Context, struct{}) (func(), error) { return nil, nil })
+	m.Run()
 }
 
 func TestRun(t *testing.T) {
@@ -81,7 +82,7 @@ func TestFailures(t *testing.T) {
 		{"pay", `{} {}`, "bad-input", "behind", nil},
 		{"pay", ``, "killed", "by an operator", []flowtest.Option{flowtest.FailAt(1, &flow.Error{Type: "killed", Message: "by an operator"})}},
 		{"pay", ``, "timeout", "checkpoint\n", []flowtest.Option{flowtest.FailAt(2, &flow.Error{Type: "timeout"})}},
-		{"panics", `[1]`, "panic", "index out of range [3] with length 1 (in github.com/fairleadio/fairlead/sdk/flowtest_test.init", nil},
+		{"panics", `[1]`, "panic", "index out of range [3] with length 1 (in github.com/fairleadio/fairlead/sdk/flowtest_test.TestMain", nil},
 		{"reuses", ``, "panic", "issued once", nil},
 		{"odd-result", ``, "bad-result", "JSON", nil},
 		{"absent", ``, "unknown-flow", "pay", nil},

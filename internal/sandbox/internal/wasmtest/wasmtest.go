@@ -1,4 +1,3 @@
-// Package wasmtest assembles small WebAssembly modules for tests.
 package wasmtest
 
 // Value types.
