@@ -66,17 +66,13 @@ func (s *session) fence(ctx context.Context) error {
 // movesInput tells whether franz-go will commit offsets of its own with the running transaction.
 func (s *session) movesInput() bool { return len(s.cl.Client().UncommittedOffsets()) > 0 }
 
-// endFenced commits a transaction that moves no input and is apart from the batch's own, whose records are polled
+// endFenced commits a flushed transaction that moves no input and is apart from the batch's own, whose records are polled
 // already: the session's own End would commit them.
 func (s *session) endFenced(ctx context.Context) error {
-	cl := s.cl.Client()
-	if err := cl.Flush(ctx); err != nil {
-		return fmt.Errorf("%w: flush: %w", errRebuild, err)
-	}
 	if err := s.fence(ctx); err != nil {
 		return fmt.Errorf("%w: %w", errRebuild, err)
 	}
-	if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
+	if err := s.cl.Client().EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return fmt.Errorf("%w: end transaction: %w", errRebuild, err)
 	}
 	s.open = false

@@ -131,8 +131,14 @@ func (s *session) writeAhead(ctx context.Context, p *partition, key string, m pr
 		return err
 	}
 	rec := &kgo.Record{Topic: s.e.cfg.Prefix + p.rows.topic, Partition: p.id, Key: []byte(key), Value: raw}
-	if err := s.cl.ProduceSync(ctx, rec).FirstErr(); err != nil {
-		return fmt.Errorf("%w: write down suspects: %w", errRebuild, err)
+	// A record that is under way is not given up before it is answered, whatever its context says; a flush is.
+	var refused error
+	s.cl.Produce(ctx, rec, func(_ *kgo.Record, err error) { refused = err })
+	if err := s.cl.Client().Flush(ctx); err != nil {
+		return fmt.Errorf("%w: write down suspects: flush: %w", errRebuild, err)
+	}
+	if refused != nil {
+		return fmt.Errorf("%w: write down suspects: %w", errRebuild, refused)
 	}
 	if err := s.endFenced(ctx); err != nil {
 		return fmt.Errorf("write down suspects: %w", err)
