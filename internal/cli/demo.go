@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,6 +115,12 @@ func (d *demo) launch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for line := range strings.Lines(said.String()) {
+		if strings.TrimSpace(line) == "" {
+			break // behind the steps comes the screen of dev
+		}
+		fmt.Fprint(d.g.Out, d.g.paint(grey, "            "+strings.TrimRight(line, "\n"))+"\n")
+	}
 	password, err := os.ReadFile(d.info.PasswordFile)
 	if err != nil {
 		return fmt.Errorf("read the password: %w", err)
@@ -136,7 +143,7 @@ func (d *demo) start(ctx context.Context) error {
 	if err := d.launch(ctx); err != nil {
 		return err
 	}
-	d.step("the cluster is ready: topics made, application %s built to WebAssembly, %d virtual nodes, administrator", d.info.App, len(d.info.VirtualNodes))
+	d.step("the cluster is ready: application %s as WebAssembly, %d virtual nodes, an administrator", d.info.App, len(d.info.VirtualNodes))
 	return nil
 }
 
@@ -165,7 +172,7 @@ func (d *demo) end(ctx context.Context, id, want string) error {
 	if s.FlowError != nil {
 		said = s.FlowError.Message
 	}
-	d.step("%s is %s %s", id, d.g.paintStatus(s.FlowStatus), shorten(said, 110))
+	d.step("%s is %s %s", id, d.g.paintStatus(s.FlowStatus), shorten(said, 90))
 	if s.FlowStatus != want {
 		return fmt.Errorf("flow %s should be %s", id, want)
 	}
@@ -194,7 +201,7 @@ func (d *demo) refusedWith(ctx context.Context, want int, what, id, class string
 	if !errors.As(err, &e) || e.status != want {
 		return fmt.Errorf("%s should be refused with %d, but: %w", what, want, err)
 	}
-	d.step("%s → %d %s", what, want, shorten(e.Error(), 130))
+	d.step("%s → %d %s", what, want, shorten(e.Error(), 100))
 	return nil
 }
 
@@ -286,7 +293,7 @@ func (d *demo) crash(ctx context.Context) error {
 		return err
 	}
 	d.step("a new process %d is ready", d.info.PID)
-	return d.end(ctx, "survivor", "COMPLETED")
+	return d.end(ctx, "survivor", "COMPLETED") // it slept four times; the sleep that was cut short was not begun again
 }
 
 func (d *demo) trace(ctx context.Context) error {
@@ -299,14 +306,15 @@ func (d *demo) trace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := trace.Build("greeting", records)
+	t := trace.Build("countdown", records)
 	if len(t.Hops) == 0 {
-		return errors.New("flow greeting left no trace")
+		return errors.New("flow countdown left no trace")
 	}
 	var text bytes.Buffer
 	if err := t.Text(&text); err != nil {
 		return err
 	}
+	d.step("fairlead trace countdown: the flow that was paused and resumed, record by record")
 	for line := range strings.Lines(text.String()) {
 		fmt.Fprint(d.g.Out, "  "+line)
 	}
@@ -326,7 +334,7 @@ func (d *demo) farewell(keep bool) {
 	out := func(line string) { fmt.Fprintln(d.g.Out, line) }
 	if !keep {
 		out("\nNext")
-		out("  " + me + " dev --detach")
+		out("  " + me + " dev --detach" + freeAddress())
 		out("  " + me + ` --context dev flow start Alice hello '{"name":"World"}' --wait`)
 		out("  " + me + " dev stop")
 		return
@@ -337,6 +345,16 @@ func (d *demo) farewell(keep bool) {
 	out("  " + me + ` flow start Alice hello '{"name":"World"}' --wait`)
 	out("  " + me + " trace survivor")
 	out("  " + program() + " dev stop --data " + d.data())
+}
+
+// freeAddress is the flag that a cluster needs when its usual port is in use.
+func freeAddress() string {
+	l, err := net.Listen("tcp", devenv.DefaultRestAddress)
+	if err != nil {
+		return " --rest-address 127.0.0.1:0"
+	}
+	_ = l.Close() // nobody has connected
+	return ""
 }
 
 // clean ends the cluster and removes what the demo made, but the picture.

@@ -395,8 +395,10 @@ func (c *Cluster) Wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case err := <-c.failure:
+			c.log.Error("the cluster failed", "error", err)
 			return err
 		case err := <-c.diskFailed():
+			c.log.Error("the cluster failed", "error", err)
 			return err
 		case <-changes:
 			c.follow(ctx)

@@ -101,7 +101,7 @@ func (s *Server) start(ctx context.Context, key string, start *flowv1.StartFlow,
 	if err != nil {
 		s.parts.Log.Warn("writing a start failed", "vnode", start.GetVnode(), "error", err)
 		return nil, refuse(http.StatusServiceUnavailable, idPublish,
-			"The start could not be written to Kafka within %s: whether it was is not known; ask for the status, or start again with the same clientRequestId.", s.cfg.StartTimeout).later(retrySoon)
+			"Kafka did not confirm the start: it is not known whether it was written; ask for the status, or start again with the same clientRequestId, which starts nothing twice. The log of this worker says why.").later(retrySoon)
 	}
 	status, err := s.parts.Views.waitStatus(ctx, key, func(*flowv1.FlowStatus) bool { return true })
 	if err != nil {
