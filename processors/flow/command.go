@@ -58,7 +58,25 @@ func (d *draft) unpause(e Commanded) {
 	d.Head.UpdatedAtUs = e.NowUs
 	d.Head.Pause = nil
 	d.accept(e, "resumed; it was "+held(p))
+	d.rearm()
 	d.proceed(e.NowUs)
+}
+
+// rearm asks again for what the flow waits for, so that a timer or loop record that was lost (dead-lettered, say)
+// does not hold it up for ever. What comes twice is stale the second time.
+func (d *draft) rearm() {
+	durable := false
+	for _, w := range d.Head.GetWaiting() {
+		switch {
+		case w.GetDeadlineUs() != 0:
+			d.do(SetTimer{d.attempt(), d.Head.GetStep(), w.GetOrdinal(), w.GetDeadlineUs()})
+		case w.GetOperation() == "checkpoint":
+			durable = true
+		}
+	}
+	if durable {
+		d.do(GoOn{d.attempt(), d.Head.GetStep()})
+	}
 }
 
 // retry cuts the journal after a step and goes on from there in a new attempt.
@@ -92,6 +110,7 @@ func (d *draft) retry(e Commanded) {
 	}
 	d.do(DropInstance{})
 	d.accept(e, fmt.Sprintf("attempt %d goes on after step %d", d.Head.GetAttempt(), step))
+	d.rearm()
 	d.proceed(e.NowUs)
 }
 

@@ -79,8 +79,10 @@ func TestOnKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.crash()
-	c.Start(t, w.worker.Graph())
 	t.Cleanup(w.worker.Close)
+	cfg := c.Config(t)
+	cfg.Sessions = 2 // the partitions' callbacks run side by side
+	enginetest.StartConfig(t, cfg, w.worker.Graph())
 	completed := func(n int) func([]*kgo.Record) bool {
 		return func(r []*kgo.Record) bool {
 			return inState(states(t, r), flowv1.FlowState_FLOW_STATE_COMPLETED) == n

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/processors/flow/journal"
@@ -78,6 +79,9 @@ func command(t *testing.T, w *world, d *datadriven.TestData) ([]string, error) {
 		return nil, nil
 	case "evict":
 		flow.Lose(w.worker, 0)
+		return nil, nil
+	case "lose-events":
+		w.state.loop, w.state.timers, w.state.due = nil, map[string]int64{}, map[string]proto.Message{}
 		return nil, nil
 	case "mend":
 		w.sandbox.sick = false
