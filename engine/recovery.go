@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -207,24 +209,47 @@ func (e *Engine) probe(ctx context.Context, cl *kgo.Client, topic string, partit
 			if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
 				return 0, fmt.Errorf("fetch: %w", err)
 			}
-			next = emptyUntil(rp.RecordBatches, next)
+			next = invisibleUntil(rp.RecordBatches, next, rp.LastStableOffset, rp.AbortedTransactions)
 		}
 	}
 	return next, nil
 }
 
-// emptyUntil walks over record batches that hold no record, from an offset on.
-func emptyUntil(batches []byte, next int64) int64 {
+// invisibleUntil walks, from an offset on, over record batches that a read-committed client passes over in silence:
+// those that compaction has emptied, and those of aborted transactions. It stops at the last stable offset, and at
+// the first batch that a client will show (markers are shown, but an embedded broker that was killed may not have
+// written the marker of what it aborted).
+func invisibleUntil(batches []byte, next, stable int64, aborted []kmsg.FetchResponseTopicPartitionAbortedTransaction) int64 {
 	// Layout of a batch (Kafka protocol, record batch v2): base offset 8, length 4, leader epoch 4, magic 1, crc 4,
-	// attributes 2, last offset delta 4, timestamps 16, producer 14, record count 4.
-	const head, count = 12, 57
+	// attributes 2, last offset delta 4, timestamps 16, producer id 8, producer epoch 2, base sequence 4, record count 4.
+	const head, producer, count = 12, 43, 57
+	const transactional, control = 0x10, 0x20
+	// A broker names the aborted transactions that overlap what it sends; each ends at its producer's next marker.
+	aborted = slices.Clone(aborted)
+	slices.SortFunc(aborted, func(a, b kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
+		return cmp.Compare(a.FirstOffset, b.FirstOffset)
+	})
+	open := map[int64]bool{} // producers inside one
 	for len(batches) >= count+4 {
 		base := int64(binary.BigEndian.Uint64(batches))
 		length := int(int32(binary.BigEndian.Uint32(batches[8:])))
+		attributes := binary.BigEndian.Uint16(batches[21:])
 		last := base + int64(int32(binary.BigEndian.Uint32(batches[23:])))
+		id := int64(binary.BigEndian.Uint64(batches[producer:]))
 		records := int32(binary.BigEndian.Uint32(batches[count:]))
+		if last >= stable {
+			return next
+		}
+		for len(aborted) > 0 && aborted[0].FirstOffset <= base {
+			open[aborted[0].ProducerID] = true
+			aborted = aborted[1:]
+		}
+		if attributes&control != 0 {
+			delete(open, id)
+		}
 		if last >= next {
-			if records > 0 {
+			hidden := records <= 0 || attributes&transactional != 0 && attributes&control == 0 && open[id]
+			if !hidden {
 				return max(next, base)
 			}
 			next = last + 1
