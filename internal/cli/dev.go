@@ -121,7 +121,7 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 	}
 	began := g.now()
 	c, err := devenv.Start(ctx, devenv.Options{
-		Dir: f.data, App: f.app, Kafka: f.kafka, Prefix: g.flags.prefix, RestAddress: f.rest, Workers: types, Build: g.version(),
+		Dir: f.data, App: f.app, Kafka: f.kafka, Prefix: g.flags.prefix, RestAddress: f.rest, Workers: types, Build: g.version(), CacheDir: devenv.DefaultCacheDir(g.env),
 		Warnings: slog.NewTextHandler(g.Err, &slog.HandlerOptions{Level: slog.LevelWarn}),
 		Step: func(what string, took time.Duration) {
 			fmt.Fprintf(g.Out, "%9s  %s\n", took.Round(time.Millisecond), what)

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/fairleadio/fairlead/internal/appbuild"
@@ -28,9 +29,10 @@ type Application struct {
 }
 
 // sourceDigest names the sources of an application: every file below dir and below the SDK that it replaces, by
-// path, size and time of change. Folders whose names begin with a dot are left out.
+// path, size and time of change, and the release of Go. Folders whose names begin with a dot are left out.
 func sourceDigest(dirs ...string) (string, error) {
 	h := sha256.New()
+	h.Write([]byte(runtime.Version()))
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			if err != nil {
@@ -85,10 +87,10 @@ type buildCache struct {
 	Flows  []string `json:"flows"`
 }
 
-// builder builds applications into a data directory.
+// builder builds applications into a cache.
 type builder struct {
-	dir     *dataDir
-	runtime *sandbox.Runtime
+	cache   string
+	sandbox *sandbox.Runtime
 }
 
 // build returns the application in a folder, and the digest of its sources.
@@ -107,12 +109,12 @@ func (b builder) build(ctx context.Context, folder string) (Application, string,
 	}
 	app := Application{Name: filepath.Base(folder)}
 	sum := sha256.Sum256([]byte(folder))
-	base := b.dir.join(appDir, app.Name+"-"+hex.EncodeToString(sum[:4]))
+	base := filepath.Join(b.cache, appDir, app.Name+"-"+hex.EncodeToString(sum[:4]))
 	if module, flows, ok := readBuild(base, digest); ok {
 		app.Module, app.Flows = module, flows
 		return app, digest, nil
 	}
-	app.Module, app.Flows, err = appbuild.Builder{Runtime: b.runtime}.Build(ctx, folder)
+	app.Module, app.Flows, err = appbuild.Builder{Runtime: b.sandbox}.Build(ctx, folder)
 	if err != nil {
 		return Application{}, digest, err
 	}

@@ -18,6 +18,7 @@ const (
 	formatFile      = "format"
 	lockFile        = "lock"
 	kafkaDir        = "kafka"
+	cacheDir        = "cache"
 	compiledDir     = "compiled"
 	appDir          = "app"
 	tlsDir          = "tls"
@@ -49,6 +50,21 @@ func DefaultDir(env func(string) string) (string, error) {
 		return "", errors.New("the home directory is not known: name a data directory with --data")
 	}
 	return filepath.Join(home, ".local", "share", "fairlead", "dev"), nil
+}
+
+// DefaultCacheDir returns where built applications are kept for all data directories; env looks up environment
+// variables. It is empty when the user has no such place.
+func DefaultCacheDir(env func(string) string) string {
+	if base := env("XDG_CACHE_HOME"); base != "" {
+		return filepath.Join(base, "fairlead")
+	}
+	if local := env("LocalAppData"); local != "" {
+		return filepath.Join(local, "fairlead", "cache")
+	}
+	if home := env("HOME"); home != "" {
+		return filepath.Join(home, ".cache", "fairlead")
+	}
+	return ""
 }
 
 // dataDir is an open data directory, locked by this process.
@@ -93,7 +109,7 @@ func openDir(path string) (d *dataDir, err error) {
 			err = errors.Join(err, d.close())
 		}
 	}()
-	for _, sub := range []string{kafkaDir, compiledDir, appDir, tlsDir} {
+	for _, sub := range []string{kafkaDir, tlsDir} {
 		if err := os.MkdirAll(d.join(sub), dirMode); err != nil {
 			return nil, fmt.Errorf("FL-DEV-002: making the data directory: %w", err)
 		}
@@ -206,11 +222,18 @@ func (d *dataDir) sign(rest string) error {
 
 // writeFile replaces a file at once, readable by its owner alone.
 func writeFile(name string, content []byte) error {
-	tmp := name + ".new"
-	if err := os.WriteFile(tmp, content, fileMode); err != nil {
-		return fmt.Errorf("FL-DEV-002: writing %s: %w", name, err)
+	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".new-*") // for its owner alone
+	if err == nil {
+		_, err = tmp.Write(content)
+		err = errors.Join(err, tmp.Close())
+		if err == nil {
+			err = os.Rename(tmp.Name(), name)
+		}
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
 	}
-	if err := os.Rename(tmp, name); err != nil {
+	if err != nil {
 		return fmt.Errorf("FL-DEV-002: writing %s: %w", name, err)
 	}
 	return nil

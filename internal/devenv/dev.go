@@ -30,6 +30,9 @@ const DefaultRestAddress = "127.0.0.1:8888"
 type Options struct {
 	// Dir is the data directory.
 	Dir string
+	// CacheDir keeps built applications and compiled modules for all data directories; empty keeps them in this one.
+	// What lies there is run, so it must be its owner's alone.
+	CacheDir string
 	// App is the folder of the application; empty for none.
 	App string
 	// Kafka are the addresses of a real Kafka; none for the embedded one.
@@ -83,6 +86,7 @@ type Cluster struct {
 	app     *app.App
 	nodes   []VirtualNode
 	digest  string
+	cache   string
 	// listener is where REST is served; nil without the rest worker.
 	listener net.Listener
 	log      *slog.Logger
@@ -172,7 +176,15 @@ func apiURL(a net.Addr) string {
 // prepare starts Kafka, builds the application at the same time, and publishes the facts.
 func (c *Cluster) prepare(ctx context.Context) error {
 	began := time.Now()
-	runtime, err := sandbox.New(ctx, sandbox.Config{CacheDir: c.dir.join(compiledDir), Log: c.log})
+	cache := c.opts.CacheDir
+	if cache == "" {
+		cache = c.dir.join(cacheDir)
+	}
+	if err := os.MkdirAll(filepath.Join(cache, appDir), dirMode); err != nil {
+		return fmt.Errorf("FL-DEV-002: making the cache: %w", err)
+	}
+	c.cache = cache
+	runtime, err := sandbox.New(ctx, sandbox.Config{CacheDir: filepath.Join(cache, compiledDir), Log: c.log})
 	if err != nil {
 		return fmt.Errorf("starting the sandbox: %w", err)
 	}
@@ -189,7 +201,7 @@ func (c *Cluster) prepare(ctx context.Context) error {
 			applications <- built{}
 			return
 		}
-		a, digest, err := builder{c.dir, runtime}.build(ctx, c.opts.App)
+		a, digest, err := builder{cache, runtime}.build(ctx, c.opts.App)
 		applications <- built{a, digest, time.Since(began), err}
 	}()
 	kafkaErr := c.startKafka(ctx)
@@ -420,7 +432,7 @@ func (c *Cluster) follow(ctx context.Context) {
 		return
 	}
 	c.digest = digest
-	a, _, err := builder{c.dir, c.runtime}.build(ctx, c.opts.App)
+	a, _, err := builder{c.cache, c.runtime}.build(ctx, c.opts.App)
 	if err == nil {
 		_, err = c.install(ctx, a)
 	}

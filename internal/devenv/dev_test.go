@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/fairleadio/fairlead/engine/enginetest"
 	"github.com/fairleadio/fairlead/internal/app"
 )
 
@@ -241,6 +242,30 @@ func TestDirectoryIsLocked(t *testing.T) {
 		if err != nil || s.Mode().Perm() != fileMode {
 			t.Errorf("%s: %v %v", name, s.Mode(), err)
 		}
+	}
+}
+
+// A real Kafka, with a prefix, and without the rest worker.
+func TestOtherKafka(t *testing.T) {
+	kafka := enginetest.NewCluster(t)
+	change := func(o *Options) {
+		o.Kafka, o.Prefix, o.Workers = kafka.Brokers(), "mine.", []string{app.Flow, app.FlowMapper}
+	}
+	dir := t.TempDir()
+	c := start(t, dir, "", change)
+	if i := c.Info(); i.API != "" || i.Prefix != "mine." || !slices.Equal(i.Brokers, kafka.Brokers()) {
+		t.Errorf("%+v", i)
+	}
+	if _, err := os.Stat(filepath.Join(dir, kafkaDir, "meta.json")); err == nil {
+		t.Error("an embedded Kafka was made")
+	}
+	stop(t, c)
+	if running, err := Running(dir); running || err != nil {
+		t.Errorf("after the stop: %v %v", running, err)
+	}
+	names, err := kafka.Admin().ListTopics(t.Context())
+	if err != nil || !names.Has("mine.flow.mapper.start") {
+		t.Errorf("topics %v %v", names.Names(), err)
 	}
 }
 
