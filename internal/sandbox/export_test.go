@@ -31,6 +31,9 @@ func CheckFresh(i *Instance) error {
 // SetWallClock changes the second net of a module's runtime. No instance may be running.
 func SetWallClock(m *Module, d time.Duration) { m.r.cfg.WallClock = d }
 
+// Size is an instance's linear memory, bytes.
+func Size(i *Instance) int { return i.size() }
+
 // Idle is how many instances are in the pool.
 func Idle(m *Module) int {
 	m.mu.Lock()

@@ -22,6 +22,9 @@ type Instance struct {
 	globals []api.MutableGlobal
 	g       guest
 	stack   [2]uint64
+	calls   int
+	own     int  // bytes of memory that were not shared after the call weighed; 0 when it was not looked up
+	weighed int
 	broken  bool // trapped, exited or stopped: its memory means nothing any more
 	gone    bool // released
 }
@@ -42,8 +45,28 @@ func (i *Instance) Verify(ctx context.Context, nowMicros int64, request []byte) 
 	return i.exchange(ctx, exportVerify, nowMicros, request)
 }
 
-// MemoryBytes is the size of the instance's linear memory. Where base images are mapped, much of it is shared.
-func (i *Instance) MemoryBytes() int { return int(i.g.mem.Size()) }
+// MemoryBytes is how much memory the instance keeps from other uses. Where base images are mapped that is what the
+// flow changed, which is looked up again only after several calls; elsewhere it is the whole linear memory.
+func (i *Instance) MemoryBytes() int {
+	if i.linear == nil || i.linear.shared() == nil || i.gone || !i.m.r.enter() {
+		return i.size()
+	}
+	defer i.m.r.leave()
+	if i.own == 0 || i.calls >= i.weighed+ownEvery {
+		n, ok := i.m.r.pages.own(i.linear, i.size())
+		if !ok {
+			return i.size()
+		}
+		i.own, i.weighed = n, i.calls
+	}
+	return i.own
+}
+
+// ownEvery is after how many calls it is looked up again how much an instance changed.
+const ownEvery = 16
+
+// size is the linear memory's.
+func (i *Instance) size() int { return int(i.g.mem.Size()) }
 
 // Instructions is how many units of the meter the last call took, of Limits.Instructions.
 func (i *Instance) Instructions() int64 { return i.g.used() }
@@ -59,7 +82,7 @@ func (i *Instance) Release(ctx context.Context) {
 		return
 	}
 	defer i.m.r.leave()
-	if i.broken || !i.m.resettable || i.MemoryBytes() != len(i.m.image.bytes) {
+	if i.broken || !i.m.resettable || i.size() != len(i.m.image.bytes) {
 		i.close(ctx)
 		return
 	}
@@ -80,7 +103,7 @@ func (i *Instance) close(ctx context.Context) {
 
 // reset puts the instance into the state of the base image.
 func (i *Instance) reset() error {
-	if size := i.MemoryBytes(); size < len(i.m.image.bytes) {
+	if size := i.size(); size < len(i.m.image.bytes) {
 		if _, ok := i.g.mem.Grow(uint32((len(i.m.image.bytes) - size) >> 16)); !ok {
 			return fmt.Errorf("grow the memory to the %d bytes of the base image", len(i.m.image.bytes))
 		}
@@ -135,6 +158,7 @@ func (i *Instance) exchange(ctx context.Context, name string, nowMicros int64, m
 	if !ok {
 		return nil, i.fail(failed(BadYield, "%s returned %d bytes at %d, outside the memory of %d", name, n, at, i.g.mem.Size()))
 	}
+	i.calls++
 	return bytes.Clone(yield), nil
 }
 

@@ -153,6 +153,9 @@ func (l *linear) Free() {
 	}
 }
 
+// shared is the image that the memory shows; nil before it shows one.
+func (l *linear) shared() *sharedImage { return l.shown }
+
 // show makes the memory read as the image, by mapping it or by forgetting what was changed since.
 func (l *linear) show(s *sharedImage) (bool, error) {
 	if len(l.base) < len(s.image) {
@@ -195,4 +198,45 @@ func (l *linear) forget(s *sharedImage) error {
 		at = p.to
 	}
 	return drop(at, len(s.image))
+}
+
+// pageMap is the kernel's account of this process's pages, opened once. Bits of its entries say whether a page is
+// there and whether it is a file's.
+type pageMap struct {
+	once sync.Once
+	file *os.File
+}
+
+const (
+	pagePresent = 1 << 63
+	pageSwapped = 1 << 62
+	pageOfFile  = 1 << 61
+)
+
+// own counts the bytes of pages that belong to this memory alone; false where the kernel does not tell.
+func (p *pageMap) own(l *linear, size int) (int, bool) {
+	p.once.Do(func() { p.file, _ = os.Open("/proc/self/pagemap") }) // nil where it cannot be opened
+	if p.file == nil || size == 0 || os.Getpagesize() != page {
+		return 0, false
+	}
+	entries := make([]byte, size/page*8)
+	at := int64(uintptr(unsafe.Pointer(&l.base[0])) / page * 8)
+	if _, err := p.file.ReadAt(entries, at); err != nil {
+		return 0, false
+	}
+	n := 0
+	for ; len(entries) > 0; entries = entries[8:] {
+		if e := le.Uint64(entries); e&(pagePresent|pageSwapped) != 0 && e&pageOfFile == 0 {
+			n += page
+		}
+	}
+	return n, true
+}
+
+func (p *pageMap) close() error {
+	p.once.Do(func() {})
+	if p.file == nil {
+		return nil
+	}
+	return p.file.Close()
 }

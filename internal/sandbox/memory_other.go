@@ -19,4 +19,12 @@ func (*linear) Reallocate(uint64) []byte { return nil }
 
 func (*linear) Free() {}
 
+func (*linear) shared() *sharedImage { return nil }
+
 func (*linear) show(*sharedImage) (bool, error) { return false, nil }
+
+type pageMap struct{}
+
+func (*pageMap) own(*linear, int) (int, bool) { return 0, false }
+
+func (*pageMap) close() error { return nil }

@@ -43,6 +43,7 @@ type Runtime struct {
 	cfg   Config
 	cache wazero.CompilationCache
 	rt    wazero.Runtime
+	pages pageMap
 
 	// open is held for reading while an instance is made, called or reset, so that Close waits for them: their
 	// memory is not the garbage collector's.
@@ -224,7 +225,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 		return nil
 	}
 	r.closed = true
-	errs := []error{r.rt.Close(ctx), r.cache.Close(ctx)}
+	errs := []error{r.rt.Close(ctx), r.cache.Close(ctx), r.pages.close()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, in := range r.modules { // all are done: Install holds the runtime open
