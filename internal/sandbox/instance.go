@@ -23,7 +23,7 @@ type Instance struct {
 	g       guest
 	stack   [2]uint64
 	calls   int
-	own     int  // bytes of memory that were not shared after the call weighed; 0 when it was not looked up
+	own     int // bytes of memory that were not shared after the call weighed; 0 when it was not looked up
 	weighed int
 	broken  bool // trapped, exited or stopped: its memory means nothing any more
 	gone    bool // released
