@@ -123,31 +123,36 @@ func (s *sharedImage) close() error { return s.file.Close() }
 // linear is one instance's memory: a range of addresses as large as the memory may become. Pages that were never
 // touched take no memory.
 type linear struct {
-	base  []byte
-	shown *sharedImage
+	base   []byte
+	max    uint64
+	mapped bool
+	shown  *sharedImage // what base shows; nil before it shows one
 }
 
-// newLinear reserves the addresses. When there are none left the memory has no room at all, and the instantiation
-// fails by it.
+// newLinear reserves the addresses. Where there are none left, or strict accounting of memory forbids it, the memory
+// is the garbage collector's, and is copied when it grows.
 func newLinear(max uint64) *linear {
 	b, err := unix.Mmap(-1, 0, int(max), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
-		return &linear{}
+		return &linear{max: max}
 	}
-	return &linear{base: b}
+	return &linear{base: b, max: max, mapped: true}
 }
 
-// Reallocate implements experimental.LinearMemory. The memory never moves.
+// Reallocate implements experimental.LinearMemory. Mapped memory never moves.
 func (l *linear) Reallocate(size uint64) []byte {
-	if size > uint64(len(l.base)) {
+	if size > l.max {
 		return nil
+	}
+	if !l.mapped && size > uint64(len(l.base)) {
+		l.base = append(l.base, make([]byte, size-uint64(len(l.base)))...)
 	}
 	return l.base[:size:size]
 }
 
 // Free implements experimental.LinearMemory.
 func (l *linear) Free() {
-	if l.base != nil {
+	if l.mapped && l.base != nil {
 		_ = unix.Munmap(l.base) // fails only for what is not mapped
 		l.base = nil
 	}
@@ -158,7 +163,7 @@ func (l *linear) shared() *sharedImage { return l.shown }
 
 // show makes the memory read as the image, by mapping it or by forgetting what was changed since.
 func (l *linear) show(s *sharedImage) (bool, error) {
-	if len(l.base) < len(s.image) {
+	if !l.mapped || len(l.base) < len(s.image) {
 		return false, nil
 	}
 	if l.shown == s {
