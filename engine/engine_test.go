@@ -198,3 +198,39 @@ func TestGoesOnAfterStopAndWithAnEmptyDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestDeadLetterIsTold has a group answer for records that it could not read, run or survive.
+func TestDeadLetterIsTold(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	g := engine.Define("telling",
+		engine.Input("in", text, engine.Typed(func(ctx engine.Context, msg string) error {
+			if msg == "bad" {
+				return engine.Poison("bad")
+			}
+			ctx.SetValue(msg)
+			return nil
+		})),
+		engine.OnDeadLetter(func(ctx engine.Context, msg any, reason string, cause error) error {
+			ctx.SetValue("failed")
+			ctx.Emit("out", ctx.Key(), fmt.Sprintf("%v %s: %v", msg, reason, cause))
+			if ctx.Key() == "nobody" {
+				return errors.New("nobody to tell")
+			}
+			return nil
+		}),
+		goka.Output("out", text), goka.Persist(text))
+	c.CreateTopics(t, 1, g)
+	c.Start(t, g)
+	for _, k := range []string{"a", "nobody", "b"} {
+		c.Produce(t, "in", k, "bad", text)
+	}
+	out := c.Consume(t, "out", 2)
+	if string(out[0].Value) != "bad refused: bad" || string(out[1].Key) != "b" {
+		t.Errorf("told: %s, %s", out[0].Value, out[1].Key)
+	}
+	c.Consume(t, "telling.dlq", 3)
+	c.Drained(t, g)
+	if table := c.Fold(t, "telling-table"); len(table) != 2 || string(table["a"]) != "failed" {
+		t.Errorf("table %q", table)
+	}
+}

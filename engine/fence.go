@@ -36,6 +36,7 @@ func (s *session) fence(ctx context.Context) error {
 	if s.e.cfg.InstanceID != "" {
 		req.InstanceID = kmsg.StringPtr(s.txID)
 	}
+	held := map[int32]bool{}
 	for topic, parts := range cl.CommittedOffsets() {
 		t := kmsg.NewTxnOffsetCommitRequestTopic()
 		t.Topic, t.TopicID = topic, s.topicID(s.e.strip(topic))
@@ -45,9 +46,14 @@ func (s *session) fence(ctx context.Context) error {
 				rp.Partition, rp.Offset, rp.LeaderEpoch = p, at.Offset, at.Epoch
 				rp.Metadata = kmsg.StringPtr(metadata(max(part.now, part.last), false))
 				t.Partitions = append(t.Partitions, rp)
+				held[p] = true
 			}
 		}
 		req.Topics = append(req.Topics, t)
+	}
+	// Refusals come by partition: an empty request is never refused.
+	if len(held) != len(s.parts) {
+		return fmt.Errorf("fence: %d of %d partitions are still assigned", len(held), len(s.parts))
 	}
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {

@@ -82,6 +82,7 @@ type edge struct {
 	cb    Callback
 	hooks *Hooks
 	batch *batchDef
+	dead  DeadLetterFunc
 }
 
 func (e *edge) String() string { return fmt.Sprintf("%s %s", e.kind, e.name) }
@@ -91,7 +92,17 @@ func (e *edge) Codec() Codec   { return e.codec }
 const (
 	edgeHooks EdgeKind = "hooks"
 	edgeParks EdgeKind = "parks"
+	edgeDead  EdgeKind = "on dead letter"
 )
+
+// DeadLetterFunc is told of a record that goes to the dead letters, in the transaction that puts it there: what it
+// writes and emits through ctx commits with it. msg is nil when the record could not be decoded. It may be called for
+// a record that was never run (it killed its process); joins and lookups are then not at hand. When it fails, its own
+// effects are dropped and logged; the record is dead-lettered all the same.
+type DeadLetterFunc func(ctx Context, msg any, reason string, cause error) error
+
+// OnDeadLetter lets a group react to its dead letters: whoever waits for the record's outcome must hear of it.
+func OnDeadLetter(f DeadLetterFunc) goka.Edge { return &edge{kind: edgeDead, dead: f} }
 
 // ParkKeys makes a dead-lettered record park its key: later records of the key wait, in order, until an operator
 // redrives the dead letter (see [Redrive]) or drops it. Without it, later records go on as if it had never been.
@@ -163,6 +174,7 @@ type Graph struct {
 	hooks   []Hooks
 	guarded bool
 	parks   bool
+	dead    DeadLetterFunc
 	err     error
 }
 
@@ -206,6 +218,11 @@ func Define(group goka.Group, edges ...goka.Edge) *Graph {
 			g.stores = append(g.stores, own.name)
 		case edgeParks:
 			g.parks = true
+		case edgeDead:
+			if g.dead != nil {
+				g.err = fmt.Errorf("group %s: more than one OnDeadLetter", group)
+			}
+			g.dead = own.dead
 		case edgeHooks:
 			g.hooks = append(g.hooks, *own.hooks)
 		default:

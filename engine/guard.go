@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -105,6 +106,17 @@ func (rc *recordContext) DeferCommit() func(error) {
 	rc.Fail(errors.New("DeferCommit is not available in a transaction; use Batch, or a request and a reply topic"))
 	return nil
 }
+
+// Context is goka's; a record that is not run has none, and takes the engine's.
+func (rc *recordContext) Context() context.Context {
+	if rc.gokaContext == nil {
+		return rc.p.s.e.produceCtx
+	}
+	return rc.gokaContext.Context()
+}
+
+// Group is the group's name.
+func (rc *recordContext) Group() goka.Group { return rc.p.s.e.graph.group }
 
 func (rc *recordContext) Topic() goka.Stream   { return goka.Stream(rc.src.Topic) }
 func (rc *recordContext) Key() string          { return string(rc.src.key) }

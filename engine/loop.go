@@ -82,6 +82,13 @@ func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) error
 		// Callbacks may still run: goka's session ends first, runGoka aborts then.
 		return err
 	}
+	for _, id := range s.partitionIDs() {
+		p := s.parts[id]
+		for _, u := range p.unrun {
+			p.deadLetter(nil, u.src, "kills its process", u.reason, uint32(s.e.cfg.CrashLimit))
+		}
+		p.unrun = nil
+	}
 	if err := s.runBatches(sctx); errors.Is(err, errSolo) {
 		s.solo = len(b.records)
 		if err := s.end(kgo.TryAbort, false); err != nil && !errors.Is(err, errAborted) {
@@ -189,7 +196,7 @@ func (s *session) feed(sctx context.Context, g *gokaSession, b *batch) error {
 		p.begin(b.wall)
 		place := Cause{topic, r.Partition, r.Offset}
 		if reason, ok := s.skip[place]; ok {
-			p.deadLetter(sourceOf(r, place), "kills its process", reason, uint32(s.e.cfg.CrashLimit))
+			p.unrun = append(p.unrun, unrunRecord{sourceOf(r, place), reason})
 			continue
 		}
 		s.pending.Add(1)

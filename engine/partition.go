@@ -48,6 +48,8 @@ type partition struct {
 	items     []*pendingItem
 	unsettled map[string]int
 	held      []heldRecord
+	// unrun are records of the batch that go to the dead letters without being run.
+	unrun []unrunRecord
 	// tail is the position that the next record waiting under a key takes.
 	tail map[string]uint64
 	// touched says that the running transaction changed timers or waiting, so an abort must load them again.
@@ -126,7 +128,7 @@ func (p *partition) abort() error {
 		l.abort()
 	}
 	p.began = false
-	p.items, p.held = nil, nil
+	p.items, p.held, p.unrun = nil, nil, nil
 	clear(p.unsettled)
 	if p.touched {
 		return p.index()
@@ -224,7 +226,7 @@ func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 	case command == commandRetry:
 		p.runWaiting(gctx, key)
 	case command == commandRedrive:
-		p.redrive(src)
+		p.redrive(gctx, src)
 	case p.parked[key]:
 		p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0)
 	case p.waiting[key] > 0:
@@ -244,6 +246,12 @@ type heldRecord struct {
 	gctx goka.Context
 	in   inputDef
 	src  source
+}
+
+// unrunRecord is a record that is known to kill its process.
+type unrunRecord struct {
+	src    source
+	reason error
 }
 
 // outcome of running a record once.
@@ -273,7 +281,7 @@ func (p *partition) run(gctx goka.Context, in inputDef, src source, attempts uin
 
 // failed settles a record whose run failed: back to the retry store, or to the dead letters.
 func (p *partition) failed(rc *recordContext, err error, attempts uint32, firstFailed int64, pos uint64) outcome {
-	src := rc.src
+	src, gctx := rc.src, rc.gokaContext
 	rc.dropAll()
 	p.s.e.onDrop(p.id, string(src.key))
 	var fatal *fatalError
@@ -299,7 +307,7 @@ func (p *partition) failed(rc *recordContext, err error, attempts uint32, firstF
 			p.s.e.metrics.retries.Inc()
 			return waits
 		}
-		p.deadLetter(src, "retries exhausted", err, attempts)
+		p.deadLetter(gctx, src, "retries exhausted", err, attempts)
 		return settled
 	}
 	reason := "refused"
@@ -313,7 +321,7 @@ func (p *partition) failed(rc *recordContext, err error, attempts uint32, firstF
 	case rc.decoding:
 		reason = "undecodable"
 	}
-	p.deadLetter(src, reason, err, attempts+1)
+	p.deadLetter(gctx, src, reason, err, attempts+1)
 	return settled
 }
 
@@ -366,7 +374,7 @@ func (p *partition) runQueue(gctx goka.Context, key string, n int) {
 		src := sourceFromProto(head.Record)
 		in, ok := p.s.e.graph.input(src.Topic)
 		if !ok {
-			p.deadLetter(src, "refused", fmt.Errorf("group %s no longer reads topic %s", p.s.e.graph.group, src.Topic), head.Attempts)
+			p.deadLetter(gctx, src, "refused", fmt.Errorf("group %s no longer reads topic %s", p.s.e.graph.group, src.Topic), head.Attempts)
 			p.dequeue(key, headKey)
 			continue
 		}
@@ -425,7 +433,7 @@ func (p *partition) dropRow(key string) {
 }
 
 // deadLetter writes a record to the group's dead-letter topic, in the transaction that settles it.
-func (p *partition) deadLetter(src source, reason string, cause error, attempts uint32) {
+func (p *partition) deadLetter(gctx goka.Context, src source, reason string, cause error, attempts uint32) {
 	rec := deadLetterRecord(DeadLetterTopic(p.s.e.graph.group), src, reason, cause, attempts, p.s.e.cfg.Build)
 	p.s.e.metrics.deadLetters.WithLabelValues(reason).Inc()
 	p.s.e.cfg.Log.Warn("record dead-lettered", "group", string(p.s.e.graph.group), "topic", src.Topic,
@@ -434,6 +442,38 @@ func (p *partition) deadLetter(src source, reason string, cause error, attempts 
 	if p.s.e.graph.parks {
 		p.park(string(src.key), reason)
 	}
+	p.tellOfDeadLetter(gctx, src, reason, cause)
+}
+
+// tellOfDeadLetter runs the group's own reaction, in a guard of its own.
+func (p *partition) tellOfDeadLetter(gctx goka.Context, src source, reason string, cause error) {
+	react := p.s.e.graph.dead
+	if react == nil {
+		return
+	}
+	in, _ := p.s.e.graph.input(src.Topic)
+	rc := &recordContext{gokaContext: gctx, p: p, src: src, in: inputDef{codec: bytesCodec{}, cb: func(ctx Context, _ any) error {
+		var msg any
+		if src.hasValue && in.codec != nil {
+			if m, err := in.codec.Decode(src.value); err == nil {
+				msg = m
+			}
+		}
+		return react(ctx, msg, reason, cause)
+	}}}
+	_, err := rc.call()
+	if err == nil {
+		rc.settle()
+		return
+	}
+	rc.dropAll()
+	var fatal *fatalError
+	if errors.As(err, &fatal) {
+		p.s.fail(err)
+		return
+	}
+	p.s.e.cfg.Log.Error("the reaction to a dead letter failed", "group", string(p.s.e.graph.group), "topic", src.Topic,
+		"partition", src.Partition, "offset", src.Offset, "error", cut(err.Error(), 1000))
 }
 
 // park makes later records of a key wait for an operator.
@@ -444,10 +484,10 @@ func (p *partition) park(key, reason string) {
 }
 
 // redrive runs a dead letter again, ahead of what waits under its key, and ends the key's parking.
-func (p *partition) redrive(src source) {
+func (p *partition) redrive(gctx goka.Context, src source) {
 	place, err := ParseCause(src.header(HeaderDLQSource))
 	if err != nil {
-		p.deadLetter(src, "refused", fmt.Errorf("redrive: header %s: %w", HeaderDLQSource, err), 0)
+		p.deadLetter(gctx, src, "refused", fmt.Errorf("redrive: header %s: %w", HeaderDLQSource, err), 0)
 		return
 	}
 	key := string(src.key)

@@ -296,7 +296,13 @@ func (s *session) nextAssignment(ctx context.Context) (*assignment, context.Cont
 			actx, s.cancel = context.WithCancel(ctx)
 			s.mu.Unlock()
 			_, a.generation = s.cl.Client().GroupMetadata()
-			return a, actx, nil
+			s.mu.Lock()
+			current := s.assigned == a // else the generation may be the next one's
+			s.mu.Unlock()
+			if current {
+				return a, actx, nil
+			}
+			continue
 		}
 		s.mu.Unlock()
 		select {

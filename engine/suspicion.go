@@ -52,7 +52,7 @@ func (p *partition) suspect(a *assignment) error {
 		}
 		sus.rows[row.Topic] = row
 		at := a.committed[row.Topic][p.id].offset
-		if at < row.From || at > row.To {
+		if at > row.To {
 			continue // it passed; another range is in hand
 		}
 		sus.until[row.Topic] = row.To
