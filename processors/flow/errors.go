@@ -33,6 +33,8 @@ const (
 	ErrJournal = "FL-FLOW-011"
 	// ErrWorker: the worker could not run the module, through no fault of the flow's. The flow is parked.
 	ErrWorker = "FL-FLOW-012"
+	// ErrDeadLetter: a record of the flow went to the dead letters, so what it carried will not reach the flow.
+	ErrDeadLetter = "FL-FLOW-013"
 
 	// RefusedUnknown: a command names a flow that is not known.
 	RefusedUnknown = "FL-FLOW-020"

@@ -27,6 +27,8 @@ func Explanations() map[string]string {
 			"`fairlead flow classes VNODE` lists those it has; perhaps the virtual node still has an older version.",
 		ErrJournal: "The flow's journal cannot be used: a row is missing or cannot be read. The flow is parked and nothing was changed. " +
 			"`fairlead state verify flow-store-journal` compares local storage with the topic. Retry from an earlier step, or kill the flow.",
+		ErrDeadLetter: "A record that this flow needed went to the dead letters of the flow group: it could not be read, or it killed the worker's process again and again. " +
+			"The flow failed with it, so that nobody waits in vain. The record is in flow.dlq, with the reason; after the cause is mended, start the flow again under a new client request id.",
 		ErrWorker: "The worker could not run the module, through no fault of the flow's: the machine is overloaded, out of memory, or fairlead has a fault. " +
 			"The flow is parked. Look at the worker's log and resume the flow when the worker is well.",
 		RefusedUnknown:   "A command named a flow that does not run and has not run in the last seven days, or that still waits for admission. The command changed nothing.",

@@ -2,6 +2,9 @@ package flow
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"strings"
 
 	"github.com/lovoo/goka"
 
@@ -29,6 +32,7 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
 		engine.Reads(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]()),
 		engine.Reads(topics.CpiChunks, schemas.Codec[*cpiv1.Chunk]()),
+		engine.OnDeadLetter(w.onDeadLetter),
 		engine.WithHooks(engine.Hooks{OnDrop: w.onDrop, OnAbort: w.onLoss, OnAssign: w.onLoss, OnRevoke: w.onLoss}),
 	)
 }
@@ -99,6 +103,40 @@ func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {
 	default:
 		return engine.Poison("%s: timer %q has no event that this version knows", ErrJournal, ctx.Key())
 	}
+}
+
+// onDeadLetter ends a flow that a record will never reach: whoever waits for it must hear so. A command that was
+// refused changes nothing of its flow.
+func (w *Worker) onDeadLetter(ctx engine.Context, msg any, reason string, cause error) error {
+	id, err := identity.ParseUUID(ctx.Key())
+	if err != nil || ctx.Topic() == topics.FlowCommands {
+		return nil
+	}
+	t := w.newTurn(ctx, id, 0)
+	fault := platformError(ErrDeadLetter, "a record of this flow (%s) went to the dead letters, %s: %s", ctx.Cause(), reason, validText(firstLine(cause.Error())))
+	if t.state.Head != nil {
+		if Ended(t.state.Head.GetState()) {
+			return nil
+		}
+		return t.run(Broke{Error: fault, NowUs: t.nowUs})
+	}
+	event, _ := msg.(*flowv1.FlowEvent)
+	started := event.GetStarted()
+	if started == nil || string(started.GetFlowId()) != string(id[:]) {
+		return nil
+	}
+	// The journal's first row needs a seed, although nothing will be drawn from it.
+	e := Started{Started: started, Seed: make([]byte, 32), Refused: fault, NowUs: t.nowUs}
+	if _, err := io.ReadFull(w.deps.Random, e.Seed); err != nil {
+		return fmt.Errorf("draw a seed: %w", err)
+	}
+	return t.run(e)
+}
+
+// firstLine leaves the stack of a panic to the dead letter.
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }
 
 // onDrop forgets the instance of a flow whose last event was undone.

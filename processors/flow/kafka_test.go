@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -121,4 +122,29 @@ func TestOnKafka(t *testing.T) {
 	if rows := len(c.Fold(t, topics.FlowGroup+"-store-"+topics.FlowJournalStore)); rows != flows*8+3 {
 		t.Errorf("the journal has %d rows, %d are expected", rows, flows*8+3)
 	}
+}
+
+// TestFlowHearsOfItsDeadLetters has records of flows that nobody can read.
+func TestFlowHearsOfItsDeadLetters(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	w := newWorld(flow.Config{})
+	w.install("waits", "sleep 24h\ndone 1")
+	c.CreateTopics(t, 1, w.worker.Graph())
+	c.Start(t, w.worker.Graph())
+	id := startOn(t, c, w, "waits", 1)
+	c.ConsumeUntil(t, topics.FlowStatus, func(r []*kgo.Record) bool { return len(states(t, r)) == 1 })
+	c.ProduceRaw(t, &kgo.Record{Topic: topics.FlowCommands, Key: []byte(id.String()), Value: []byte("no message")})
+	c.Consume(t, topics.FlowGroup+".dlq", 1)
+	c.ProduceRaw(t, &kgo.Record{Topic: topics.FlowEvents, Key: []byte(id.String()), Value: []byte("no message")})
+	records := c.ConsumeUntil(t, topics.FlowStatus, func(r []*kgo.Record) bool {
+		return states(t, r)[id.String()] == flowv1.FlowState_FLOW_STATE_FAILED
+	})
+	var s flowv1.FlowStatus
+	if err := proto.Unmarshal(records[len(records)-1].Value, &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.GetError().GetId() != flow.ErrDeadLetter || !strings.Contains(s.GetError().GetMessage(), "flow.events/0/1") {
+		t.Errorf("status says %v", s.GetError())
+	}
+	c.Consume(t, topics.FlowMapperStart, 1)
 }
