@@ -195,7 +195,7 @@ func (s *session) feed(sctx context.Context, g *gokaSession, b *batch) error {
 		p := s.parts[r.Partition]
 		p.begin(b.wall)
 		place := Cause{topic, r.Partition, r.Offset}
-		if reason, ok := s.skip[place]; ok {
+		if reason, ok := s.skip[place]; ok && headerOf(r, headerCommand) != commandRetry {
 			p.unrun = append(p.unrun, unrunRecord{sourceOf(r, place), reason})
 			continue
 		}

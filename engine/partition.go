@@ -224,6 +224,10 @@ func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 	case p.batched(key):
 		p.held = append(p.held, heldRecord{gctx, in, src})
 	case command == commandRetry:
+		if reason, ok := p.s.skip[src.Cause]; ok {
+			p.giveUpHead(gctx, key, reason)
+			return
+		}
 		p.runWaiting(gctx, key)
 	case command == commandRedrive:
 		p.redrive(gctx, src)
@@ -350,6 +354,26 @@ func (p *partition) runWaiting(gctx goka.Context, key string) {
 	p.runQueue(gctx, key, 0)
 }
 
+// giveUpHead dead-letters the head of a key's queue unrun: the process died whenever it was run.
+func (p *partition) giveUpHead(gctx goka.Context, key string, reason error) {
+	prefix := rowKey(rowRetry, key, "")
+	headKey, head := p.head(prefix)
+	if headKey == "" {
+		return
+	}
+	p.touched = true
+	p.timers.cancel(headKey)
+	p.deadLetter(gctx, sourceFromProto(head.Record), "kills its process", reason, uint32(p.s.e.cfg.CrashLimit))
+	p.dequeue(key, headKey)
+	if next, _ := p.head(prefix); next != "" {
+		p.timers.set(next, p.now)
+		return
+	}
+	delete(p.waiting, key)
+	delete(p.tail, key)
+	p.s.drained(p, key)
+}
+
 func (p *partition) runQueue(gctx goka.Context, key string, n int) {
 	prefix := rowKey(rowRetry, key, "")
 	for ; ; n++ {
@@ -366,7 +390,7 @@ func (p *partition) runQueue(gctx goka.Context, key string, n int) {
 		case n == 0 && head.DueUs > p.now:
 			p.timers.set(headKey, head.DueUs) // an older firing arrived late
 			return
-		case n == runBound:
+		case n == runBound, n > 0 && p.suspects != nil: // a suspect is found by running one at a time
 			p.timers.set(headKey, p.now)
 			return
 		}
