@@ -53,6 +53,7 @@ func (e *Engine) describe(ctx context.Context) (*topology, error) {
 		switch ed.Kind {
 		case EdgeInput, EdgeJoin, EdgeTable, EdgeLoop, EdgeStore, EdgeRows, EdgeDeadLetters:
 			co[ed.Topic] = true
+		default: // outputs and lookups may have any number of partitions
 		}
 	}
 	slices.Sort(names)

@@ -206,7 +206,7 @@ func (c *changelog) load() (storedPosition, bool, error) {
 	}
 	var m storedPosition
 	if err := json.Unmarshal(raw, &m); err != nil {
-		return storedPosition{}, false, nil // written by something else: the same as nothing
+		return storedPosition{}, false, nil //nolint:nilerr // written by something else: the same as nothing
 	}
 	return m, true, nil
 }

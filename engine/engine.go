@@ -144,7 +144,7 @@ func (e *Engine) awaitTopics(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // stopped while it waited: a clean stop
 		}
 		if missing == nil {
 			e.cfg.Log.Warn("brokers cannot be reached yet", "group", string(e.graph.group), "error", err)

@@ -318,18 +318,6 @@ func (g *Graph) Err() error {
 	return nil
 }
 
-// changelogs returns the topics that hold the state of a partition.
-func (g *Graph) changelogs() []string {
-	var out []string
-	if g.table != nil {
-		out = append(out, TableTopic(g.group))
-	}
-	for _, s := range g.stores {
-		out = append(out, StoreTopic(g.group, s))
-	}
-	return append(out, RowsTopic(g.group))
-}
-
 // guardedGraph builds the graph that goka sees: bytes in, bytes out, the guard around every callback.
 func (g *Graph) guardedGraph(probe *goka.GroupGraph) *goka.GroupGraph {
 	var edges []goka.Edge

@@ -36,7 +36,6 @@ type recordContext struct {
 	out      []*kgo.Record
 	bytes    int
 	onSettle []func()
-	wrote    bool
 	decoding bool
 	// value caches the decoded row of the table.
 	value       any

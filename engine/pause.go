@@ -57,6 +57,15 @@ func (s *session) makeRoom(o *overflow, batch int) {
 		"group", string(s.e.graph.group), "partition", o.partition, "key", o.key, "limit", s.e.cfg.RetryQueue)
 }
 
+// forgetPauses makes the next batch resume what a former assignment had paused: the queue that was full may have been
+// drained by another owner since. One that is full still pauses its partition again.
+func (s *session) forgetPauses() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.paused)
+	s.wasPaused = true
+}
+
 // untilNextTimer bounds a poll by the next timer; while anything is paused also by the time to look again.
 func (s *session) untilNextTimer(ctx context.Context) (context.Context, context.CancelFunc) {
 	wait := time.Hour

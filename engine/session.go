@@ -135,7 +135,7 @@ func (s *session) Consume(ctx context.Context, _ []string, handler sarama.Consum
 		case <-time.After(wait):
 		}
 	}
-	return nil
+	return nil //nolint:nilerr // ctx ended, which is a clean stop
 }
 
 // runClient joins with a new client and works until the client cannot be used any more.
@@ -324,6 +324,7 @@ func (s *session) runAssignment(ctx, actx context.Context, a *assignment, handle
 	if err := s.openPartitions(actx, a); err != nil {
 		return s.assignmentError(ctx, actx, err)
 	}
+	s.forgetPauses()
 	for _, p := range s.parts {
 		s.e.onAssign(p.id)
 	}

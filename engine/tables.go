@@ -163,12 +163,10 @@ func (p *tablePartition) fatal(fetches kgo.Fetches) error {
 type copiedStorage struct {
 	e      *Engine
 	prefix []byte
-	mu     sync.Mutex
-	offset int64
 }
 
 func newCopiedStorage(e *Engine, topic string, partition int32) (*copiedStorage, error) {
-	return &copiedStorage{e: e, prefix: storagePrefix("copy/"+string(e.graph.group)+"/"+topic, partition), offset: -1}, nil
+	return &copiedStorage{e: e, prefix: storagePrefix("copy/"+string(e.graph.group)+"/"+topic, partition)}, nil
 }
 
 func (c *copiedStorage) key(k string) []byte {
@@ -210,7 +208,7 @@ func (c *copiedStorage) GetOffset(def int64) (int64, error) {
 	}
 	n, err := strconv.ParseInt(string(raw), 10, 64)
 	if err != nil {
-		return def, nil // written by something else: the same as nothing
+		return def, nil //nolint:nilerr // written by something else: the same as nothing
 	}
 	return n, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
@@ -73,6 +72,7 @@ func (c *Cluster) CreateTopics(t testing.TB, partitions int32, graphs ...*engine
 			switch e.Kind {
 			case engine.EdgeTable, engine.EdgeStore, engine.EdgeRows, engine.EdgeReads, engine.EdgeJoin, engine.EdgeLookup:
 				config["cleanup.policy"] = kadm.StringPtr("compact")
+			default: // streams
 			}
 			config["max.message.bytes"] = kadm.StringPtr(fmt.Sprint(engine.MaxProduceBytes))
 			if _, err := c.admin.CreateTopic(Context(t), partitions, 1, config, c.Prefix+e.Topic); err != nil {
@@ -126,7 +126,6 @@ type Engine struct {
 	*engine.Engine
 	cancel context.CancelFunc
 	done   chan struct{}
-	once   sync.Once
 	err    error
 }
 
