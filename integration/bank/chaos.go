@@ -31,7 +31,7 @@ type chaos struct {
 func (c *chaos) faults() []string {
 	out := []string{"kill", "kill", "kill", "kill", "wipe", "freeze", "freeze", "scale"}
 	if c.cluster.Nodes() > 1 {
-		out = append(out, "broker")
+		out = append(out, "broker", "stall")
 	}
 	return out
 }
@@ -42,7 +42,7 @@ func (c *chaos) run(ctx context.Context) error {
 	c.done = map[string]int{}
 	first := []string{"kill", "wipe", "freeze", "scale"}
 	if c.cluster.Nodes() > 1 {
-		first = append(first, "broker")
+		first = append(first, "broker", "stall")
 	}
 	c.rnd.Shuffle(len(first), func(i, j int) { first[i], first[j] = first[j], first[i] })
 	kinds := c.faults()
@@ -106,21 +106,40 @@ func (c *chaos) do(ctx context.Context, kind string) error {
 			o.want(true)
 		}
 		return errors.Join(errs...)
-	case "broker":
+	case "broker", "stall":
 		id := 1 + c.rnd.IntN(c.cluster.Nodes())
-		down := time.Duration(1000+c.rnd.IntN(3000)) * time.Millisecond
+		lasts := time.Duration(1000+c.rnd.IntN(3000)) * time.Millisecond
 		if !c.brokerDown.TryLock() {
 			return nil // two of three at once lose the quorum, not the engine's case
 		}
-		c.say("kill broker %d", id)
+		c.say("%s: broker %d for %v", kind, id, lasts)
+		harm := c.restart
+		if kind == "stall" {
+			harm = c.stall
+		}
 		c.brokers.Go(func() {
 			defer c.brokerDown.Unlock()
-			if err := c.restart(ctx, id, down); err != nil {
-				c.note(fmt.Errorf("broker: %w", err))
+			if err := harm(ctx, id, lasts); err != nil {
+				c.note(fmt.Errorf("%s: %w", kind, err))
 			}
 		})
 	}
 	return nil
+}
+
+// stall freezes a broker for a while: markers of decided transactions reach its partitions later than others, and
+// clients wait on open connections.
+func (c *chaos) stall(ctx context.Context, id int, lasts time.Duration) error {
+	if err := c.cluster.Pause(id); err != nil {
+		return err
+	}
+	wait(ctx, lasts)
+	if err := c.cluster.Continue(id); err != nil {
+		return err
+	}
+	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	return c.cluster.WaitNodes(again)
 }
 
 // restart kills a broker and brings it back after a while; the other faults go on meanwhile.

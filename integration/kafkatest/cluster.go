@@ -319,30 +319,34 @@ func (c *Cluster) Continue(id int) error {
 	return c.with(id, func(n *node) error { return n.proc.Continue() })
 }
 
+// WaitNodes waits until all running nodes are members of the cluster, as after Continue.
+func (c *Cluster) WaitNodes(ctx context.Context) error {
+	running := 0
+	c.mu.Lock()
+	for _, n := range c.nodes {
+		if n.proc.Running() {
+			running++
+		}
+	}
+	c.mu.Unlock()
+	return c.waitBrokers(ctx, running)
+}
+
 // Restart starts a stopped or killed node again (a running one is killed first), with what is on its disk, and waits
 // until all running nodes are members of the cluster again.
 func (c *Cluster) Restart(ctx context.Context, id int) error {
-	running := 0
 	err := c.with(id, func(n *node) error {
 		if n.proc.Running() {
 			if err := n.proc.Kill(); err != nil {
 				return err
 			}
 		}
-		if err := n.start(c.jvm); err != nil {
-			return err
-		}
-		for _, o := range c.nodes {
-			if o.proc.Running() {
-				running++
-			}
-		}
-		return nil
+		return n.start(c.jvm)
 	})
 	if err != nil {
 		return err
 	}
-	return c.waitBrokers(ctx, running)
+	return c.WaitNodes(ctx)
 }
 
 // LogTail returns the last n bytes of a node's output.
