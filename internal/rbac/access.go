@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
 )
@@ -44,9 +45,37 @@ func StartFlow(class, vnode string) Request {
 	return Request{Subjects: []string{"StartFlow:" + class}, VNode: vnode}
 }
 
+// Rules decides what is allowed. It keeps compiled patterns; the zero value is ready to use, from any goroutine.
+type Rules struct {
+	mu       sync.Mutex
+	compiled map[string]compiledPattern
+}
+
+type compiledPattern struct {
+	re  *regexp.Regexp
+	err error
+}
+
+// maxPatterns bounds the compiled patterns that are kept.
+const maxPatterns = 10_000
+
+func (c *Rules) compile(pattern string) (*regexp.Regexp, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.compiled[pattern]
+	if !ok {
+		p.re, p.err = Compile(pattern)
+		if c.compiled == nil || len(c.compiled) >= maxPatterns {
+			c.compiled = map[string]compiledPattern{}
+		}
+		c.compiled[pattern] = p
+	}
+	return p.re, p.err
+}
+
 // Allowed decides whether the user may do it. Permissions whose pattern does not compile never allow, and deny
 // when they are DENY: a rule that nobody can read must not open a door.
-func Allowed(f Facts, login string, r Request) bool {
+func (c *Rules) Allowed(f Facts, login string, r Request) bool {
 	user, ok := f.User(login)
 	if !ok || !user.GetEnabled() || len(r.Subjects) == 0 {
 		return false
@@ -62,7 +91,7 @@ func Allowed(f Facts, login string, r Request) bool {
 			if !ok || !concerns(p, r.VNode) {
 				continue
 			}
-			re, err := Compile(p.GetPattern())
+			re, err := c.compile(p.GetPattern())
 			switch p.GetEffect() {
 			case rbacv1.PermissionEffect_PERMISSION_EFFECT_DENY:
 				if err != nil || matchesAny(re, r.Subjects) {

@@ -126,8 +126,11 @@ func TestAllowed(t *testing.T) {
 		{"effect unknown", []*rbacv1.Permission{p(0, ".*", "")}, "ann", StartFlow("hello", h), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := Allowed(world(c.permissions...), c.login, c.request); got != c.want {
-				t.Errorf("got %v", got)
+			var rules Rules
+			for range 2 { // the second time with compiled patterns
+				if got := rules.Allowed(world(c.permissions...), c.login, c.request); got != c.want {
+					t.Errorf("got %v", got)
+				}
 			}
 		})
 	}

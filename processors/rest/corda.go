@@ -71,7 +71,7 @@ func (s *Server) startFlow(ctx context.Context, c *call) (*answer, *failure) {
 		return nil, fail
 	}
 	key, start, fail := decideStart(s.parts.Views, r, func(class, hash string) bool {
-		return rbac.Allowed(s.parts.Views, c.user, rbac.StartFlow(class, hash))
+		return s.rules.Allowed(s.parts.Views, c.user, rbac.StartFlow(class, hash))
 	})
 	if fail != nil {
 		return nil, fail

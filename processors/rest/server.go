@@ -37,6 +37,7 @@ type Server struct {
 	cfg      Config
 	parts    Parts
 	auth     *authenticator
+	rules    rbac.Rules
 	surfaces []*surface
 	metrics  *metrics
 	// draining ends the waiting of requests when the server stops.
@@ -125,7 +126,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := rec.Header()
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Strict-Transport-Security", "max-age=31536000")
 	route := s.serve(rec, r)
 	s.metrics.request(r.Method, route, rec.status, s.parts.Now().Sub(began))
 }
@@ -198,7 +198,7 @@ func (s *Server) answer(r *http.Request, f found) (*answer, *failure) {
 			decoded = r.URL.RawQuery
 		}
 		request := rbac.Call(r.Method, f.path, r.URL.RawQuery, decoded, strings.ToUpper(f.vars["holdingidentityshorthash"]))
-		if !rbac.Allowed(s.parts.Views, c.user, request) {
+		if !s.rules.Allowed(s.parts.Views, c.user, request) {
 			return nil, refuse(http.StatusForbidden, idForbidden, "User not authorized.")
 		}
 	}
