@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/integration/bank"
 )
@@ -53,8 +51,6 @@ func run() (err error) {
 		LeaveOnStop: true, Log: log, Build: "integration", MaxBatch: *batch,
 		SessionTimeout: *session, TransactionTimeout: *transaction, HeartbeatInterval: *session / 10,
 		RebalanceTimeout: 3 * *session, FetchMaxWait: 500 * time.Millisecond,
-		// A produce that meets the last transaction's markers, or a new leader, waits for a look at the metadata.
-		Outside: engine.Outside{KgoOpts: []kgo.Opt{kgo.MetadataMinAge(50 * time.Millisecond)}},
 	}, bank.Graph(func() { os.Exit(bank.ExitCode) }))
 	if err != nil {
 		return err
