@@ -13,7 +13,7 @@ import (
 // mutation breaks a promise that the engine relies on, from outside, to prove that the judge sees what follows:
 //
 //	stable   brokers answer the question for a log's uncommitted end with the last stable offset
-//	offsets  brokers store committed offsets that are one too low
+//	offsets  brokers store one committed offset of twenty one too low
 //	torn     the disk tears batches: the position arrives, one row does not
 type mutation string
 
@@ -25,7 +25,11 @@ func (m mutation) brokers(w *world) {
 			return nil, nil, false
 		})
 	case "offsets":
+		n := 0
 		w.fake.ControlKey(int16(kmsg.TxnOffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			if n++; n%20 != 0 {
+				return nil, nil, false
+			}
 			for _, t := range r.(*kmsg.TxnOffsetCommitRequest).Topics {
 				for i := range t.Partitions {
 					if t.Partitions[i].Offset > 0 {
