@@ -316,8 +316,11 @@ func startDetached(ctx context.Context, self string, args, env []string, data st
 	if err := output.Close(); err != nil {
 		return devenv.Info{}, fmt.Errorf("hand over the output: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = child.Wait() // what it printed says more than its exit code
+	}()
 	tick := time.NewTicker(detachLook)
 	defer tick.Stop()
 	for {

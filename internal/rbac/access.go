@@ -99,6 +99,8 @@ func (c *Rules) Allowed(f Facts, login string, r Request) bool {
 				}
 			case rbacv1.PermissionEffect_PERMISSION_EFFECT_ALLOW:
 				allowed = allowed || err == nil && re.MatchString(r.Subjects[0])
+			case rbacv1.PermissionEffect_PERMISSION_EFFECT_UNSPECIFIED:
+				// says nothing
 			}
 		}
 	}

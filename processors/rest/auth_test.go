@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -12,7 +13,7 @@ import (
 
 func (w *world) login(user, password, address string) int {
 	w.t.Helper()
-	r := httptest.NewRequest("GET", flows, strings.NewReader(""))
+	r := httptest.NewRequest(http.MethodGet, flows, strings.NewReader(""))
 	r.SetBasicAuth(user, password)
 	r.RemoteAddr = address
 	rec := httptest.NewRecorder()
