@@ -23,7 +23,6 @@ type changelog struct {
 	db        DB
 	prefix    []byte
 	overlay   btree.Map[string, []byte] // nil: deleted
-	undo      []undo
 	// cache holds committed values that were read or written lately, so that a hot key costs no look into storage.
 	cache      map[string][]byte
 	cacheBytes int
@@ -35,7 +34,9 @@ type changelog struct {
 	fault func(error)
 }
 
+// undo takes one write back.
 type undo struct {
+	log     *changelog
 	key     string
 	value   []byte
 	existed bool
@@ -122,25 +123,18 @@ func (c *changelog) forget(key string) {
 	}
 }
 
-// put writes into the running transaction's overlay; nil deletes.
-func (c *changelog) put(key string, value []byte) {
+// put writes into the running transaction's overlay (nil deletes) and returns how to take the write back.
+func (c *changelog) put(key string, value []byte) undo {
 	prev, existed := c.overlay.Set(key, value)
-	c.undo = append(c.undo, undo{key, prev, existed})
+	return undo{c, key, prev, existed}
 }
 
-// keep makes the writes since the last keep or drop final for this transaction; drop takes them back.
-func (c *changelog) keep() { c.undo = c.undo[:0] }
-
-func (c *changelog) drop() {
-	for i := len(c.undo) - 1; i >= 0; i-- {
-		u := c.undo[i]
-		if u.existed {
-			c.overlay.Set(u.key, u.value)
-		} else {
-			c.overlay.Delete(u.key)
-		}
+func (u undo) do() {
+	if u.existed {
+		u.log.overlay.Set(u.key, u.value)
+	} else {
+		u.log.overlay.Delete(u.key)
 	}
-	c.undo = c.undo[:0]
 }
 
 // scan yields the pairs under prefix, overlay over storage, in key order.
@@ -231,7 +225,6 @@ func (c *changelog) addPosition(b *Writes, nowUS int64) error {
 
 // commit moves the overlay into a batch after its transaction has committed.
 func (c *changelog) commit(b *Writes, nowUS int64) error {
-	c.undo = c.undo[:0]
 	acked := c.acked.Swap(-1)
 	if c.overlay.Len() == 0 && acked < 0 {
 		return nil
@@ -253,7 +246,6 @@ func (c *changelog) commit(b *Writes, nowUS int64) error {
 
 // abort forgets what the transaction wrote.
 func (c *changelog) abort() {
-	c.undo = c.undo[:0]
 	c.overlay.Clear()
 	c.acked.Store(-1)
 }

@@ -20,8 +20,7 @@ func (s *session) finish(b *batch) error {
 	} else {
 		s.clearSuspicion(b)
 		if err := s.cl.Client().Flush(flushCtx); err != nil {
-			s.abortParts()
-			return fmt.Errorf("%w: flush: %w", errRebuild, err)
+			return s.ended(false, fmt.Errorf("flush: %w", err), true)
 		}
 		if s.produceErr.Load() != nil {
 			try = kgo.TryAbort
@@ -39,7 +38,7 @@ func (s *session) finish(b *batch) error {
 	if fenced && try == kgo.TryCommit {
 		err = s.endPlain(flushCtx)
 	} else {
-		err = s.end(try, false)
+		err = s.end(try)
 	}
 	if err != nil {
 		if produceErr != nil && errors.Is(err, errAborted) {
@@ -79,7 +78,7 @@ func (s *session) reset() error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	if err := s.end(kgo.TryAbort, false); err != nil && !errors.Is(err, errAborted) {
+	if err := s.end(kgo.TryAbort); err != nil && !errors.Is(err, errAborted) {
 		return err
 	}
 	return nil
@@ -94,7 +93,7 @@ func (s *session) begin() error {
 }
 
 // end ends the running transaction, and then applies what it wrote to local storage, or forgets it.
-func (s *session) end(try kgo.TransactionEndTry, clean bool) error {
+func (s *session) end(try kgo.TransactionEndTry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.e.cfg.EndTimeout)
 	defer cancel()
 	ctx = kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
@@ -105,7 +104,7 @@ func (s *session) end(try kgo.TransactionEndTry, clean bool) error {
 				if part := s.parts[p.Partition]; part != nil {
 					now = max(part.now, part.last)
 				}
-				p.Metadata = kmsg.StringPtr(metadata(now, clean))
+				p.Metadata = kmsg.StringPtr(metadata(now, false))
 			}
 		}
 		return nil
@@ -122,10 +121,14 @@ func (s *session) ended(ok bool, err error, wanted bool) error {
 	switch {
 	case err != nil:
 		// The outcome is unknown: the topics will tell.
-		s.abortParts()
+		if err := s.abortParts(); err != nil {
+			return err
+		}
 		return fmt.Errorf("%w: end transaction: %w", errRebuild, err)
 	case !ok:
-		s.abortParts()
+		if err := s.abortParts(); err != nil {
+			return err
+		}
 		if wanted {
 			s.e.metrics.aborts.Inc()
 		}
@@ -145,13 +148,15 @@ func (s *session) ended(ok bool, err error, wanted bool) error {
 	return nil
 }
 
-func (s *session) abortParts() {
+func (s *session) abortParts() error {
+	var failed error
 	for _, p := range s.parts {
 		if err := p.abort(); err != nil {
-			s.fail(Fatal(err))
+			failed = Fatal(err)
 		}
 		s.e.onAbort(p.id)
 	}
+	return failed
 }
 
 func (s *session) clearFailures() {

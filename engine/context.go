@@ -119,6 +119,9 @@ const (
 	HeaderDLQBuild    = "fl-dlq-build"
 	HeaderDLQSource   = "fl-dlq-source"
 
+	// headerReference says what a dead letter stands for that was too large to be kept.
+	headerReference = "fl-dlq-reference"
+
 	// headerCommand marks a loop record as the engine's own.
 	headerCommand  = "fl-engine"
 	commandRetry   = "retry"

@@ -183,6 +183,7 @@ func (e *Engine) runProcessor(ctx context.Context, s *session) error {
 
 // fail stops the engine; the first error is the one that Run returns.
 func (e *Engine) fail(err error) {
+	e.cfg.Log.Error("the engine stops", "group", string(e.graph.group), "error", err)
 	e.mu.Lock()
 	if e.fatal == nil {
 		e.fatal = err

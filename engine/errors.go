@@ -37,7 +37,7 @@ type RetryError struct {
 	Err   error
 }
 
-func (e *RetryError) Error() string { return "retry: " + e.Err.Error() }
+func (e *RetryError) Error() string { return fmt.Sprintf("retry: %v", e.Err) }
 func (e *RetryError) Unwrap() error { return e.Err }
 
 // Retry is an error for a record that may succeed later: what the callback did is dropped, the record waits in the

@@ -34,7 +34,7 @@ func (s *session) fence(ctx context.Context) error {
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = s.txID, id, epoch, add.Group
 	req.Generation, req.MemberID = s.generation, member
 	if s.e.cfg.InstanceID != "" {
-		req.InstanceID = kmsg.StringPtr(s.txID)
+		req.InstanceID = kmsg.StringPtr(s.memberID)
 	}
 	held := map[int32]bool{}
 	for topic, parts := range cl.CommittedOffsets() {

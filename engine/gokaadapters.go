@@ -129,13 +129,11 @@ func (t *tableStorage) Set(key string, value []byte) error {
 		value = []byte{}
 	}
 	t.log.put(key, value)
-	t.log.keep()
 	return nil
 }
 
 func (t *tableStorage) Delete(key string) error {
 	t.log.put(key, nil)
-	t.log.keep()
 	return nil
 }
 

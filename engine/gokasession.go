@@ -110,8 +110,12 @@ func (s *session) runGoka(ctx, actx context.Context, a *assignment, handler sara
 	wg.Wait()
 	cleanup := handler.Cleanup(g)
 	if s.open {
-		if abortErr := s.end(kgo.TryAbort, false); !errors.Is(abortErr, errAborted) && errors.Is(err, errRestart) {
+		if abortErr := s.end(kgo.TryAbort); !errors.Is(abortErr, errAborted) && errors.Is(err, errRestart) {
 			err = abortErr
+		}
+		if ctx.Err() != nil {
+			// Nothing of the batch counts; it is nobody's fault.
+			s.commitClean(ctx, g)
 		}
 	}
 	if errors.Is(err, errRestart) && cleanup != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lovoo/goka"
@@ -34,6 +35,7 @@ type recordContext struct {
 	src         source
 
 	out      []*kgo.Record
+	undo     []undo // what was written into the overlays, by this run alone
 	bytes    int
 	onSettle []func()
 	decoding bool
@@ -76,9 +78,7 @@ func (rc *recordContext) call() (msg any, err error) {
 
 // settle makes what the callback did part of the transaction.
 func (rc *recordContext) settle() {
-	for _, l := range rc.p.logs {
-		l.keep()
-	}
+	rc.undo = nil
 	for _, r := range rc.out {
 		rc.p.s.produce(r, rc.p, rc.src.Cause)
 	}
@@ -89,10 +89,10 @@ func (rc *recordContext) settle() {
 
 // dropAll takes back what the callback did.
 func (rc *recordContext) dropAll() {
-	for _, l := range rc.p.logs {
-		l.drop()
+	for i := len(rc.undo) - 1; i >= 0; i-- {
+		rc.undo[i].do()
 	}
-	rc.out, rc.onSettle = nil, nil
+	rc.undo, rc.out, rc.onSettle = nil, nil, nil
 }
 
 func (rc *recordContext) fail(err error) { panic(failure{err}) }
@@ -199,7 +199,7 @@ func (rc *recordContext) write(l *changelog, key string, value []byte, typ strin
 	}
 	applyHeaders(rec, options)
 	rc.add(rec)
-	l.put(key, value)
+	rc.undo = append(rc.undo, l.put(key, value))
 }
 
 func (rc *recordContext) Emit(topic goka.Stream, key string, value any, options ...goka.ContextOption) {
@@ -239,6 +239,9 @@ func (rc *recordContext) emit(topic, key string, value any, codec Codec, options
 func (rc *recordContext) add(rec *kgo.Record) {
 	if trace := rc.src.header(HeaderTrace); trace != "" && headerOf(rec, HeaderTrace) == "" {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderTrace, Value: []byte(trace)})
+	}
+	if !rc.p.s.hasPartition(rc.Context(), rec.Topic, rec.Partition) {
+		rc.Fail(fmt.Errorf("topic %s has no partition %d", rec.Topic, rec.Partition))
 	}
 	size := recordSize(rec)
 	if size > MaxRecordBytes {
@@ -299,6 +302,9 @@ func applyHeaders(rec *kgo.Record, options []goka.ContextOption) {
 				rec.Partition = int32(p)
 			}
 			continue
+		}
+		if h.Key == HeaderCause || h.Key == HeaderNow || h.Key == headerCommand || strings.HasPrefix(h.Key, "fl-dlq-") {
+			continue // the engine's own: headers that are handed on must not speak for it
 		}
 		rec.Headers = append(rec.Headers, h)
 	}

@@ -35,9 +35,11 @@ func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 			return err
 		}
 		b := &batch{began: time.Now(), wall: time.Now().UnixMicro()}
-		s.collect(g, fetches, b)
+		if err := s.collect(g, fetches, b); err != nil {
+			return err
+		}
 		if len(b.records) == 0 && !s.timersDue(b.wall) {
-			if fetches.NumRecords() == 0 {
+			if fetches.NumRecords() == 0 && !s.wasPaused {
 				s.caughtUp()
 			}
 			if time.Since(idleSince) > time.Hour {
@@ -66,7 +68,17 @@ type batch struct {
 }
 
 // transact runs one batch as one transaction.
-func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) error {
+func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) (err error) {
+	defer func() {
+		// A disk that fails outside a callback's guard.
+		switch r := recover().(type) {
+		case nil:
+		case storageFault:
+			err = Fatal(r.err)
+		default:
+			panic(r)
+		}
+	}()
 	if err := s.suspectBatch(sctx, b); err != nil {
 		return err
 	}
@@ -91,14 +103,34 @@ func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) error
 	}
 	if err := s.runBatches(sctx); errors.Is(err, errSolo) {
 		s.solo = len(b.records)
-		if err := s.end(kgo.TryAbort, false); err != nil && !errors.Is(err, errAborted) {
+		if err := s.end(kgo.TryAbort); err != nil && !errors.Is(err, errAborted) {
 			return err
 		}
 		return nil
 	} else if err != nil {
 		return err
 	}
-	return s.finish(b)
+	if sctx.Err() != nil {
+		// What was called while the context ended may have failed for that alone; none of it counts.
+		return sctx.Err()
+	}
+	err = s.finish(b)
+	s.pace(b, err)
+	return err
+}
+
+// pace bounds the next batches by what the last one took, so that slow callbacks never hold a transaction for longer
+// than a third of its time-out; after an error they begin small.
+func (s *session) pace(b *batch, err error) {
+	if len(b.records) == 0 {
+		return
+	}
+	if err != nil {
+		s.cap = max(1, len(b.records)/2)
+		return
+	}
+	each := max(time.Since(b.began)/time.Duration(len(b.records)), time.Microsecond)
+	s.paced = max(1, int(s.e.cfg.TransactionTimeout/3/each))
 }
 
 // process hands records to goka and waits until all of them are settled, taking more while they keep coming.
@@ -115,7 +147,9 @@ func (s *session) process(sctx context.Context, g *gokaSession, b *batch) error 
 			return err
 		}
 		n := len(b.records)
-		s.collect(g, more, b)
+		if err := s.collect(g, more, b); err != nil {
+			return err
+		}
 		if len(b.records) == n {
 			break
 		}
@@ -137,7 +171,7 @@ func (s *session) process(sctx context.Context, g *gokaSession, b *batch) error 
 
 // more polls for records that are there already; a large batch waits a little, as long as its commit would take.
 func (s *session) more(sctx context.Context, b *batch) kgo.Fetches {
-	left := s.e.cfg.MaxBatch - len(b.records)
+	left := max(1, s.limit()-len(b.records))
 	if len(b.records) < 256 {
 		return s.cl.PollRecords(nil, left) //nolint:staticcheck // franz-go's word for "do not wait"
 	}
@@ -151,7 +185,7 @@ func (s *session) more(sctx context.Context, b *batch) kgo.Fetches {
 }
 
 func (s *session) full(b *batch) bool {
-	return len(b.records) >= s.e.cfg.MaxBatch || time.Since(b.began) >= s.e.cfg.MaxDelay || s.suspicious() || s.cap > 0 ||
+	return len(b.records) >= s.limit() || time.Since(b.began) >= s.e.cfg.MaxDelay || s.suspicious() || s.cap > 0 ||
 		s.txRecords.Load() >= MaxTransactionRecords || s.txBytes.Load() >= MaxTransactionBytes/2
 }
 
@@ -161,6 +195,9 @@ func (s *session) limit() int {
 	if s.cap > 0 {
 		n = min(n, s.cap)
 	}
+	if s.paced > 0 {
+		n = min(n, s.paced)
+	}
 	for _, p := range s.parts {
 		if p.suspects != nil {
 			n = min(n, p.suspects.limit(s.e.cfg.MaxBatch))
@@ -169,12 +206,17 @@ func (s *session) limit() int {
 	return n
 }
 
-// collect takes the data records of a poll into the batch.
-func (s *session) collect(g *gokaSession, fetches kgo.Fetches, b *batch) {
+// collect takes the data records of a poll into the batch. A record of a partition that is not claimed tells that the
+// assignment has changed and nobody has said so yet.
+func (s *session) collect(g *gokaSession, fetches kgo.Fetches, b *batch) error {
+	var unclaimed error
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		topic := s.e.strip(f.Topic)
 		c := g.claims[topic][f.Partition]
 		if c == nil {
+			if len(f.Records) > 0 {
+				unclaimed = errGeneration
+			}
 			return
 		}
 		s.observeLag(topic, f)
@@ -185,6 +227,7 @@ func (s *session) collect(g *gokaSession, fetches kgo.Fetches, b *batch) {
 			}
 		}
 	})
+	return unclaimed
 }
 
 // feed hands the batch's new records to goka.

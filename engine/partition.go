@@ -335,7 +335,7 @@ func (p *partition) wait(src source, row *enginepb.RetryRow, pos uint64) {
 	key := string(src.key)
 	p.touched = true
 	if pos == 0 {
-		pos = max(p.tail[key], 1)
+		pos = max(p.tail[key], firstPosition)
 		p.tail[key] = pos + 1
 		p.waiting[key]++
 	}
@@ -345,6 +345,12 @@ func (p *partition) wait(src source, row *enginepb.RetryRow, pos uint64) {
 	}
 	p.writeRow(k, row)
 }
+
+// firstPosition is where a key's queue begins; redriven records have a range of their own in front of it.
+const (
+	redrivePosition = 1 << 31
+	firstPosition   = 1 << 32
+)
 
 // runBound is how many records of one key's queue are run in one go; the rest follow in a transaction of their own.
 const runBound = 100
@@ -397,6 +403,11 @@ func (p *partition) runQueue(gctx goka.Context, key string, n int) {
 		p.timers.cancel(headKey)
 		src := sourceFromProto(head.Record)
 		in, ok := p.s.e.graph.input(src.Topic)
+		if reason, refused := p.s.skip[src.Cause]; refused {
+			p.deadLetter(gctx, src, "kills its process", reason, head.Attempts)
+			p.dequeue(key, headKey)
+			continue
+		}
 		if !ok {
 			p.deadLetter(gctx, src, "refused", fmt.Errorf("group %s no longer reads topic %s", p.s.e.graph.group, src.Topic), head.Attempts)
 			p.dequeue(key, headKey)
@@ -446,13 +457,11 @@ func (p *partition) writeRow(key string, m proto.Message) {
 		return
 	}
 	p.rows.put(key, raw)
-	p.rows.keep()
 	p.s.produceLog(p.rows, key, raw, p, p.current, nil)
 }
 
 func (p *partition) dropRow(key string) {
 	p.rows.put(key, nil)
-	p.rows.keep()
 	p.s.produceLog(p.rows, key, nil, p, p.current, nil)
 }
 
@@ -514,6 +523,10 @@ func (p *partition) redrive(gctx goka.Context, src source) {
 		p.deadLetter(gctx, src, "refused", fmt.Errorf("redrive: header %s: %w", HeaderDLQSource, err), 0)
 		return
 	}
+	if src.header(headerReference) != "" {
+		p.deadLetter(gctx, src, "refused", errors.New("redrive: the dead letter holds a reference, not the record: send the record again from its source"), 0)
+		return
+	}
 	key := string(src.key)
 	if p.parked[key] {
 		delete(p.parked, key)
@@ -524,10 +537,26 @@ func (p *partition) redrive(gctx goka.Context, src source) {
 		return h.Key == headerCommand || strings.HasPrefix(h.Key, "fl-dlq-")
 	})
 	p.touched = true
+	// Behind what was redriven before, in front of what waits.
+	pos, first := uint64(redrivePosition), true
+	prefix := rowKey(rowRetry, key, "")
+	for k := range p.rows.scan(prefix) {
+		if len(k) != len(prefix)+8 {
+			continue
+		}
+		at := binary.BigEndian.Uint64(k[len(prefix):])
+		if at >= firstPosition {
+			p.timers.cancel(string(k))
+			break
+		}
+		pos, first = at+1, false
+	}
 	p.waiting[key]++
-	p.tail[key] = max(p.tail[key], 1)
-	k := rowKey(rowRetry, key, position(0))
-	p.timers.set(k, p.now)
+	p.tail[key] = max(p.tail[key], firstPosition)
+	k := rowKey(rowRetry, key, position(pos))
+	if first {
+		p.timers.set(k, p.now)
+	}
 	p.writeRow(k, &enginepb.RetryRow{Record: src.toProto(), DueUs: p.now})
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -16,8 +17,8 @@ import (
 func (s *session) produce(r *kgo.Record, p *partition, cause Cause) {
 	log := p.changelogOf(r.Topic)
 	topic := r.Topic
-	if n := s.partitionsOf(topic); r.Partition >= n && n > 0 {
-		s.produceErr.CompareAndSwap(nil, &produceError{cause, topic, fmt.Errorf("%w: %d of %d", errNoPartition, r.Partition, n)})
+	if !s.hasPartition(s.e.produceCtx, topic, r.Partition) {
+		s.produceErr.CompareAndSwap(nil, &produceError{cause, topic, fmt.Errorf("%w: %d", errNoPartition, r.Partition)})
 		return
 	}
 	stampHeaders(r, p.now, cause)
@@ -46,12 +47,22 @@ func (s *session) produce(r *kgo.Record, p *partition, cause Cause) {
 
 var errNoPartition = errors.New("topic has no such partition")
 
-// partitionsOf returns a topic's partition count, 0 when it is not known.
-func (s *session) partitionsOf(topic string) int32 {
-	if t := s.state.topology.Load(); t != nil {
-		return t.topics[topic].partitions
+// hasPartition tells whether a topic has a partition, as far as is known; a topic may have grown since it was looked
+// at, so a no is looked up again.
+func (s *session) hasPartition(ctx context.Context, topic string, partition int32) bool {
+	known := func() bool {
+		t := s.state.topology.Load()
+		return t == nil || t.topics[topic].partitions == 0 || partition < t.topics[topic].partitions
 	}
-	return 0
+	if known() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.e.cfg.EndTimeout)
+	defer cancel()
+	if t, err := s.e.describe(ctx); err == nil {
+		s.state.topology.Store(t)
+	}
+	return known()
 }
 
 // produceLog writes one row of a changelog.
@@ -102,7 +113,7 @@ func byReference(rec *kgo.Record, src source) {
 		}
 		kept = append(kept, h)
 	}
-	rec.Headers = append(kept, kgo.RecordHeader{Key: "fl-dlq-reference", Value: []byte(text)})
+	rec.Headers = append(kept, kgo.RecordHeader{Key: headerReference, Value: []byte(text)})
 }
 
 // EmitWithHeaders is the producer that goka uses for graphs of its own; guarded callbacks go past it.

@@ -27,6 +27,9 @@ func (s *session) recoverLogs(ctx context.Context, logs []*changelog) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkForgotten(logs, ends); err != nil {
+		return err
+	}
 	var behind []*changelog
 	var missing int64
 	for _, l := range logs {
@@ -50,6 +53,28 @@ func (s *session) recoverLogs(ctx context.Context, logs []*changelog) error {
 		s.e.cfg.Log.Info("recovered", "group", string(s.e.graph.group), "records", missing, "took", time.Since(start).Round(time.Millisecond))
 	}
 	return err
+}
+
+// checkForgotten refuses to begin at a log's start when the group has been here before: its offsets are gone (they
+// expire when a group is empty for long), and everything would be processed a second time in silence.
+func (s *session) checkForgotten(logs []*changelog, ends map[string]map[int32]int64) error {
+	s.mu.Lock()
+	a := s.assigned
+	s.mu.Unlock()
+	if a == nil {
+		return nil // taken away meanwhile
+	}
+	for _, l := range logs {
+		fresh := true
+		for _, ps := range a.committed {
+			fresh = fresh && ps[l.partition].fresh
+		}
+		if fresh && ends[l.topic][l.partition] > 0 {
+			return Fatal(fmt.Errorf("partition %d has state in %s but the group has no committed offsets: they expired or were deleted; "+
+				"restore them with 'fairlead group seek', or delete the group's own topics to begin anew", l.partition, l.topic))
+		}
+	}
+	return nil
 }
 
 // prepare decides whether the local copy can be used, and wipes it otherwise.

@@ -24,8 +24,8 @@ import (
 type session struct {
 	e *Engine
 	n int
-	// txID is the transactional id and the static member id.
-	txID string
+	// txID is the transactional id, memberID the static member's.
+	txID, memberID string
 
 	cl *kgo.GroupTransactSession
 	// open is set while a transaction is.
@@ -59,6 +59,8 @@ type session struct {
 	wasPaused bool
 	// solo counts records whose batch is run one by one, because the batch as a whole failed.
 	solo int
+	// paced bounds batches by how long their records take, 0 when it is not known.
+	paced int
 	// cap bounds batches while a full retry queue is near, 0 when not.
 	cap        int
 	lastCommit time.Duration
@@ -106,8 +108,11 @@ func newSession(e *Engine, n int) *session {
 		id = e.processID
 	}
 	return &session{
-		e: e, n: n, txID: fmt.Sprintf("%s%s-%s-%d", e.cfg.Prefix, e.graph.group, id, n),
-		changed: make(chan struct{}, 1), idle: make(chan struct{}, 1),
+		e: e, n: n,
+		// Colons, which names cannot hold, so that no other group and instance make the same id.
+		txID:     fmt.Sprintf("%s%s:%s:%d", e.cfg.Prefix, e.graph.group, id, n),
+		memberID: fmt.Sprintf("%s%s-%s-%d", e.cfg.Prefix, e.graph.group, id, n),
+		changed:  make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		strikes: map[Cause]int{}, skip: map[Cause]error{}, paused: map[int32]string{},
 	}
 }
@@ -183,7 +188,7 @@ func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHan
 		kgo.WithHooks(groupErrors{s}),
 	)
 	if cfg.InstanceID != "" {
-		opts = append(opts, kgo.InstanceID(s.txID))
+		opts = append(opts, kgo.InstanceID(s.memberID))
 	}
 	cl, err := kgo.NewGroupTransactSession(opts...)
 	if err != nil {
@@ -199,6 +204,7 @@ func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHan
 		return fmt.Errorf("begin as %s: %w", s.txID, err)
 	}
 	for {
+		s.setState("joining")
 		a, actx, err := s.nextAssignment(ctx)
 		if err != nil {
 			return err
@@ -209,6 +215,12 @@ func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHan
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		s.mu.Lock()
+		same := s.assigned == a
+		s.mu.Unlock()
+		if same {
+			return fmt.Errorf("%w: franz-go holds partitions that were not assigned", errRebuild)
 		}
 		if err := s.reset(); err != nil {
 			return err
@@ -237,11 +249,11 @@ func (s *session) leave(ctx context.Context) {
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Group = s.e.cfg.Prefix + string(s.e.graph.group)
 	m := kmsg.NewLeaveGroupRequestMember()
-	m.InstanceID = kmsg.StringPtr(s.txID)
+	m.InstanceID = kmsg.StringPtr(s.memberID)
 	req.Members = append(req.Members, m)
 	if _, err := req.RequestWith(ctx, s.cl.Client()); err != nil {
 		s.e.cfg.Log.Warn("could not leave the group; its partitions move after the session time-out",
-			"group", string(s.e.graph.group), "member", s.txID, "error", err)
+			"group", string(s.e.graph.group), "member", s.memberID, "error", err)
 	}
 }
 
@@ -252,7 +264,15 @@ func (s *session) onFetched(ctx context.Context, offsets map[string]map[int32]kg
 	if err != nil {
 		return nil, fmt.Errorf("fetch committed offsets: %w", err)
 	}
+	if err := s.checkClaims(a); err != nil {
+		s.e.cfg.Log.Error("this member runs nothing until the next rebalance", "group", string(s.e.graph.group), "session", s.n, "error", err)
+		a = nil
+	}
 	for t, ps := range offsets {
+		if a == nil {
+			delete(offsets, t)
+			continue
+		}
 		for p := range ps {
 			c := a.committed[s.e.strip(t)][p]
 			ps[p] = kgo.NewOffset().At(c.offset).WithEpoch(c.epoch)
@@ -260,9 +280,25 @@ func (s *session) onFetched(ctx context.Context, offsets map[string]map[int32]kg
 	}
 	s.mu.Lock()
 	s.assigned = a
+	if s.cancel != nil {
+		s.cancel() // whatever runs belongs to a former assignment, whether it was taken back in words or not
+	}
 	s.mu.Unlock()
 	s.tell()
 	return offsets, nil
+}
+
+// checkClaims refuses an assignment in which a partition is owned for some inputs and not for others: another member
+// subscribes to other topics (an older version, in a rolling upgrade) and owns the rest, and with it the same table.
+func (s *session) checkClaims(a *assignment) error {
+	for _, topic := range s.e.inputs {
+		for _, p := range a.partitions {
+			if _, ok := a.committed[topic][p]; !ok {
+				return fmt.Errorf("partition %d is assigned without topic %s: another member of the group reads other topics; stop members of the old version", p, topic)
+			}
+		}
+	}
+	return nil
 }
 
 // onGone is called by franz-go when the partitions are taken away.
@@ -318,10 +354,10 @@ func (s *session) runAssignment(ctx, actx context.Context, a *assignment, handle
 	s.setState("recovering")
 	s.generation = a.generation
 	s.cl.AllowRebalance()
-	if err := s.commitOwned(actx, a); err != nil {
+	if err := s.openPartitions(actx, a); err != nil {
 		return s.assignmentError(ctx, actx, err)
 	}
-	if err := s.openPartitions(actx, a); err != nil {
+	if err := s.commitOwned(actx, a); err != nil {
 		return s.assignmentError(ctx, actx, err)
 	}
 	s.forgetPauses()

@@ -22,8 +22,6 @@ type suspicion struct {
 	until map[string]int64
 	// rows are the ranges written down so far, by input topic.
 	rows map[string]*enginepb.SuspectRow
-	// written says which of them this owner wrote.
-	written map[string]bool
 }
 
 func (s *suspicion) limit(most int) int { return min(max(s.size, 1), most) }
@@ -32,40 +30,41 @@ func suspectKey(topic string) string { return rowKey(rowSuspect, topic, "") }
 
 // suspect looks whether the last owner stopped cleanly, and takes up what is written down of it.
 func (p *partition) suspect(a *assignment) error {
-	// Ranges may be left from an owner that stopped cleanly before it took them back; the first batch does.
 	dirty := false
-	for range p.rows.scan(string(rowSuspect)) {
-		dirty = true
-		break
-	}
 	for _, ps := range a.committed {
 		dirty = dirty || !ps[p.id].clean
 	}
-	if !dirty {
-		return nil
-	}
-	sus := &suspicion{size: p.s.e.cfg.MaxBatch, until: map[string]int64{}, rows: map[string]*enginepb.SuspectRow{}, written: map[string]bool{}}
+	sus := &suspicion{size: p.s.e.cfg.MaxBatch, until: map[string]int64{}, rows: map[string]*enginepb.SuspectRow{}}
 	for k, v := range p.rows.scan(string(rowSuspect)) {
 		row := &enginepb.SuspectRow{}
 		if err := proto.Unmarshal(v, row); err != nil {
 			return fmt.Errorf("suspect row %x of %s/%d: %w", k, p.rows.topic, p.id, err)
 		}
+		if !dirty {
+			row.Records, row.Attempts = 0, 0 // left by an owner that stopped in good order: only to be taken back
+		}
 		sus.rows[row.Topic] = row
 		at := a.committed[row.Topic][p.id].offset
-		if at > row.To {
+		if at > row.To || row.Records == 0 {
 			continue // it passed; another range is in hand
 		}
 		sus.until[row.Topic] = row.To
-		n := int(row.To - row.From + 1)
-		if n > 1 {
-			sus.size = min(sus.size, (n+1)/2)
+		if row.Process == p.s.e.processID {
+			sus.size = min(sus.size, int(row.Records)) // this process lives: a new client is no death
+			continue
+		}
+		if row.Records > 1 {
+			sus.size = min(sus.size, int(row.Records+1)/2)
 			continue
 		}
 		sus.size = 1
 		if int(row.Attempts) >= p.s.e.cfg.CrashLimit {
-			place := Cause{row.Topic, p.id, row.From}
+			place := Cause{row.Topic, p.id, row.To}
 			p.s.skip[place] = fmt.Errorf("the process died %d times with this record in hand", row.Attempts)
 		}
+	}
+	if !dirty && len(sus.rows) == 0 {
+		return nil
 	}
 	p.suspects = sus
 	return nil
@@ -82,34 +81,33 @@ func (s *session) suspicious() bool {
 
 // suspectBatch writes down what is about to be run in suspicious partitions, ahead of the transaction.
 func (s *session) suspectBatch(ctx context.Context, b *batch) error {
-	type span struct{ from, to int64 }
-	spans := map[*partition]map[string]span{}
+	spans := map[*partition]map[string]*enginepb.SuspectRow{}
 	for _, r := range b.records {
 		p := s.parts[r.Partition]
 		if p.suspects == nil {
 			continue
 		}
 		if spans[p] == nil {
-			spans[p] = map[string]span{}
+			spans[p] = map[string]*enginepb.SuspectRow{}
 		}
 		t := s.e.strip(r.Topic)
-		sp, ok := spans[p][t]
-		if !ok {
-			sp = span{r.Offset, r.Offset}
+		row := spans[p][t]
+		if row == nil {
+			row = &enginepb.SuspectRow{Topic: t, From: r.Offset, Attempts: 1, Process: s.e.processID}
+			spans[p][t] = row
 		}
-		sp.to = max(sp.to, r.Offset)
-		spans[p][t] = sp
+		row.To = max(row.To, r.Offset)
+		row.Records++
 	}
 	for p, topics := range spans {
-		for t, sp := range topics {
-			row := &enginepb.SuspectRow{Topic: t, From: sp.from, To: sp.to, Attempts: 1}
-			if old := p.suspects.rows[t]; old != nil && old.From == sp.from && old.To == sp.to {
-				if p.suspects.written[t] {
+		for t, row := range topics {
+			if old := p.suspects.rows[t]; old != nil && old.From == row.From && old.To == row.To {
+				if old.Process == s.e.processID {
 					continue // an abort is no death: this life is counted already
 				}
 				row.Attempts = old.Attempts + 1
 			}
-			p.suspects.rows[t], p.suspects.written[t] = row, true
+			p.suspects.rows[t] = row
 			if err := s.writeAhead(ctx, p, suspectKey(t), row); err != nil {
 				return err
 			}
@@ -162,21 +160,31 @@ func (s *session) clearSuspicion(b *batch) {
 	if len(b.records) == 0 {
 		return
 	}
-	for _, p := range s.parts {
+	ran := map[*partition]map[string]bool{}
+	for _, r := range b.records {
+		p := s.parts[r.Partition]
+		if ran[p] == nil {
+			ran[p] = map[string]bool{}
+		}
+		ran[p][s.e.strip(r.Topic)] = true
+	}
+	for p, topics := range ran {
 		sus := p.suspects
 		if sus == nil {
 			continue
 		}
 		p.begin(b.wall)
 		for t, row := range sus.rows {
+			if row.Records > 0 && !topics[t] {
+				continue // not run in this batch
+			}
 			if row.To >= sus.until[t] {
 				delete(sus.until, t)
 			}
 			p.dropRow(suspectKey(t))
 			delete(sus.rows, t)
-			delete(sus.written, t)
 		}
-		if len(sus.until) > 0 {
+		if len(sus.until) > 0 || len(sus.rows) > 0 {
 			continue
 		}
 		if sus.size >= s.e.cfg.MaxBatch {

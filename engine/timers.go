@@ -83,6 +83,14 @@ func (h *timerHeap) Pop() any {
 func (q *timerQueue) set(key string, due int64) {
 	q.due[key] = due
 	heap.Push(&q.items, timerItem{due, key})
+	if len(q.items) > 64 && len(q.items) > 2*len(q.due) {
+		// More moved timers than real ones: leave them behind.
+		q.items = q.items[:0]
+		for k, d := range q.due {
+			q.items = append(q.items, timerItem{d, k})
+		}
+		heap.Init(&q.items)
+	}
 }
 
 func (q *timerQueue) cancel(key string) { delete(q.due, key) }

@@ -346,11 +346,15 @@ func (x *RetryRow) GetFirstFailedUs() int64 {
 
 // SuspectRow (key: 's', topic) is the range of offsets of one input topic under suspicion of killing its process.
 type SuspectRow struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Topic         string                 `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	From          int64                  `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
-	To            int64                  `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
-	Attempts      uint32                 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Topic    string                 `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	From     int64                  `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
+	To       int64                  `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	Attempts uint32                 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// How many records are in the range; offsets have gaps.
+	Records uint32 `protobuf:"varint,5,opt,name=records,proto3" json:"records,omitempty"`
+	// The process that ran it: only the death of another one counts.
+	Process       string `protobuf:"bytes,6,opt,name=process,proto3" json:"process,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,6 +415,20 @@ func (x *SuspectRow) GetAttempts() uint32 {
 		return x.Attempts
 	}
 	return 0
+}
+
+func (x *SuspectRow) GetRecords() uint32 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *SuspectRow) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
 }
 
 // ParkedRow (key: 'p', key length as big-endian u32, key, position as big-endian u64) is a record of a parked key;
@@ -504,13 +522,15 @@ const file_fairlead_engine_v1_engine_proto_rawDesc = "" +
 	"\battempts\x18\x02 \x01(\rR\battempts\x12\x15\n" +
 	"\x06due_us\x18\x03 \x01(\x03R\x05dueUs\x12\x14\n" +
 	"\x05error\x18\x04 \x01(\tR\x05error\x12&\n" +
-	"\x0ffirst_failed_us\x18\x05 \x01(\x03R\rfirstFailedUs\"b\n" +
+	"\x0ffirst_failed_us\x18\x05 \x01(\x03R\rfirstFailedUs\"\x96\x01\n" +
 	"\n" +
 	"SuspectRow\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\x03R\x02to\x12\x1a\n" +
-	"\battempts\x18\x04 \x01(\rR\battempts\"l\n" +
+	"\battempts\x18\x04 \x01(\rR\battempts\x12\x18\n" +
+	"\arecords\x18\x05 \x01(\rR\arecords\x12\x18\n" +
+	"\aprocess\x18\x06 \x01(\tR\aprocess\"l\n" +
 	"\tParkedRow\x122\n" +
 	"\x06record\x18\x01 \x01(\v2\x1a.fairlead.engine.v1.RecordR\x06record\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x13\n" +
