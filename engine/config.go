@@ -139,11 +139,14 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
+// metadataMinAge is how old metadata must be to be asked for again.
+const metadataMinAge = 20 * time.Millisecond
+
 // clientOpts are the options that every client shares.
 func clientOpts(brokers []string, o Outside) []kgo.Opt {
 	// franz-go learns of a new leader, and tries again after "the last transaction is not written out yet", with its
 	// next look at the metadata; by default it looks at most every five seconds, which a transaction would wait.
-	opts := []kgo.Opt{kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(20 * time.Millisecond)}
+	opts := []kgo.Opt{kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(metadataMinAge)}
 	if o.Dial != nil {
 		opts = append(opts, kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
 			return o.Dial(ctx, network, host)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -59,8 +60,19 @@ func (s *session) hasPartition(ctx context.Context, topic string, partition int3
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.e.cfg.EndTimeout)
 	defer cancel()
-	if t, err := s.e.describe(ctx); err == nil {
-		s.state.topology.Store(t)
+	for range 2 {
+		if t, err := s.e.describe(ctx); err == nil {
+			s.state.topology.Store(t)
+		}
+		if known() {
+			return true
+		}
+		// franz-go may have answered from what it heard a moment ago.
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(2 * metadataMinAge):
+		}
 	}
 	return known()
 }

@@ -113,6 +113,8 @@ func newSession(e *Engine, n int) *session {
 		txID:     fmt.Sprintf("%s%s:%s:%d", e.cfg.Prefix, e.graph.group, id, n),
 		memberID: fmt.Sprintf("%s%s-%s-%d", e.cfg.Prefix, e.graph.group, id, n),
 		changed:  make(chan struct{}, 1), idle: make(chan struct{}, 1),
+		// Begins small, for nothing is known yet of how long a record takes; doubles with each commit.
+		cap:     512,
 		strikes: map[Cause]int{}, skip: map[Cause]error{}, paused: map[int32]string{},
 	}
 }
