@@ -68,7 +68,7 @@ func (g *Globals) demo(ctx context.Context, keep bool) (err error) {
 		}
 		err = errors.Join(err, d.clean(context.WithoutCancel(ctx)))
 	}()
-	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %s of the twelve workers (%s), embedded Kafka, HTTPS.\n", count(app.Available()), strings.Join(app.Available(), ", "))
+	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %d of the twelve workers (%s), embedded Kafka, HTTPS.\n", len(app.Available()), strings.Join(app.Available(), ", "))
 	fmt.Fprintln(g.Out, "Plan: start · flows over HTTPS · wrong requests · pause, resume, kill · SIGKILL in the middle of a flow · the way of one flow")
 	for _, chapter := range []struct {
 		title string
@@ -86,8 +86,6 @@ func (g *Globals) demo(ctx context.Context, keep bool) (err error) {
 	d.farewell(keep)
 	return nil
 }
-
-func count(names []string) string { return fmt.Sprint(len(names)) }
 
 // step tells what happened and how long it took.
 func (d *demo) step(format string, args ...any) {
@@ -325,7 +323,7 @@ func (d *demo) trace(ctx context.Context) error {
 		return fmt.Errorf("write the picture: %w", err)
 	}
 	d.step("the same as a picture: %s", demoPicture)
-	d.step("%s of the twelve workers took part: %s", count(t.Workers), strings.Join(t.Workers, ", "))
+	d.step("%d of 12 workers took part: %s", len(t.Workers), strings.Join(t.Workers, ", "))
 	return nil
 }
 

@@ -221,7 +221,7 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	if c.nodes, err = virtualNodes(); err != nil {
 		return err
 	}
-	written, err := c.cluster.publish(ctx, userFacts(credentials))
+	written, err := c.cluster.publish(ctx, userFacts(credentials), false)
 	if err != nil {
 		return err
 	}
@@ -264,13 +264,13 @@ func (c *Cluster) startKafka(ctx context.Context) error {
 }
 
 // install publishes an application and puts it on the virtual nodes. Without application the nodes keep the one
-// they have.
+// they have, if any.
 func (c *Cluster) install(ctx context.Context, a Application) (int, error) {
 	if len(a.Module) == 0 {
-		return 0, nil
+		return c.cluster.publish(ctx, vnodeFacts(c.nodes, ""), true)
 	}
 	checksum, facts := packageFacts(a)
-	written, err := c.cluster.publish(ctx, append(facts, vnodeFacts(c.nodes, checksum)...))
+	written, err := c.cluster.publish(ctx, append(facts, vnodeFacts(c.nodes, checksum)...), false)
 	if err != nil {
 		return 0, fmt.Errorf("installing %s: %w", a.Name, err)
 	}

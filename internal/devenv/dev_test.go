@@ -218,6 +218,10 @@ func TestDirectoryIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	c := start(t, dir, "", nil)
 	defer stop(t, c)
+	// Without application there are virtual nodes, which say that they have none.
+	if code, text := newClient(t, c).do("GET", "/api/v5_2/flowclass/"+c.Info().VirtualNodes[0].ShortHash, ""); code != 404 || !strings.Contains(text, "CPI") {
+		t.Errorf("flow classes without application: %d %s", code, text)
+	}
 	_, err := Start(t.Context(), Options{Dir: dir, RestAddress: "127.0.0.1:0", Workers: app.Available()})
 	var locked *LockedError
 	if !errors.As(err, &locked) || !strings.Contains(locked.Holder, fmt.Sprint(os.Getpid())) || !strings.Contains(locked.Holder, c.Info().API) {

@@ -3,6 +3,7 @@ package devenv
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -42,8 +43,8 @@ func (c cluster) prepareTopics(ctx context.Context) (changes int, err error) {
 	return len(plan.Changes), nil
 }
 
-// publish writes the facts that differ from those published, in order.
-func (c cluster) publish(ctx context.Context, wanted []fact) (written int, err error) {
+// publish writes the facts that differ from those published, in order; with onlyMissing, those that are not there.
+func (c cluster) publish(ctx context.Context, wanted []fact, onlyMissing bool) (written int, err error) {
 	type place struct{ topic, key string }
 	codecs := map[string]engine.Codec{}
 	var names []string
@@ -73,6 +74,9 @@ func (c cluster) publish(ctx context.Context, wanted []fact) (written int, err e
 	})
 	if err != nil {
 		return 0, fmt.Errorf("reading what is published: %w", err)
+	}
+	if onlyMissing {
+		wanted = slices.DeleteFunc(wanted, func(f fact) bool { return have[place{f.topic, f.key}] != nil })
 	}
 	changed := outdated(wanted, func(topic, key string) proto.Message { return have[place{topic, key}] }, time.Now().UnixMicro())
 	for _, f := range changed {
