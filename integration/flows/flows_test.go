@@ -40,8 +40,10 @@ const (
 	workers      = 3
 	clients      = 32
 	perSecond    = 80 // starts, at most
-	leastStorm   = 20 * time.Second
-	session      = 3 * time.Second
+	// faultsPerSecond is how many flows a second of faults stands for: they end sooner when all are started.
+	faultsPerSecond = 30
+	leastStorm      = 12 * time.Second
+	session         = 3 * time.Second
 	// histories is how many flows' histories are asked for; each reads a whole partition of the journal.
 	histories = 400
 	shown     = 30
@@ -119,7 +121,7 @@ func (r *flowsRun) start() {
 	if logs == "" {
 		logs = dir
 	}
-	binary, seeded := filepath.Join(dir, "fairlead.exe"), filepath.Join(dir, "dev")
+	binary, seeded, cache := filepath.Join(dir, "fairlead.exe"), filepath.Join(dir, "dev"), filepath.Join(dir, "cache")
 	var wg sync.WaitGroup
 	var buildErr, seedErr error
 	var dev *devenv.Cluster
@@ -129,7 +131,7 @@ func (r *flowsRun) start() {
 			buildErr = fmt.Errorf("%w\n%s", err, out)
 		}
 		dev, seedErr = devenv.Start(t.Context(), devenv.Options{
-			Dir: seeded, App: "../../apps/hello", RestAddress: "127.0.0.1:0", Workers: []string{app.Rest}, Build: "test",
+			Dir: seeded, CacheDir: cache, App: "../../apps/hello", RestAddress: "127.0.0.1:0", Workers: []string{app.Rest}, Build: "test",
 		})
 	})
 	r.cluster = kafkatest.Start(t, kafkatest.Options{Nodes: 3, Log: r.say})
@@ -190,7 +192,7 @@ func (r *flowsRun) start() {
 	for id, address := range addresses {
 		s := newSlot(id, dir, logs, address, binary, args...)
 		// As in an image that brings them: the compiled modules, until the disk is wiped.
-		r.must("copy compiled modules", os.CopyFS(filepath.Join(s.dir, "compiled"), os.DirFS(filepath.Join(seeded, "compiled"))))
+		r.must("copy compiled modules", os.CopyFS(filepath.Join(s.dir, "compiled"), os.DirFS(filepath.Join(cache, "compiled"))))
 		r.slots, urls = append(r.slots, s), append(urls, s.url())
 		running.Go(func() {
 			if err := s.run(ctx); err != nil {
@@ -229,7 +231,7 @@ func (r *flowsRun) everywhere(ctx context.Context, f func(ctx context.Context, u
 func (r *flowsRun) ask() {
 	ctx, cancel := context.WithTimeout(r.t.Context(), 10*r.storm+3*time.Minute)
 	defer cancel()
-	stormy, calm := context.WithCancel(ctx)
+	stormy, calm := context.WithTimeout(ctx, max(r.storm, time.Duration(r.count)*time.Second/faultsPerSecond))
 	defer calm()
 	chaos := make(chan error, 1)
 	rnd := rand.New(rand.NewPCG(r.rnd.Uint64(), 2))
@@ -286,8 +288,9 @@ func (r *flowsRun) chaos(ctx context.Context, rnd *rand.Rand) error {
 		if n >= manyFaults {
 			pause *= 4
 		}
-		wait(ctx, pause)
-		if ctx.Err() != nil {
+		if n < len(first) {
+			wait(r.t.Context(), pause)
+		} else if wait(ctx, pause); ctx.Err() != nil {
 			return errors.Join(errs...)
 		}
 		kind, s := kinds[rnd.IntN(len(kinds))], r.slots[rnd.IntN(len(r.slots))]
@@ -297,7 +300,7 @@ func (r *flowsRun) chaos(ctx context.Context, rnd *rand.Rand) error {
 		r.faults[kind]++
 		r.say("%s worker %d", kind, s.id)
 		if kind == "freeze" {
-			errs = append(errs, s.freeze(ctx, session+time.Duration(rnd.IntN(2000))*time.Millisecond))
+			errs = append(errs, s.freeze(r.t.Context(), session+time.Duration(rnd.IntN(2000))*time.Millisecond))
 		} else {
 			errs = append(errs, s.kill(kind == "wipe"))
 		}
