@@ -31,6 +31,9 @@ func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 			unrun = fetches.NumRecords() > 0
 			continue
 		}
+		if _, generation := s.cl.Client().GroupMetadata(); generation != s.generation {
+			return errGeneration // whoever should have told has not
+		}
 		if err := s.fetchErrors(sctx, fetches); err != nil {
 			return err
 		}

@@ -355,6 +355,11 @@ func (s *session) nextAssignment(ctx context.Context) (*assignment, context.Cont
 func (s *session) runAssignment(ctx, actx context.Context, a *assignment, handler sarama.ConsumerGroupHandler) error {
 	s.setState("recovering")
 	s.generation = a.generation
+	// franz-go's session tells of a revocation once between two Ends: one that met it without partitions would swallow
+	// the one that takes these away.
+	if err := s.reset(); err != nil {
+		return err
+	}
 	s.cl.AllowRebalance()
 	if err := s.openPartitions(actx, a); err != nil {
 		return s.assignmentError(ctx, actx, err)

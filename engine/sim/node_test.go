@@ -46,6 +46,7 @@ type life struct {
 	effects int // effects until it is killed; 0: never
 	clients []*kgo.Client
 	db      engine.DB
+	eng     *engine.Engine
 	disk    disk
 	// cut ends what waits inside its Kafka clients.
 	cut context.CancelFunc
@@ -123,7 +124,7 @@ func (n *node) boot() {
 	cfg.DB = w.mutation.disk(db)
 	cfg.Outside = engine.Outside{
 		Dial:    func(ctx context.Context, _, addr string) (net.Conn, error) { return w.net.dial(ctx, l, addr) },
-		KgoOpts: []kgo.Opt{kgo.WithHooks(l), kgo.WithContext(alive)},
+		KgoOpts: []kgo.Opt{kgo.WithHooks(l), kgo.WithContext(alive), kgo.WithLogger(clientLog{l})},
 	}
 	eng, err := engine.New(cfg, newGraph(func() {
 		w.tally(func(c *count) { c.Killers++ })
@@ -134,6 +135,7 @@ func (n *node) boot() {
 		w.fail("node %s: make engine: %v", n.id, err)
 		return
 	}
+	l.eng = eng
 	n.life = l
 	w.mu.Lock()
 	w.lives = append(w.lives, l)
@@ -249,4 +251,18 @@ func (n *node) current() *life {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.life
+}
+
+// clientLog keeps what franz-go says of groups and transactions, when the log will be read.
+type clientLog struct{ l *life }
+
+func (c clientLog) Level() kgo.LogLevel {
+	if opts.logs {
+		return kgo.LogLevelInfo
+	}
+	return kgo.LogLevelNone
+}
+
+func (c clientLog) Log(_ kgo.LogLevel, msg string, keyvals ...any) {
+	c.l.log.Debug("franz-go: "+msg, keyvals...)
 }

@@ -27,10 +27,12 @@ type settings struct {
 	queue    int // bound of the records behind a retried one
 	leave    bool
 	records  int
-	killer   bool          // the input holds a record that kills its process
-	restart  time.Duration // after a death
-	fetch    time.Duration
-	txn      time.Duration
+	killer   bool // the input holds a record that kills its process
+	// transactions says that the input is written in transactions, some of which are aborted.
+	transactions bool
+	restart      time.Duration // after a death
+	fetch        time.Duration
+	txn          time.Duration
 }
 
 func newSettings(seed uint64, records int) settings {
@@ -45,6 +47,7 @@ func newSettings(seed uint64, records int) settings {
 	if r.chance(50) {
 		s.prefix = "p."
 	}
+	s.transactions = r.chance(25)
 	return s
 }
 
@@ -274,10 +277,25 @@ func (w *world) quiesce() {
 		}
 		if time.Now().After(deadline) {
 			w.fail("not quiet after 30 minutes: %s", why)
+			w.describe()
 			w.logs.stacks()
 			return
 		}
 		time.Sleep(time.Second)
+	}
+}
+
+// describe logs who has what.
+func (w *world) describe() {
+	for _, n := range w.nodes {
+		if l := n.current(); l != nil {
+			w.logs.add(l.name(), fmt.Sprintf("STATUS %+v", l.eng.Status()))
+		}
+	}
+	if g := w.fake.GroupInfo(w.settings.prefix + group); g != nil {
+		for _, m := range g.Members {
+			w.logs.add("", fmt.Sprintf("MEMBER %s of generation %d has %v", m.MemberID, g.Epoch, m.Assignment))
+		}
 	}
 }
 
