@@ -44,6 +44,8 @@ type wantedFlags struct {
 	profile   string
 	overrides string
 	prune     bool
+	// text is what overrides says, read once: standard input cannot be read again for the plan under the lock.
+	text *string
 }
 
 func (w *wantedFlags) add(f *pflag.FlagSet) {
@@ -60,14 +62,18 @@ func (w *wantedFlags) read(g *Globals, s Settings) (topics.Profile, topics.Overr
 	if w.overrides == "" {
 		return p, topics.Overrides{}, nil
 	}
-	raw, err := g.readFile(w.overrides)
-	if err != nil {
-		return p, topics.Overrides{}, fmt.Errorf("read the overrides: %w", err)
+	if w.text == nil {
+		raw, err := g.readFile(w.overrides)
+		if err != nil {
+			return p, topics.Overrides{}, fmt.Errorf("read the overrides: %w", err)
+		}
+		text := string(raw)
+		w.text = &text
 	}
 	var o topics.Overrides
-	d := yaml.NewDecoder(strings.NewReader(string(raw)))
+	d := yaml.NewDecoder(strings.NewReader(*w.text))
 	d.KnownFields(true)
-	if err := d.Decode(&o); err != nil && len(strings.TrimSpace(string(raw))) > 0 {
+	if err := d.Decode(&o); err != nil && len(strings.TrimSpace(*w.text)) > 0 {
 		return p, o, fmt.Errorf("read the overrides from %s: %w", w.overrides, err)
 	}
 	return p, o, nil
