@@ -158,7 +158,7 @@ func (c *child) bare(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(c.brokers), kgo.ConsumerGroup(c.group), kgo.ConsumeTopics(c.in),
-		kgo.TransactionalID(c.group), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+		kgo.TransactionalID(c.group), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.ProducerLinger(5*time.Millisecond),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(100_000))
 	if err != nil {

@@ -102,7 +102,7 @@ func measure(ctx context.Context, o options, chosen []subject) error {
 	if err != nil {
 		return err
 	}
-	defer cluster.Close()
+	defer cluster.Close() //nolint:errcheck // it only ends processes of this run
 	if !cluster.Real() {
 		return fmt.Errorf("a real Kafka is needed: %s", cluster.Kind())
 	}

@@ -81,7 +81,7 @@ func (b *bench) preload(ctx context.Context) error {
 	if err := b.create(ctx, false, inputTopic); err != nil {
 		return err
 	}
-	rnd := rand.New(rand.NewPCG(1, 2))
+	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same payload in every run
 	var failed error
 	for range b.o.records {
 		value := make([]byte, valueBytes)
@@ -122,7 +122,7 @@ func (b *bench) start(ctx context.Context, s subject, in, run string) (*kafkates
 
 // ended is what a program that should run has to say for itself.
 func ended(p *kafkatest.Process) error {
-	return fmt.Errorf("the program ended (%v):\n%s", p.Err(), p.LogTail(4<<10))
+	return fmt.Errorf("the program ended (%w):\n%s", p.Err(), p.LogTail(4<<10))
 }
 
 // throughput lets a subject work off the input and measures how fast the output becomes visible.

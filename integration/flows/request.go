@@ -76,7 +76,7 @@ func (r Request) checkResult(result []byte, flowID string) string {
 	if err := json.Unmarshal(result, &got); err != nil {
 		return fmt.Sprintf("result %q: %v", result, err)
 	}
-	wrong := false
+	var wrong bool
 	switch r.Class {
 	case Hello:
 		wrong = got.Greeting != "Hello, "+r.Name+"!" || got.From != r.Vnode.X500Name || got.FlowID != flowID

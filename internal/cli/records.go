@@ -171,7 +171,7 @@ func (v *viewer) readPublished(ctx context.Context) error {
 		return err
 	}
 	if err != nil || len(byType) == 0 {
-		return nil
+		return nil //nolint:nilerr // this program's own descriptors do
 	}
 	var sets []*descriptorpb.FileDescriptorSet
 	for _, set := range byType {

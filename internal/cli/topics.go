@@ -238,7 +238,7 @@ func newTopicsGraphCommand(g *Globals) *cobra.Command {
 		Example: "  fairlead topics graph -o svg > topics.svg\n  fairlead topics graph -o dot | dot -Tpng > topics.png",
 		RunE: func(*cobra.Command, []string) error {
 			graph := topics.NewGraph(topics.All(), all)
-			text := ""
+			var text string
 			switch g.Output {
 			case "mermaid":
 				text = graph.Mermaid()

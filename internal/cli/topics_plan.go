@@ -180,6 +180,7 @@ func (g *Globals) planText(p topics.Plan) string {
 			sign, colour, created = "+", green, created+1
 		case topics.Delete:
 			sign, colour, deleted = "-", red, deleted+1
+		default: // a change of what is there
 		}
 		fmt.Fprintln(&b, g.paint(colour, sign+" "+c.String()))
 	}
@@ -273,6 +274,7 @@ func differences(p topics.Plan) []difference {
 			d.Sign, d.What, d.colour = "+", "is missing", green
 		case topics.AddPartitions:
 			d.What, d.Catalogue = "partitions", fmt.Sprint(c.Partitions)
+		default: // a setting, as it stands above
 		}
 		out = append(out, d)
 	}

@@ -169,7 +169,7 @@ func (l *linear) show(s *sharedImage) (bool, error) {
 	if l.shown == s {
 		return true, l.forget(s)
 	}
-	_, err := unix.MmapPtr(int(s.file.Fd()), 0, unsafe.Pointer(&l.base[0]), uintptr(len(s.image)),
+	_, err := unix.MmapPtr(int(s.file.Fd()), 0, unsafe.Pointer(&l.base[0]), uintptr(len(s.image)), //nolint:gosec // the memory is this process's own mapping
 		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
 	if err != nil {
 		return false, fmt.Errorf("map the base image: %w", err)
@@ -225,7 +225,7 @@ func (p *pageMap) own(l *linear, size int) (int, bool) {
 		return 0, false
 	}
 	entries := make([]byte, size/page*8)
-	at := int64(uintptr(unsafe.Pointer(&l.base[0])) / page * 8)
+	at := int64(uintptr(unsafe.Pointer(&l.base[0])) / page * 8) //nolint:gosec // only the address is used
 	if _, err := p.file.ReadAt(entries, at); err != nil {
 		return 0, false
 	}

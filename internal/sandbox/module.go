@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -127,7 +128,8 @@ func (m *Module) takeImage(ctx context.Context) error {
 	}
 	run := func(name string) error {
 		_, err := i.initial(ctx, name)
-		if e, ok := err.(*Error); ok {
+		var e *Error
+		if errors.As(err, &e) {
 			return failed(e.Kind, "%s: %s", name, e.Detail)
 		}
 		return err

@@ -110,7 +110,7 @@ func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {
 func (w *Worker) onDeadLetter(ctx engine.Context, msg any, reason string, cause error) error {
 	id, err := identity.ParseUUID(ctx.Key())
 	if err != nil || ctx.Topic() == topics.FlowCommands {
-		return nil
+		return nil //nolint:nilerr // no flow has such an id
 	}
 	t := w.newTurn(ctx, id, 0)
 	fault := platformError(ErrDeadLetter, "a record of this flow (%s) went to the dead letters, %s: %s", ctx.Cause(), reason, validText(firstLine(cause.Error())))

@@ -188,6 +188,7 @@ func (w *world) check() error {
 			} else {
 				waiting[m.GetVnode()]++
 			}
+		default: // ended: it takes no place
 		}
 		if w.status[key] == nil {
 			return fmt.Errorf("%s has a mapping and no status", w.show(key))
