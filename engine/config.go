@@ -36,7 +36,8 @@ type Config struct {
 	// Sessions is how many members of the group run in this process, each with its own transactions. Default: one
 	// for each core.
 	Sessions int
-	// DB keeps tables and stores between runs. It is a cache: the topics are the truth.
+	// DB keeps tables and stores between runs. It is a cache: the topics are the truth. All engines that share one
+	// must have the same Prefix, for its keys are the topics' names without it.
 	DB DB
 	// LeaveOnStop gives the partitions to others at once when Run ends; without it a stable member keeps them
 	// for SessionTimeout, which is right when it will be back.

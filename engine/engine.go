@@ -93,8 +93,7 @@ func New(cfg Config, g *Graph) (*Engine, error) {
 }
 
 // Run processes until ctx ends, which is a clean stop and returns nil, or until something is fatal. It can be called
-// once. It waits for topics that do not exist yet with a *[MissingTopicsError] at once: making them is an operator's
-// decision.
+// once. Topics that do not exist after Config.TopicWait are a *[MissingTopicsError]: making them is an operator's decision.
 func (e *Engine) Run(ctx context.Context) (err error) {
 	e.mu.Lock()
 	if e.ran {

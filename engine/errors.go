@@ -17,7 +17,7 @@ const (
 	MaxReasonBytes = 32 << 10
 	// MaxReferenceBytes is how much of a record too large for the dead-letter topic is kept there.
 	MaxReferenceBytes = 64 << 10
-	// MaxTransactionRecords and MaxTransactionBytes bound what one transaction writes.
+	// MaxTransactionRecords and MaxTransactionBytes bound what one transaction reads, and what one callback writes.
 	MaxTransactionRecords = 20_000
 	MaxTransactionBytes   = 64 << 20
 )

@@ -105,7 +105,7 @@ type DeadLetterFunc func(ctx Context, msg any, reason string, cause error) error
 func OnDeadLetter(f DeadLetterFunc) goka.Edge { return &edge{kind: edgeDead, dead: f} }
 
 // ParkKeys makes a dead-lettered record park its key: later records of the key wait, in order, until an operator
-// redrives the dead letter (see [Redrive]) or drops it. Without it, later records go on as if it had never been.
+// redrives the dead letter (see [Redrive]). Without it, later records go on as if it had never been.
 func ParkKeys() goka.Edge { return &edge{kind: edgeParks} }
 
 // Input is an input stream whose callback runs inside the guard. It is goka.Input with a callback that returns an
