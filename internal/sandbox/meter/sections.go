@@ -2,6 +2,7 @@ package meter
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -368,7 +369,12 @@ func (m *module) data(r *reader, counted bool) ([]byte, error) {
 		}
 		if len(joined) > 0 {
 			last := &joined[len(joined)-1]
-			if end := last.at + uint64(len(last.bytes)); at >= end && at-end <= min(dataGap, room) {
+			end := last.at + uint64(len(last.bytes))
+			// Zeros may only be laid where nothing lies: segments need not ascend (Go's jump back once), and a gap
+			// may hold what an earlier one has written.
+			if at >= end && at-end <= min(dataGap, room) && !slices.ContainsFunc(joined[:len(joined)-1], func(s segment) bool {
+				return s.at < at && s.at+uint64(len(s.bytes)) > end
+			}) {
 				room -= at - end
 				last.bytes = append(append(last.bytes, make([]byte, at-end)...), b...)
 				continue
