@@ -146,7 +146,11 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 	if err := c.Wait(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintln(g.Out, "\nstopping; the next run continues from here")
+	if f.ephemeral {
+		fmt.Fprintln(g.Out, "\nstopping; its data goes with it")
+	} else {
+		fmt.Fprintln(g.Out, "\nstopping; the next run continues from here")
+	}
 	return nil
 }
 

@@ -103,6 +103,12 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if opts.Step == nil {
 		opts.Step = func(string, time.Duration) {}
 	}
+	if opts.App != "" {
+		// What is watched and what was built are compared by path.
+		if opts.App, err = filepath.Abs(opts.App); err != nil {
+			return nil, fmt.Errorf("find the application: %w", err)
+		}
+	}
 	c = &Cluster{opts: opts, failure: make(chan error, 1), stop: func() {}}
 	defer func() {
 		if err != nil {
