@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/lovoo/goka"
+
+	"github.com/fairleadio/fairlead/engine/enginepb"
 )
 
 // Item is one record of a batch: its message and a context of its own, through which its effects are collected.
@@ -120,6 +122,10 @@ func (s *session) runBatches(sctx context.Context) error {
 func (s *session) runBatch(sctx context.Context, d *batchDef, items []*pendingItem) error {
 	if s.solo > 0 {
 		for _, it := range items {
+			if p, src := it.rc.p, it.rc.src; !d.independent && it.settle == nil && p.waiting[string(src.key)] > 0 {
+				p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0) // an item of its key, before it, has to wait
+				continue
+			}
 			if err := s.settleBatch(sctx, d, []*pendingItem{it}); err != nil {
 				return err
 			}
