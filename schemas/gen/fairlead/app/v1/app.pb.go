@@ -192,73 +192,23 @@ func (x *Identity) GetShortHash() string {
 	return ""
 }
 
-// Property is one named value of a flow's context.
-type Property struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Property) Reset() {
-	*x = Property{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Property) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Property) ProtoMessage() {}
-
-func (x *Property) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Property.ProtoReflect.Descriptor instead.
-func (*Property) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *Property) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Property) GetValue() string {
-	if x != nil {
-		return x.Value
-	}
-	return ""
-}
-
-// Session is one end of a conversation with a flow of another virtual node.
+// Session is the responder's end of a conversation, as its flow is started with it.
 type Session struct {
 	state                protoimpl.MessageState `protogen:"open.v1"`
 	Id                   string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	CounterpartyX500Name string                 `protobuf:"bytes,2,opt,name=counterparty_x500_name,json=counterpartyX500Name,proto3" json:"counterparty_x500_name,omitempty"`
 	Protocol             string                 `protobuf:"bytes,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	ProtocolVersion      uint32                 `protobuf:"varint,4,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// The highest version that both sides speak.
+	ProtocolVersion uint32 `protobuf:"varint,4,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
+	// The initiator's context properties.
+	Properties    []*Property `protobuf:"bytes,5,rep,name=properties,proto3" json:"properties,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[3]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +220,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[3]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +233,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{3}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Session) GetId() string {
@@ -314,6 +264,13 @@ func (x *Session) GetProtocolVersion() uint32 {
 	return 0
 }
 
+func (x *Session) GetProperties() []*Property {
+	if x != nil {
+		return x.Properties
+	}
+	return nil
+}
+
 // Yield is the result of fairlead_start and fairlead_resume: the flow ended, or asks for something.
 type Yield struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -329,7 +286,7 @@ type Yield struct {
 
 func (x *Yield) Reset() {
 	*x = Yield{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[4]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -341,7 +298,7 @@ func (x *Yield) String() string {
 func (*Yield) ProtoMessage() {}
 
 func (x *Yield) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[4]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -354,7 +311,7 @@ func (x *Yield) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Yield.ProtoReflect.Descriptor instead.
 func (*Yield) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Yield) GetOutcome() isYield_Outcome {
@@ -424,7 +381,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[5]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +393,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[5]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +406,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{5}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Done) GetResult() []byte {
@@ -469,7 +426,7 @@ type Failed struct {
 
 func (x *Failed) Reset() {
 	*x = Failed{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[6]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +438,7 @@ func (x *Failed) String() string {
 func (*Failed) ProtoMessage() {}
 
 func (x *Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[6]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +451,7 @@ func (x *Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failed.ProtoReflect.Descriptor instead.
 func (*Failed) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{6}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Failed) GetError() *Error {
@@ -517,7 +474,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[7]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -529,7 +486,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[7]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -542,7 +499,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{7}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Error) GetType() string {
@@ -569,7 +526,7 @@ type Requests struct {
 
 func (x *Requests) Reset() {
 	*x = Requests{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[8]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -581,7 +538,7 @@ func (x *Requests) String() string {
 func (*Requests) ProtoMessage() {}
 
 func (x *Requests) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[8]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -594,7 +551,7 @@ func (x *Requests) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requests.ProtoReflect.Descriptor instead.
 func (*Requests) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{8}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Requests) GetRequests() []*Request {
@@ -612,6 +569,21 @@ type Request struct {
 	//
 	//	*Request_Sleep
 	//	*Request_Checkpoint
+	//	*Request_OpenSession
+	//	*Request_Send
+	//	*Request_Receive
+	//	*Request_CloseSession
+	//	*Request_SessionInfo
+	//	*Request_Sign
+	//	*Request_FindKeys
+	//	*Request_Persist
+	//	*Request_Merge
+	//	*Request_Remove
+	//	*Request_Find
+	//	*Request_FindAll
+	//	*Request_Query
+	//	*Request_LookupMembers
+	//	*Request_Emit
 	Operation     isRequest_Operation `protobuf_oneof:"operation"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -619,7 +591,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[9]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +603,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[9]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +616,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{9}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Request) GetOperation() isRequest_Operation {
@@ -672,6 +644,141 @@ func (x *Request) GetCheckpoint() *Checkpoint {
 	return nil
 }
 
+func (x *Request) GetOpenSession() *OpenSession {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_OpenSession); ok {
+			return x.OpenSession
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetSend() *SendMessage {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Send); ok {
+			return x.Send
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetReceive() *ReceiveMessage {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Receive); ok {
+			return x.Receive
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetCloseSession() *CloseSession {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_CloseSession); ok {
+			return x.CloseSession
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetSessionInfo() *SessionInfo {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_SessionInfo); ok {
+			return x.SessionInfo
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetSign() *Sign {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Sign); ok {
+			return x.Sign
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetFindKeys() *FindKeys {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_FindKeys); ok {
+			return x.FindKeys
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetPersist() *PersistRows {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Persist); ok {
+			return x.Persist
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetMerge() *MergeRows {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Merge); ok {
+			return x.Merge
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetRemove() *RemoveRows {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Remove); ok {
+			return x.Remove
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetFind() *FindRows {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Find); ok {
+			return x.Find
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetFindAll() *FindAllRows {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_FindAll); ok {
+			return x.FindAll
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetQuery() *NamedQuery {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Query); ok {
+			return x.Query
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetLookupMembers() *LookupMembers {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_LookupMembers); ok {
+			return x.LookupMembers
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetEmit() *EmitMessage {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Emit); ok {
+			return x.Emit
+		}
+	}
+	return nil
+}
+
 type isRequest_Operation interface {
 	isRequest_Operation()
 }
@@ -684,9 +791,99 @@ type Request_Checkpoint struct {
 	Checkpoint *Checkpoint `protobuf:"bytes,2,opt,name=checkpoint,proto3,oneof"`
 }
 
+type Request_OpenSession struct {
+	OpenSession *OpenSession `protobuf:"bytes,10,opt,name=open_session,json=openSession,proto3,oneof"`
+}
+
+type Request_Send struct {
+	Send *SendMessage `protobuf:"bytes,11,opt,name=send,proto3,oneof"`
+}
+
+type Request_Receive struct {
+	Receive *ReceiveMessage `protobuf:"bytes,12,opt,name=receive,proto3,oneof"`
+}
+
+type Request_CloseSession struct {
+	CloseSession *CloseSession `protobuf:"bytes,13,opt,name=close_session,json=closeSession,proto3,oneof"`
+}
+
+type Request_SessionInfo struct {
+	SessionInfo *SessionInfo `protobuf:"bytes,14,opt,name=session_info,json=sessionInfo,proto3,oneof"`
+}
+
+type Request_Sign struct {
+	Sign *Sign `protobuf:"bytes,20,opt,name=sign,proto3,oneof"`
+}
+
+type Request_FindKeys struct {
+	FindKeys *FindKeys `protobuf:"bytes,21,opt,name=find_keys,json=findKeys,proto3,oneof"`
+}
+
+type Request_Persist struct {
+	Persist *PersistRows `protobuf:"bytes,30,opt,name=persist,proto3,oneof"`
+}
+
+type Request_Merge struct {
+	Merge *MergeRows `protobuf:"bytes,31,opt,name=merge,proto3,oneof"`
+}
+
+type Request_Remove struct {
+	Remove *RemoveRows `protobuf:"bytes,32,opt,name=remove,proto3,oneof"`
+}
+
+type Request_Find struct {
+	Find *FindRows `protobuf:"bytes,33,opt,name=find,proto3,oneof"`
+}
+
+type Request_FindAll struct {
+	FindAll *FindAllRows `protobuf:"bytes,34,opt,name=find_all,json=findAll,proto3,oneof"`
+}
+
+type Request_Query struct {
+	Query *NamedQuery `protobuf:"bytes,35,opt,name=query,proto3,oneof"`
+}
+
+type Request_LookupMembers struct {
+	LookupMembers *LookupMembers `protobuf:"bytes,60,opt,name=lookup_members,json=lookupMembers,proto3,oneof"`
+}
+
+type Request_Emit struct {
+	Emit *EmitMessage `protobuf:"bytes,70,opt,name=emit,proto3,oneof"`
+}
+
 func (*Request_Sleep) isRequest_Operation() {}
 
 func (*Request_Checkpoint) isRequest_Operation() {}
+
+func (*Request_OpenSession) isRequest_Operation() {}
+
+func (*Request_Send) isRequest_Operation() {}
+
+func (*Request_Receive) isRequest_Operation() {}
+
+func (*Request_CloseSession) isRequest_Operation() {}
+
+func (*Request_SessionInfo) isRequest_Operation() {}
+
+func (*Request_Sign) isRequest_Operation() {}
+
+func (*Request_FindKeys) isRequest_Operation() {}
+
+func (*Request_Persist) isRequest_Operation() {}
+
+func (*Request_Merge) isRequest_Operation() {}
+
+func (*Request_Remove) isRequest_Operation() {}
+
+func (*Request_Find) isRequest_Operation() {}
+
+func (*Request_FindAll) isRequest_Operation() {}
+
+func (*Request_Query) isRequest_Operation() {}
+
+func (*Request_LookupMembers) isRequest_Operation() {}
+
+func (*Request_Emit) isRequest_Operation() {}
 
 // Sleep resumes the flow after a time; the timer survives every restart.
 type Sleep struct {
@@ -698,7 +895,7 @@ type Sleep struct {
 
 func (x *Sleep) Reset() {
 	*x = Sleep{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[10]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +907,7 @@ func (x *Sleep) String() string {
 func (*Sleep) ProtoMessage() {}
 
 func (x *Sleep) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[10]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +920,7 @@ func (x *Sleep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sleep.ProtoReflect.Descriptor instead.
 func (*Sleep) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{10}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Sleep) GetDurationUs() int64 {
@@ -742,7 +939,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[11]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +951,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[11]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +964,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{11}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{10}
 }
 
 // Resume is the argument of fairlead_resume: one answer for each request, in the order asked.
@@ -780,7 +977,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[12]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +989,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[12]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +1002,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{12}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Resume) GetAnswers() []*Answer {
@@ -829,7 +1026,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[13]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +1038,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_app_proto_msgTypes[13]
+	mi := &file_fairlead_app_v1_app_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +1051,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{13}
+	return file_fairlead_app_v1_app_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Answer) GetOutcome() isAnswer_Outcome {
@@ -903,7 +1100,7 @@ var File_fairlead_app_v1_app_proto protoreflect.FileDescriptor
 
 const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\n" +
-	"\x19fairlead/app/v1/app.proto\x12\x0ffairlead.app.v1\"\xb5\x02\n" +
+	"\x19fairlead/app/v1/app.proto\x12\x0ffairlead.app.v1\x1a\x1dfairlead/app/v1/channel.proto\x1a\x1cfairlead/app/v1/member.proto\x1a\x1efairlead/app/v1/property.proto\x1a\x1dfairlead/app/v1/session.proto\x1a\x1dfairlead/app/v1/signing.proto\x1a\x1bfairlead/app/v1/store.proto\"\xb5\x02\n" +
 	"\x05Start\x12\x1d\n" +
 	"\n" +
 	"flow_class\x18\x01 \x01(\tR\tflowClass\x12\x14\n" +
@@ -920,15 +1117,15 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\tx500_name\x18\x01 \x01(\tR\bx500Name\x12\x19\n" +
 	"\bgroup_id\x18\x02 \x01(\tR\agroupId\x12\x1d\n" +
 	"\n" +
-	"short_hash\x18\x03 \x01(\tR\tshortHash\"4\n" +
-	"\bProperty\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\x96\x01\n" +
+	"short_hash\x18\x03 \x01(\tR\tshortHash\"\xd1\x01\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x124\n" +
 	"\x16counterparty_x500_name\x18\x02 \x01(\tR\x14counterpartyX500Name\x12\x1a\n" +
 	"\bprotocol\x18\x03 \x01(\tR\bprotocol\x12)\n" +
-	"\x10protocol_version\x18\x04 \x01(\rR\x0fprotocolVersion\"\xab\x01\n" +
+	"\x10protocol_version\x18\x04 \x01(\rR\x0fprotocolVersion\x129\n" +
+	"\n" +
+	"properties\x18\x05 \x03(\v2\x19.fairlead.app.v1.PropertyR\n" +
+	"properties\"\xab\x01\n" +
 	"\x05Yield\x12+\n" +
 	"\x04done\x18\x01 \x01(\v2\x15.fairlead.app.v1.DoneH\x00R\x04done\x121\n" +
 	"\x06failed\x18\x02 \x01(\v2\x17.fairlead.app.v1.FailedH\x00R\x06failed\x127\n" +
@@ -942,12 +1139,28 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"@\n" +
 	"\bRequests\x124\n" +
-	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\x85\x01\n" +
+	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\xec\a\n" +
 	"\aRequest\x12.\n" +
 	"\x05sleep\x18\x01 \x01(\v2\x16.fairlead.app.v1.SleepH\x00R\x05sleep\x12=\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\v2\x1b.fairlead.app.v1.CheckpointH\x00R\n" +
-	"checkpointB\v\n" +
+	"checkpoint\x12A\n" +
+	"\fopen_session\x18\n" +
+	" \x01(\v2\x1c.fairlead.app.v1.OpenSessionH\x00R\vopenSession\x122\n" +
+	"\x04send\x18\v \x01(\v2\x1c.fairlead.app.v1.SendMessageH\x00R\x04send\x12;\n" +
+	"\areceive\x18\f \x01(\v2\x1f.fairlead.app.v1.ReceiveMessageH\x00R\areceive\x12D\n" +
+	"\rclose_session\x18\r \x01(\v2\x1d.fairlead.app.v1.CloseSessionH\x00R\fcloseSession\x12A\n" +
+	"\fsession_info\x18\x0e \x01(\v2\x1c.fairlead.app.v1.SessionInfoH\x00R\vsessionInfo\x12+\n" +
+	"\x04sign\x18\x14 \x01(\v2\x15.fairlead.app.v1.SignH\x00R\x04sign\x128\n" +
+	"\tfind_keys\x18\x15 \x01(\v2\x19.fairlead.app.v1.FindKeysH\x00R\bfindKeys\x128\n" +
+	"\apersist\x18\x1e \x01(\v2\x1c.fairlead.app.v1.PersistRowsH\x00R\apersist\x122\n" +
+	"\x05merge\x18\x1f \x01(\v2\x1a.fairlead.app.v1.MergeRowsH\x00R\x05merge\x125\n" +
+	"\x06remove\x18  \x01(\v2\x1b.fairlead.app.v1.RemoveRowsH\x00R\x06remove\x12/\n" +
+	"\x04find\x18! \x01(\v2\x19.fairlead.app.v1.FindRowsH\x00R\x04find\x129\n" +
+	"\bfind_all\x18\" \x01(\v2\x1c.fairlead.app.v1.FindAllRowsH\x00R\afindAll\x123\n" +
+	"\x05query\x18# \x01(\v2\x1b.fairlead.app.v1.NamedQueryH\x00R\x05query\x12G\n" +
+	"\x0elookup_members\x18< \x01(\v2\x1e.fairlead.app.v1.LookupMembersH\x00R\rlookupMembers\x122\n" +
+	"\x04emit\x18F \x01(\v2\x1c.fairlead.app.v1.EmitMessageH\x00R\x04emitB\v\n" +
 	"\toperation\"(\n" +
 	"\x05Sleep\x12\x1f\n" +
 	"\vduration_us\x18\x01 \x01(\x03R\n" +
@@ -973,41 +1186,72 @@ func file_fairlead_app_v1_app_proto_rawDescGZIP() []byte {
 	return file_fairlead_app_v1_app_proto_rawDescData
 }
 
-var file_fairlead_app_v1_app_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_fairlead_app_v1_app_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_fairlead_app_v1_app_proto_goTypes = []any{
-	(*Start)(nil),      // 0: fairlead.app.v1.Start
-	(*Identity)(nil),   // 1: fairlead.app.v1.Identity
-	(*Property)(nil),   // 2: fairlead.app.v1.Property
-	(*Session)(nil),    // 3: fairlead.app.v1.Session
-	(*Yield)(nil),      // 4: fairlead.app.v1.Yield
-	(*Done)(nil),       // 5: fairlead.app.v1.Done
-	(*Failed)(nil),     // 6: fairlead.app.v1.Failed
-	(*Error)(nil),      // 7: fairlead.app.v1.Error
-	(*Requests)(nil),   // 8: fairlead.app.v1.Requests
-	(*Request)(nil),    // 9: fairlead.app.v1.Request
-	(*Sleep)(nil),      // 10: fairlead.app.v1.Sleep
-	(*Checkpoint)(nil), // 11: fairlead.app.v1.Checkpoint
-	(*Resume)(nil),     // 12: fairlead.app.v1.Resume
-	(*Answer)(nil),     // 13: fairlead.app.v1.Answer
+	(*Start)(nil),          // 0: fairlead.app.v1.Start
+	(*Identity)(nil),       // 1: fairlead.app.v1.Identity
+	(*Session)(nil),        // 2: fairlead.app.v1.Session
+	(*Yield)(nil),          // 3: fairlead.app.v1.Yield
+	(*Done)(nil),           // 4: fairlead.app.v1.Done
+	(*Failed)(nil),         // 5: fairlead.app.v1.Failed
+	(*Error)(nil),          // 6: fairlead.app.v1.Error
+	(*Requests)(nil),       // 7: fairlead.app.v1.Requests
+	(*Request)(nil),        // 8: fairlead.app.v1.Request
+	(*Sleep)(nil),          // 9: fairlead.app.v1.Sleep
+	(*Checkpoint)(nil),     // 10: fairlead.app.v1.Checkpoint
+	(*Resume)(nil),         // 11: fairlead.app.v1.Resume
+	(*Answer)(nil),         // 12: fairlead.app.v1.Answer
+	(*Property)(nil),       // 13: fairlead.app.v1.Property
+	(*OpenSession)(nil),    // 14: fairlead.app.v1.OpenSession
+	(*SendMessage)(nil),    // 15: fairlead.app.v1.SendMessage
+	(*ReceiveMessage)(nil), // 16: fairlead.app.v1.ReceiveMessage
+	(*CloseSession)(nil),   // 17: fairlead.app.v1.CloseSession
+	(*SessionInfo)(nil),    // 18: fairlead.app.v1.SessionInfo
+	(*Sign)(nil),           // 19: fairlead.app.v1.Sign
+	(*FindKeys)(nil),       // 20: fairlead.app.v1.FindKeys
+	(*PersistRows)(nil),    // 21: fairlead.app.v1.PersistRows
+	(*MergeRows)(nil),      // 22: fairlead.app.v1.MergeRows
+	(*RemoveRows)(nil),     // 23: fairlead.app.v1.RemoveRows
+	(*FindRows)(nil),       // 24: fairlead.app.v1.FindRows
+	(*FindAllRows)(nil),    // 25: fairlead.app.v1.FindAllRows
+	(*NamedQuery)(nil),     // 26: fairlead.app.v1.NamedQuery
+	(*LookupMembers)(nil),  // 27: fairlead.app.v1.LookupMembers
+	(*EmitMessage)(nil),    // 28: fairlead.app.v1.EmitMessage
 }
 var file_fairlead_app_v1_app_proto_depIdxs = []int32{
 	1,  // 0: fairlead.app.v1.Start.me:type_name -> fairlead.app.v1.Identity
-	2,  // 1: fairlead.app.v1.Start.properties:type_name -> fairlead.app.v1.Property
-	3,  // 2: fairlead.app.v1.Start.session:type_name -> fairlead.app.v1.Session
-	5,  // 3: fairlead.app.v1.Yield.done:type_name -> fairlead.app.v1.Done
-	6,  // 4: fairlead.app.v1.Yield.failed:type_name -> fairlead.app.v1.Failed
-	8,  // 5: fairlead.app.v1.Yield.requests:type_name -> fairlead.app.v1.Requests
-	7,  // 6: fairlead.app.v1.Failed.error:type_name -> fairlead.app.v1.Error
-	9,  // 7: fairlead.app.v1.Requests.requests:type_name -> fairlead.app.v1.Request
-	10, // 8: fairlead.app.v1.Request.sleep:type_name -> fairlead.app.v1.Sleep
-	11, // 9: fairlead.app.v1.Request.checkpoint:type_name -> fairlead.app.v1.Checkpoint
-	13, // 10: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
-	7,  // 11: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	13, // 1: fairlead.app.v1.Start.properties:type_name -> fairlead.app.v1.Property
+	2,  // 2: fairlead.app.v1.Start.session:type_name -> fairlead.app.v1.Session
+	13, // 3: fairlead.app.v1.Session.properties:type_name -> fairlead.app.v1.Property
+	4,  // 4: fairlead.app.v1.Yield.done:type_name -> fairlead.app.v1.Done
+	5,  // 5: fairlead.app.v1.Yield.failed:type_name -> fairlead.app.v1.Failed
+	7,  // 6: fairlead.app.v1.Yield.requests:type_name -> fairlead.app.v1.Requests
+	6,  // 7: fairlead.app.v1.Failed.error:type_name -> fairlead.app.v1.Error
+	8,  // 8: fairlead.app.v1.Requests.requests:type_name -> fairlead.app.v1.Request
+	9,  // 9: fairlead.app.v1.Request.sleep:type_name -> fairlead.app.v1.Sleep
+	10, // 10: fairlead.app.v1.Request.checkpoint:type_name -> fairlead.app.v1.Checkpoint
+	14, // 11: fairlead.app.v1.Request.open_session:type_name -> fairlead.app.v1.OpenSession
+	15, // 12: fairlead.app.v1.Request.send:type_name -> fairlead.app.v1.SendMessage
+	16, // 13: fairlead.app.v1.Request.receive:type_name -> fairlead.app.v1.ReceiveMessage
+	17, // 14: fairlead.app.v1.Request.close_session:type_name -> fairlead.app.v1.CloseSession
+	18, // 15: fairlead.app.v1.Request.session_info:type_name -> fairlead.app.v1.SessionInfo
+	19, // 16: fairlead.app.v1.Request.sign:type_name -> fairlead.app.v1.Sign
+	20, // 17: fairlead.app.v1.Request.find_keys:type_name -> fairlead.app.v1.FindKeys
+	21, // 18: fairlead.app.v1.Request.persist:type_name -> fairlead.app.v1.PersistRows
+	22, // 19: fairlead.app.v1.Request.merge:type_name -> fairlead.app.v1.MergeRows
+	23, // 20: fairlead.app.v1.Request.remove:type_name -> fairlead.app.v1.RemoveRows
+	24, // 21: fairlead.app.v1.Request.find:type_name -> fairlead.app.v1.FindRows
+	25, // 22: fairlead.app.v1.Request.find_all:type_name -> fairlead.app.v1.FindAllRows
+	26, // 23: fairlead.app.v1.Request.query:type_name -> fairlead.app.v1.NamedQuery
+	27, // 24: fairlead.app.v1.Request.lookup_members:type_name -> fairlead.app.v1.LookupMembers
+	28, // 25: fairlead.app.v1.Request.emit:type_name -> fairlead.app.v1.EmitMessage
+	12, // 26: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
+	6,  // 27: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_app_v1_app_proto_init() }
@@ -1015,16 +1259,37 @@ func file_fairlead_app_v1_app_proto_init() {
 	if File_fairlead_app_v1_app_proto != nil {
 		return
 	}
-	file_fairlead_app_v1_app_proto_msgTypes[4].OneofWrappers = []any{
+	file_fairlead_app_v1_channel_proto_init()
+	file_fairlead_app_v1_member_proto_init()
+	file_fairlead_app_v1_property_proto_init()
+	file_fairlead_app_v1_session_proto_init()
+	file_fairlead_app_v1_signing_proto_init()
+	file_fairlead_app_v1_store_proto_init()
+	file_fairlead_app_v1_app_proto_msgTypes[3].OneofWrappers = []any{
 		(*Yield_Done)(nil),
 		(*Yield_Failed)(nil),
 		(*Yield_Requests)(nil),
 	}
-	file_fairlead_app_v1_app_proto_msgTypes[9].OneofWrappers = []any{
+	file_fairlead_app_v1_app_proto_msgTypes[8].OneofWrappers = []any{
 		(*Request_Sleep)(nil),
 		(*Request_Checkpoint)(nil),
+		(*Request_OpenSession)(nil),
+		(*Request_Send)(nil),
+		(*Request_Receive)(nil),
+		(*Request_CloseSession)(nil),
+		(*Request_SessionInfo)(nil),
+		(*Request_Sign)(nil),
+		(*Request_FindKeys)(nil),
+		(*Request_Persist)(nil),
+		(*Request_Merge)(nil),
+		(*Request_Remove)(nil),
+		(*Request_Find)(nil),
+		(*Request_FindAll)(nil),
+		(*Request_Query)(nil),
+		(*Request_LookupMembers)(nil),
+		(*Request_Emit)(nil),
 	}
-	file_fairlead_app_v1_app_proto_msgTypes[13].OneofWrappers = []any{
+	file_fairlead_app_v1_app_proto_msgTypes[12].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Error)(nil),
 	}
@@ -1034,7 +1299,7 @@ func file_fairlead_app_v1_app_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_app_v1_app_proto_rawDesc), len(file_fairlead_app_v1_app_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -23,6 +23,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ChannelKind says which way a channel goes.
+type ChannelKind int32
+
+const (
+	ChannelKind_CHANNEL_KIND_UNSPECIFIED ChannelKind = 0
+	// Flows emit to it.
+	ChannelKind_CHANNEL_KIND_SEND ChannelKind = 1
+	// Its records start flows.
+	ChannelKind_CHANNEL_KIND_RECEIVE ChannelKind = 2
+	// The virtual node's change feed.
+	ChannelKind_CHANNEL_KIND_FEED ChannelKind = 3
+)
+
+// Enum value maps for ChannelKind.
+var (
+	ChannelKind_name = map[int32]string{
+		0: "CHANNEL_KIND_UNSPECIFIED",
+		1: "CHANNEL_KIND_SEND",
+		2: "CHANNEL_KIND_RECEIVE",
+		3: "CHANNEL_KIND_FEED",
+	}
+	ChannelKind_value = map[string]int32{
+		"CHANNEL_KIND_UNSPECIFIED": 0,
+		"CHANNEL_KIND_SEND":        1,
+		"CHANNEL_KIND_RECEIVE":     2,
+		"CHANNEL_KIND_FEED":        3,
+	}
+)
+
+func (x ChannelKind) Enum() *ChannelKind {
+	p := new(ChannelKind)
+	*p = x
+	return p
+}
+
+func (x ChannelKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ChannelKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlead_cpi_v1_cpi_proto_enumTypes[0].Descriptor()
+}
+
+func (ChannelKind) Type() protoreflect.EnumType {
+	return &file_fairlead_cpi_v1_cpi_proto_enumTypes[0]
+}
+
+func (x ChannelKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ChannelKind.Descriptor instead.
+func (ChannelKind) EnumDescriptor() ([]byte, []int) {
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{0}
+}
+
 // ModuleKind tells what a module may be used for.
 type ModuleKind int32
 
@@ -57,11 +113,11 @@ func (x ModuleKind) String() string {
 }
 
 func (ModuleKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_fairlead_cpi_v1_cpi_proto_enumTypes[0].Descriptor()
+	return file_fairlead_cpi_v1_cpi_proto_enumTypes[1].Descriptor()
 }
 
 func (ModuleKind) Type() protoreflect.EnumType {
-	return &file_fairlead_cpi_v1_cpi_proto_enumTypes[0]
+	return &file_fairlead_cpi_v1_cpi_proto_enumTypes[1]
 }
 
 func (x ModuleKind) Number() protoreflect.EnumNumber {
@@ -70,7 +126,7 @@ func (x ModuleKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ModuleKind.Descriptor instead.
 func (ModuleKind) EnumDescriptor() ([]byte, []int) {
-	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{0}
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{1}
 }
 
 // Cpi is the record of topic cpi.info, keyed by checksum.
@@ -88,7 +144,13 @@ type Cpi struct {
 	// Row version of the database; readers ignore a lower one.
 	VersionNumber uint64 `protobuf:"varint,7,opt,name=version_number,json=versionNumber,proto3" json:"version_number,omitempty"`
 	// When it was uploaded, microseconds UTC.
-	UploadedAtUs  int64 `protobuf:"varint,8,opt,name=uploaded_at_us,json=uploadedAtUs,proto3" json:"uploaded_at_us,omitempty"`
+	UploadedAtUs int64 `protobuf:"varint,8,opt,name=uploaded_at_us,json=uploadedAtUs,proto3" json:"uploaded_at_us,omitempty"`
+	// The packages of code; modules above are all of theirs.
+	Cpks []*Cpk `protobuf:"bytes,9,rep,name=cpks,proto3" json:"cpks,omitempty"`
+	// The group policy file, UTF-8 JSON.
+	GroupPolicy []byte `protobuf:"bytes,10,opt,name=group_policy,json=groupPolicy,proto3" json:"group_policy,omitempty"`
+	// Group id of the policy; CREATE_ID for the package of a group's manager.
+	GroupId       string `protobuf:"bytes,11,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -179,6 +241,424 @@ func (x *Cpi) GetUploadedAtUs() int64 {
 	return 0
 }
 
+func (x *Cpi) GetCpks() []*Cpk {
+	if x != nil {
+		return x.Cpks
+	}
+	return nil
+}
+
+func (x *Cpi) GetGroupPolicy() []byte {
+	if x != nil {
+		return x.GroupPolicy
+	}
+	return nil
+}
+
+func (x *Cpi) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+// Cpk is a package of code within a CPI.
+type Cpk struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Name              string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Version           string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	SignerSummaryHash string                 `protobuf:"bytes,3,opt,name=signer_summary_hash,json=signerSummaryHash,proto3" json:"signer_summary_hash,omitempty"`
+	// SHA-256 of the package file.
+	FileSha256 []byte `protobuf:"bytes,4,opt,name=file_sha256,json=fileSha256,proto3" json:"file_sha256,omitempty"`
+	// SHA-256 of its modules as the author built them.
+	ModuleSha256S [][]byte              `protobuf:"bytes,5,rep,name=module_sha256s,json=moduleSha256s,proto3" json:"module_sha256s,omitempty"`
+	Tables        []*TableDeclaration   `protobuf:"bytes,6,rep,name=tables,proto3" json:"tables,omitempty"`
+	Queries       []*QueryDeclaration   `protobuf:"bytes,7,rep,name=queries,proto3" json:"queries,omitempty"`
+	Channels      []*ChannelDeclaration `protobuf:"bytes,8,rep,name=channels,proto3" json:"channels,omitempty"`
+	// Names of the migrations, in the order in which they run. Their text stays in the database.
+	Migrations []string `protobuf:"bytes,9,rep,name=migrations,proto3" json:"migrations,omitempty"`
+	// The lowest version whose states this version may spend; empty: none but its own.
+	CompatibleFrom string `protobuf:"bytes,10,opt,name=compatible_from,json=compatibleFrom,proto3" json:"compatible_from,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Cpk) Reset() {
+	*x = Cpk{}
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cpk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cpk) ProtoMessage() {}
+
+func (x *Cpk) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cpk.ProtoReflect.Descriptor instead.
+func (*Cpk) Descriptor() ([]byte, []int) {
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Cpk) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Cpk) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Cpk) GetSignerSummaryHash() string {
+	if x != nil {
+		return x.SignerSummaryHash
+	}
+	return ""
+}
+
+func (x *Cpk) GetFileSha256() []byte {
+	if x != nil {
+		return x.FileSha256
+	}
+	return nil
+}
+
+func (x *Cpk) GetModuleSha256S() [][]byte {
+	if x != nil {
+		return x.ModuleSha256S
+	}
+	return nil
+}
+
+func (x *Cpk) GetTables() []*TableDeclaration {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *Cpk) GetQueries() []*QueryDeclaration {
+	if x != nil {
+		return x.Queries
+	}
+	return nil
+}
+
+func (x *Cpk) GetChannels() []*ChannelDeclaration {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *Cpk) GetMigrations() []string {
+	if x != nil {
+		return x.Migrations
+	}
+	return nil
+}
+
+func (x *Cpk) GetCompatibleFrom() string {
+	if x != nil {
+		return x.CompatibleFrom
+	}
+	return ""
+}
+
+// TableDeclaration is a table of the application that flows may use. The migrations make it.
+type TableDeclaration struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Columns []*ColumnDeclaration   `protobuf:"bytes,2,rep,name=columns,proto3" json:"columns,omitempty"`
+	// Names of columns, in order.
+	PrimaryKey []string `protobuf:"bytes,3,rep,name=primary_key,json=primaryKey,proto3" json:"primary_key,omitempty"`
+	// Changes of its rows go to the virtual node's change feed.
+	Feed          bool `protobuf:"varint,4,opt,name=feed,proto3" json:"feed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TableDeclaration) Reset() {
+	*x = TableDeclaration{}
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableDeclaration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableDeclaration) ProtoMessage() {}
+
+func (x *TableDeclaration) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableDeclaration.ProtoReflect.Descriptor instead.
+func (*TableDeclaration) Descriptor() ([]byte, []int) {
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *TableDeclaration) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TableDeclaration) GetColumns() []*ColumnDeclaration {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *TableDeclaration) GetPrimaryKey() []string {
+	if x != nil {
+		return x.PrimaryKey
+	}
+	return nil
+}
+
+func (x *TableDeclaration) GetFeed() bool {
+	if x != nil {
+		return x.Feed
+	}
+	return false
+}
+
+// ColumnDeclaration is a column.
+type ColumnDeclaration struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// text, boolean, integer, bigint, numeric, double, timestamp (with time zone), date, uuid, json or bytes (base64 in
+	// JSON).
+	Type          string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	NotNull       bool   `protobuf:"varint,3,opt,name=not_null,json=notNull,proto3" json:"not_null,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ColumnDeclaration) Reset() {
+	*x = ColumnDeclaration{}
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ColumnDeclaration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ColumnDeclaration) ProtoMessage() {}
+
+func (x *ColumnDeclaration) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ColumnDeclaration.ProtoReflect.Descriptor instead.
+func (*ColumnDeclaration) Descriptor() ([]byte, []int) {
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ColumnDeclaration) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ColumnDeclaration) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ColumnDeclaration) GetNotNull() bool {
+	if x != nil {
+		return x.NotNull
+	}
+	return false
+}
+
+// QueryDeclaration is a named query: one SQL statement with named parameters, written :name.
+type QueryDeclaration struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Sql        string                 `protobuf:"bytes,2,opt,name=sql,proto3" json:"sql,omitempty"`
+	Parameters []*ColumnDeclaration   `protobuf:"bytes,3,rep,name=parameters,proto3" json:"parameters,omitempty"`
+	// The statement changes rows; others run read-only.
+	Writes bool `protobuf:"varint,4,opt,name=writes,proto3" json:"writes,omitempty"`
+	// Columns of the result that say its order and tell rows apart; pages are cut there. None: pages are cut by
+	// counting, and rows that come and go meanwhile may be met twice or not at all.
+	OrderBy       []string `protobuf:"bytes,5,rep,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryDeclaration) Reset() {
+	*x = QueryDeclaration{}
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryDeclaration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryDeclaration) ProtoMessage() {}
+
+func (x *QueryDeclaration) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryDeclaration.ProtoReflect.Descriptor instead.
+func (*QueryDeclaration) Descriptor() ([]byte, []int) {
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *QueryDeclaration) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *QueryDeclaration) GetSql() string {
+	if x != nil {
+		return x.Sql
+	}
+	return ""
+}
+
+func (x *QueryDeclaration) GetParameters() []*ColumnDeclaration {
+	if x != nil {
+		return x.Parameters
+	}
+	return nil
+}
+
+func (x *QueryDeclaration) GetWrites() bool {
+	if x != nil {
+		return x.Writes
+	}
+	return false
+}
+
+func (x *QueryDeclaration) GetOrderBy() []string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return nil
+}
+
+// ChannelDeclaration is an external channel: a topic that the application shares with systems outside fairlead.
+type ChannelDeclaration struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Kind  ChannelKind            `protobuf:"varint,2,opt,name=kind,proto3,enum=fairlead.cpi.v1.ChannelKind" json:"kind,omitempty"`
+	// For RECEIVE: the flow that each record starts; its argument is a JSON object with topic, key, value and headers.
+	FlowClass     string `protobuf:"bytes,3,opt,name=flow_class,json=flowClass,proto3" json:"flow_class,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelDeclaration) Reset() {
+	*x = ChannelDeclaration{}
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelDeclaration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelDeclaration) ProtoMessage() {}
+
+func (x *ChannelDeclaration) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelDeclaration.ProtoReflect.Descriptor instead.
+func (*ChannelDeclaration) Descriptor() ([]byte, []int) {
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ChannelDeclaration) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ChannelDeclaration) GetKind() ChannelKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ChannelKind_CHANNEL_KIND_UNSPECIFIED
+}
+
+func (x *ChannelDeclaration) GetFlowClass() string {
+	if x != nil {
+		return x.FlowClass
+	}
+	return ""
+}
+
 // Module is one WebAssembly module of a package.
 type Module struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -196,7 +676,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[1]
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -208,7 +688,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[1]
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -221,7 +701,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{1}
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Module) GetName() string {
@@ -281,7 +761,7 @@ type FlowClass struct {
 
 func (x *FlowClass) Reset() {
 	*x = FlowClass{}
-	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[2]
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -293,7 +773,7 @@ func (x *FlowClass) String() string {
 func (*FlowClass) ProtoMessage() {}
 
 func (x *FlowClass) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[2]
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -306,7 +786,7 @@ func (x *FlowClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowClass.ProtoReflect.Descriptor instead.
 func (*FlowClass) Descriptor() ([]byte, []int) {
-	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{2}
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FlowClass) GetName() string {
@@ -351,7 +831,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[3]
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +843,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[3]
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +856,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{3}
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Chunk) GetSha256() []byte {
@@ -411,7 +891,7 @@ var File_fairlead_cpi_v1_cpi_proto protoreflect.FileDescriptor
 
 const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"\n" +
-	"\x19fairlead/cpi/v1/cpi.proto\x12\x0ffairlead.cpi.v1\"\xa0\x02\n" +
+	"\x19fairlead/cpi/v1/cpi.proto\x12\x0ffairlead.cpi.v1\"\x88\x03\n" +
 	"\x03Cpi\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12.\n" +
@@ -421,7 +901,49 @@ const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"fileSha256\x121\n" +
 	"\amodules\x18\x06 \x03(\v2\x17.fairlead.cpi.v1.ModuleR\amodules\x12%\n" +
 	"\x0eversion_number\x18\a \x01(\x04R\rversionNumber\x12$\n" +
-	"\x0euploaded_at_us\x18\b \x01(\x03R\fuploadedAtUs\"\xce\x01\n" +
+	"\x0euploaded_at_us\x18\b \x01(\x03R\fuploadedAtUs\x12(\n" +
+	"\x04cpks\x18\t \x03(\v2\x14.fairlead.cpi.v1.CpkR\x04cpks\x12!\n" +
+	"\fgroup_policy\x18\n" +
+	" \x01(\fR\vgroupPolicy\x12\x19\n" +
+	"\bgroup_id\x18\v \x01(\tR\agroupId\"\xad\x03\n" +
+	"\x03Cpk\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12.\n" +
+	"\x13signer_summary_hash\x18\x03 \x01(\tR\x11signerSummaryHash\x12\x1f\n" +
+	"\vfile_sha256\x18\x04 \x01(\fR\n" +
+	"fileSha256\x12%\n" +
+	"\x0emodule_sha256s\x18\x05 \x03(\fR\rmoduleSha256s\x129\n" +
+	"\x06tables\x18\x06 \x03(\v2!.fairlead.cpi.v1.TableDeclarationR\x06tables\x12;\n" +
+	"\aqueries\x18\a \x03(\v2!.fairlead.cpi.v1.QueryDeclarationR\aqueries\x12?\n" +
+	"\bchannels\x18\b \x03(\v2#.fairlead.cpi.v1.ChannelDeclarationR\bchannels\x12\x1e\n" +
+	"\n" +
+	"migrations\x18\t \x03(\tR\n" +
+	"migrations\x12'\n" +
+	"\x0fcompatible_from\x18\n" +
+	" \x01(\tR\x0ecompatibleFrom\"\x99\x01\n" +
+	"\x10TableDeclaration\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12<\n" +
+	"\acolumns\x18\x02 \x03(\v2\".fairlead.cpi.v1.ColumnDeclarationR\acolumns\x12\x1f\n" +
+	"\vprimary_key\x18\x03 \x03(\tR\n" +
+	"primaryKey\x12\x12\n" +
+	"\x04feed\x18\x04 \x01(\bR\x04feed\"V\n" +
+	"\x11ColumnDeclaration\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x19\n" +
+	"\bnot_null\x18\x03 \x01(\bR\anotNull\"\xaf\x01\n" +
+	"\x10QueryDeclaration\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03sql\x18\x02 \x01(\tR\x03sql\x12B\n" +
+	"\n" +
+	"parameters\x18\x03 \x03(\v2\".fairlead.cpi.v1.ColumnDeclarationR\n" +
+	"parameters\x12\x16\n" +
+	"\x06writes\x18\x04 \x01(\bR\x06writes\x12\x19\n" +
+	"\border_by\x18\x05 \x03(\tR\aorderBy\"y\n" +
+	"\x12ChannelDeclaration\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1c.fairlead.cpi.v1.ChannelKindR\x04kind\x12\x1d\n" +
+	"\n" +
+	"flow_class\x18\x03 \x01(\tR\tflowClass\"\xce\x01\n" +
 	"\x06Module\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12/\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1b.fairlead.cpi.v1.ModuleKindR\x04kind\x12\x16\n" +
@@ -439,7 +961,12 @@ const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x14\n" +
 	"\x05parts\x18\x03 \x01(\rR\x05parts\x12\x12\n" +
-	"\x04data\x18\x04 \x01(\fR\x04data*Y\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data*s\n" +
+	"\vChannelKind\x12\x1c\n" +
+	"\x18CHANNEL_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11CHANNEL_KIND_SEND\x10\x01\x12\x18\n" +
+	"\x14CHANNEL_KIND_RECEIVE\x10\x02\x12\x15\n" +
+	"\x11CHANNEL_KIND_FEED\x10\x03*Y\n" +
 	"\n" +
 	"ModuleKind\x12\x1b\n" +
 	"\x17MODULE_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
@@ -458,24 +985,37 @@ func file_fairlead_cpi_v1_cpi_proto_rawDescGZIP() []byte {
 	return file_fairlead_cpi_v1_cpi_proto_rawDescData
 }
 
-var file_fairlead_cpi_v1_cpi_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fairlead_cpi_v1_cpi_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_fairlead_cpi_v1_cpi_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_fairlead_cpi_v1_cpi_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_fairlead_cpi_v1_cpi_proto_goTypes = []any{
-	(ModuleKind)(0),   // 0: fairlead.cpi.v1.ModuleKind
-	(*Cpi)(nil),       // 1: fairlead.cpi.v1.Cpi
-	(*Module)(nil),    // 2: fairlead.cpi.v1.Module
-	(*FlowClass)(nil), // 3: fairlead.cpi.v1.FlowClass
-	(*Chunk)(nil),     // 4: fairlead.cpi.v1.Chunk
+	(ChannelKind)(0),           // 0: fairlead.cpi.v1.ChannelKind
+	(ModuleKind)(0),            // 1: fairlead.cpi.v1.ModuleKind
+	(*Cpi)(nil),                // 2: fairlead.cpi.v1.Cpi
+	(*Cpk)(nil),                // 3: fairlead.cpi.v1.Cpk
+	(*TableDeclaration)(nil),   // 4: fairlead.cpi.v1.TableDeclaration
+	(*ColumnDeclaration)(nil),  // 5: fairlead.cpi.v1.ColumnDeclaration
+	(*QueryDeclaration)(nil),   // 6: fairlead.cpi.v1.QueryDeclaration
+	(*ChannelDeclaration)(nil), // 7: fairlead.cpi.v1.ChannelDeclaration
+	(*Module)(nil),             // 8: fairlead.cpi.v1.Module
+	(*FlowClass)(nil),          // 9: fairlead.cpi.v1.FlowClass
+	(*Chunk)(nil),              // 10: fairlead.cpi.v1.Chunk
 }
 var file_fairlead_cpi_v1_cpi_proto_depIdxs = []int32{
-	2, // 0: fairlead.cpi.v1.Cpi.modules:type_name -> fairlead.cpi.v1.Module
-	0, // 1: fairlead.cpi.v1.Module.kind:type_name -> fairlead.cpi.v1.ModuleKind
-	3, // 2: fairlead.cpi.v1.Module.flows:type_name -> fairlead.cpi.v1.FlowClass
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	8,  // 0: fairlead.cpi.v1.Cpi.modules:type_name -> fairlead.cpi.v1.Module
+	3,  // 1: fairlead.cpi.v1.Cpi.cpks:type_name -> fairlead.cpi.v1.Cpk
+	4,  // 2: fairlead.cpi.v1.Cpk.tables:type_name -> fairlead.cpi.v1.TableDeclaration
+	6,  // 3: fairlead.cpi.v1.Cpk.queries:type_name -> fairlead.cpi.v1.QueryDeclaration
+	7,  // 4: fairlead.cpi.v1.Cpk.channels:type_name -> fairlead.cpi.v1.ChannelDeclaration
+	5,  // 5: fairlead.cpi.v1.TableDeclaration.columns:type_name -> fairlead.cpi.v1.ColumnDeclaration
+	5,  // 6: fairlead.cpi.v1.QueryDeclaration.parameters:type_name -> fairlead.cpi.v1.ColumnDeclaration
+	0,  // 7: fairlead.cpi.v1.ChannelDeclaration.kind:type_name -> fairlead.cpi.v1.ChannelKind
+	1,  // 8: fairlead.cpi.v1.Module.kind:type_name -> fairlead.cpi.v1.ModuleKind
+	9,  // 9: fairlead.cpi.v1.Module.flows:type_name -> fairlead.cpi.v1.FlowClass
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_cpi_v1_cpi_proto_init() }
@@ -488,8 +1028,8 @@ func file_fairlead_cpi_v1_cpi_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_cpi_v1_cpi_proto_rawDesc), len(file_fairlead_cpi_v1_cpi_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   4,
+			NumEnums:      2,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -498,6 +498,7 @@ type FlowEvent struct {
 	// Types that are valid to be assigned to Event:
 	//
 	//	*FlowEvent_Started
+	//	*FlowEvent_Session
 	Event         isFlowEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -549,6 +550,15 @@ func (x *FlowEvent) GetStarted() *Started {
 	return nil
 }
 
+func (x *FlowEvent) GetSession() *SessionEvent {
+	if x != nil {
+		if x, ok := x.Event.(*FlowEvent_Session); ok {
+			return x.Session
+		}
+	}
+	return nil
+}
+
 type isFlowEvent_Event interface {
 	isFlowEvent_Event()
 }
@@ -557,7 +567,14 @@ type FlowEvent_Started struct {
 	Started *Started `protobuf:"bytes,1,opt,name=started,proto3,oneof"`
 }
 
+type FlowEvent_Session struct {
+	// A message of one of the flow's sessions. The first one of a responder's side begins the flow.
+	Session *SessionEvent `protobuf:"bytes,2,opt,name=session,proto3,oneof"`
+}
+
 func (*FlowEvent_Started) isFlowEvent_Event() {}
+
+func (*FlowEvent_Session) isFlowEvent_Event() {}
 
 // Started is the mapper's accepted start.
 type Started struct {
@@ -2301,7 +2318,7 @@ var File_fairlead_flow_v1_flow_proto protoreflect.FileDescriptor
 
 const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfairlead/flow/v1/flow.proto\x12\x10fairlead.flow.v1\x1a\x1dfairlead/vnode/v1/vnode.proto\"\x80\x01\n" +
+	"\x1bfairlead/flow/v1/flow.proto\x12\x10fairlead.flow.v1\x1a\x1efairlead/flow/v1/session.proto\x1a\x1dfairlead/vnode/v1/vnode.proto\"\x80\x01\n" +
 	"\vMapperStart\x123\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowH\x00R\x05start\x123\n" +
 	"\x05ended\x18\x02 \x01(\v2\x1b.fairlead.flow.v1.FlowEndedH\x00R\x05endedB\a\n" +
@@ -2318,9 +2335,10 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\tinitiator\x18\b \x01(\x0e2\x1b.fairlead.flow.v1.InitiatorR\tinitiator\"W\n" +
 	"\tFlowEnded\x12\x17\n" +
 	"\aflow_id\x18\x01 \x01(\fR\x06flowId\x121\n" +
-	"\x05state\x18\x02 \x01(\x0e2\x1b.fairlead.flow.v1.FlowStateR\x05state\"K\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1b.fairlead.flow.v1.FlowStateR\x05state\"\x87\x01\n" +
 	"\tFlowEvent\x125\n" +
-	"\astarted\x18\x01 \x01(\v2\x19.fairlead.flow.v1.StartedH\x00R\astartedB\a\n" +
+	"\astarted\x18\x01 \x01(\v2\x19.fairlead.flow.v1.StartedH\x00R\astarted\x12:\n" +
+	"\asession\x18\x02 \x01(\v2\x1e.fairlead.flow.v1.SessionEventH\x00R\asessionB\a\n" +
 	"\x05event\"y\n" +
 	"\aStarted\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
@@ -2525,6 +2543,7 @@ var file_fairlead_flow_v1_flow_proto_goTypes = []any{
 	(*FlowTimer_Continue)(nil), // 29: fairlead.flow.v1.FlowTimer.Continue
 	(*FlowTimer_Forget)(nil),   // 30: fairlead.flow.v1.FlowTimer.Forget
 	(*v1.HoldingIdentity)(nil), // 31: fairlead.vnode.v1.HoldingIdentity
+	(*SessionEvent)(nil),       // 32: fairlead.flow.v1.SessionEvent
 }
 var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	5,  // 0: fairlead.flow.v1.MapperStart.start:type_name -> fairlead.flow.v1.StartFlow
@@ -2533,34 +2552,35 @@ var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	0,  // 3: fairlead.flow.v1.StartFlow.initiator:type_name -> fairlead.flow.v1.Initiator
 	2,  // 4: fairlead.flow.v1.FlowEnded.state:type_name -> fairlead.flow.v1.FlowState
 	8,  // 5: fairlead.flow.v1.FlowEvent.started:type_name -> fairlead.flow.v1.Started
-	5,  // 6: fairlead.flow.v1.Started.start:type_name -> fairlead.flow.v1.StartFlow
-	1,  // 7: fairlead.flow.v1.FlowCommand.kind:type_name -> fairlead.flow.v1.FlowCommandKind
-	2,  // 8: fairlead.flow.v1.FlowStatus.state:type_name -> fairlead.flow.v1.FlowState
-	11, // 9: fairlead.flow.v1.FlowStatus.error:type_name -> fairlead.flow.v1.FlowError
-	0,  // 10: fairlead.flow.v1.FlowStatus.initiator:type_name -> fairlead.flow.v1.Initiator
-	3,  // 11: fairlead.flow.v1.MapperState.status:type_name -> fairlead.flow.v1.MappingStatus
-	5,  // 12: fairlead.flow.v1.MapperState.waiting:type_name -> fairlead.flow.v1.StartFlow
-	26, // 13: fairlead.flow.v1.MapperTimer.expire:type_name -> fairlead.flow.v1.MapperTimer.Expire
-	27, // 14: fairlead.flow.v1.MapperTimer.admit:type_name -> fairlead.flow.v1.MapperTimer.Admit
-	5,  // 15: fairlead.flow.v1.Checkpoint.start:type_name -> fairlead.flow.v1.StartFlow
-	2,  // 16: fairlead.flow.v1.Checkpoint.state:type_name -> fairlead.flow.v1.FlowState
-	19, // 17: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
-	20, // 18: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
-	11, // 19: fairlead.flow.v1.Checkpoint.error:type_name -> fairlead.flow.v1.FlowError
-	18, // 20: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
-	22, // 21: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
-	23, // 22: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
-	24, // 23: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
-	2,  // 24: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
-	11, // 25: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
-	28, // 26: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
-	29, // 27: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
-	30, // 28: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	32, // 6: fairlead.flow.v1.FlowEvent.session:type_name -> fairlead.flow.v1.SessionEvent
+	5,  // 7: fairlead.flow.v1.Started.start:type_name -> fairlead.flow.v1.StartFlow
+	1,  // 8: fairlead.flow.v1.FlowCommand.kind:type_name -> fairlead.flow.v1.FlowCommandKind
+	2,  // 9: fairlead.flow.v1.FlowStatus.state:type_name -> fairlead.flow.v1.FlowState
+	11, // 10: fairlead.flow.v1.FlowStatus.error:type_name -> fairlead.flow.v1.FlowError
+	0,  // 11: fairlead.flow.v1.FlowStatus.initiator:type_name -> fairlead.flow.v1.Initiator
+	3,  // 12: fairlead.flow.v1.MapperState.status:type_name -> fairlead.flow.v1.MappingStatus
+	5,  // 13: fairlead.flow.v1.MapperState.waiting:type_name -> fairlead.flow.v1.StartFlow
+	26, // 14: fairlead.flow.v1.MapperTimer.expire:type_name -> fairlead.flow.v1.MapperTimer.Expire
+	27, // 15: fairlead.flow.v1.MapperTimer.admit:type_name -> fairlead.flow.v1.MapperTimer.Admit
+	5,  // 16: fairlead.flow.v1.Checkpoint.start:type_name -> fairlead.flow.v1.StartFlow
+	2,  // 17: fairlead.flow.v1.Checkpoint.state:type_name -> fairlead.flow.v1.FlowState
+	19, // 18: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
+	20, // 19: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
+	11, // 20: fairlead.flow.v1.Checkpoint.error:type_name -> fairlead.flow.v1.FlowError
+	18, // 21: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
+	22, // 22: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
+	23, // 23: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
+	24, // 24: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
+	2,  // 25: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
+	11, // 26: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
+	28, // 27: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
+	29, // 28: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
+	30, // 29: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_flow_v1_flow_proto_init() }
@@ -2568,12 +2588,14 @@ func file_fairlead_flow_v1_flow_proto_init() {
 	if File_fairlead_flow_v1_flow_proto != nil {
 		return
 	}
+	file_fairlead_flow_v1_session_proto_init()
 	file_fairlead_flow_v1_flow_proto_msgTypes[0].OneofWrappers = []any{
 		(*MapperStart_Start)(nil),
 		(*MapperStart_Ended)(nil),
 	}
 	file_fairlead_flow_v1_flow_proto_msgTypes[3].OneofWrappers = []any{
 		(*FlowEvent_Started)(nil),
+		(*FlowEvent_Session)(nil),
 	}
 	file_fairlead_flow_v1_flow_proto_msgTypes[12].OneofWrappers = []any{
 		(*MapperTimer_Expire_)(nil),

@@ -75,15 +75,20 @@ func (PermissionEffect) EnumDescriptor() ([]byte, []int) {
 
 // User is the record of topic rbac.user, keyed by login name in lower case.
 type User struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	LoginName     string                 `protobuf:"bytes,1,opt,name=login_name,json=loginName,proto3" json:"login_name,omitempty"`
-	FullName      string                 `protobuf:"bytes,2,opt,name=full_name,json=fullName,proto3" json:"full_name,omitempty"`
-	Enabled       bool                   `protobuf:"varint,3,opt,name=enabled,proto3" json:"enabled,omitempty"`
-	RoleIds       []string               `protobuf:"bytes,4,rep,name=role_ids,json=roleIds,proto3" json:"role_ids,omitempty"`
-	Version       uint64                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
-	UpdatedAtUs   int64                  `protobuf:"varint,6,opt,name=updated_at_us,json=updatedAtUs,proto3" json:"updated_at_us,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	LoginName   string                 `protobuf:"bytes,1,opt,name=login_name,json=loginName,proto3" json:"login_name,omitempty"`
+	FullName    string                 `protobuf:"bytes,2,opt,name=full_name,json=fullName,proto3" json:"full_name,omitempty"`
+	Enabled     bool                   `protobuf:"varint,3,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	RoleIds     []string               `protobuf:"bytes,4,rep,name=role_ids,json=roleIds,proto3" json:"role_ids,omitempty"`
+	Version     uint64                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	UpdatedAtUs int64                  `protobuf:"varint,6,opt,name=updated_at_us,json=updatedAtUs,proto3" json:"updated_at_us,omitempty"`
+	// When each role was given, in the order of role_ids.
+	RoleSinceUs []int64 `protobuf:"varint,7,rep,packed,name=role_since_us,json=roleSinceUs,proto3" json:"role_since_us,omitempty"`
+	ParentGroup string  `protobuf:"bytes,8,opt,name=parent_group,json=parentGroup,proto3" json:"parent_group,omitempty"`
+	// Zero: the password does not expire.
+	PasswordExpiresAtUs int64 `protobuf:"varint,9,opt,name=password_expires_at_us,json=passwordExpiresAtUs,proto3" json:"password_expires_at_us,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *User) Reset() {
@@ -154,6 +159,27 @@ func (x *User) GetVersion() uint64 {
 func (x *User) GetUpdatedAtUs() int64 {
 	if x != nil {
 		return x.UpdatedAtUs
+	}
+	return 0
+}
+
+func (x *User) GetRoleSinceUs() []int64 {
+	if x != nil {
+		return x.RoleSinceUs
+	}
+	return nil
+}
+
+func (x *User) GetParentGroup() string {
+	if x != nil {
+		return x.ParentGroup
+	}
+	return ""
+}
+
+func (x *User) GetPasswordExpiresAtUs() int64 {
+	if x != nil {
+		return x.PasswordExpiresAtUs
 	}
 	return 0
 }
@@ -231,13 +257,17 @@ func (x *Credential) GetVersion() uint64 {
 
 // Role is the record of topic rbac.role, keyed by id.
 type Role struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	PermissionIds []string               `protobuf:"bytes,3,rep,name=permission_ids,json=permissionIds,proto3" json:"permission_ids,omitempty"`
-	Version       uint64                 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name            string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	PermissionIds   []string               `protobuf:"bytes,3,rep,name=permission_ids,json=permissionIds,proto3" json:"permission_ids,omitempty"`
+	Version         uint64                 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	GroupVisibility string                 `protobuf:"bytes,5,opt,name=group_visibility,json=groupVisibility,proto3" json:"group_visibility,omitempty"`
+	UpdatedAtUs     int64                  `protobuf:"varint,6,opt,name=updated_at_us,json=updatedAtUs,proto3" json:"updated_at_us,omitempty"`
+	// When each permission was given, in the order of permission_ids.
+	PermissionSinceUs []int64 `protobuf:"varint,7,rep,packed,name=permission_since_us,json=permissionSinceUs,proto3" json:"permission_since_us,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Role) Reset() {
@@ -298,6 +328,27 @@ func (x *Role) GetVersion() uint64 {
 	return 0
 }
 
+func (x *Role) GetGroupVisibility() string {
+	if x != nil {
+		return x.GroupVisibility
+	}
+	return ""
+}
+
+func (x *Role) GetUpdatedAtUs() int64 {
+	if x != nil {
+		return x.UpdatedAtUs
+	}
+	return 0
+}
+
+func (x *Role) GetPermissionSinceUs() []int64 {
+	if x != nil {
+		return x.PermissionSinceUs
+	}
+	return nil
+}
+
 // Permission is the record of topic rbac.permission, keyed by id.
 type Permission struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -306,10 +357,12 @@ type Permission struct {
 	// Full-match, case-insensitive regular expression on METHOD:path[?query] or StartFlow:<class>.
 	Pattern string `protobuf:"bytes,3,opt,name=pattern,proto3" json:"pattern,omitempty"`
 	// Empty: every virtual node.
-	VnodeShortHash string `protobuf:"bytes,4,opt,name=vnode_short_hash,json=vnodeShortHash,proto3" json:"vnode_short_hash,omitempty"`
-	Version        uint64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	VnodeShortHash  string `protobuf:"bytes,4,opt,name=vnode_short_hash,json=vnodeShortHash,proto3" json:"vnode_short_hash,omitempty"`
+	Version         uint64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	GroupVisibility string `protobuf:"bytes,6,opt,name=group_visibility,json=groupVisibility,proto3" json:"group_visibility,omitempty"`
+	UpdatedAtUs     int64  `protobuf:"varint,7,opt,name=updated_at_us,json=updatedAtUs,proto3" json:"updated_at_us,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Permission) Reset() {
@@ -377,11 +430,25 @@ func (x *Permission) GetVersion() uint64 {
 	return 0
 }
 
+func (x *Permission) GetGroupVisibility() string {
+	if x != nil {
+		return x.GroupVisibility
+	}
+	return ""
+}
+
+func (x *Permission) GetUpdatedAtUs() int64 {
+	if x != nil {
+		return x.UpdatedAtUs
+	}
+	return 0
+}
+
 var File_fairlead_rbac_v1_rbac_proto protoreflect.FileDescriptor
 
 const file_fairlead_rbac_v1_rbac_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfairlead/rbac/v1/rbac.proto\x12\x10fairlead.rbac.v1\"\xb5\x01\n" +
+	"\x1bfairlead/rbac/v1/rbac.proto\x12\x10fairlead.rbac.v1\"\xb1\x02\n" +
 	"\x04User\x12\x1d\n" +
 	"\n" +
 	"login_name\x18\x01 \x01(\tR\tloginName\x12\x1b\n" +
@@ -389,26 +456,34 @@ const file_fairlead_rbac_v1_rbac_proto_rawDesc = "" +
 	"\aenabled\x18\x03 \x01(\bR\aenabled\x12\x19\n" +
 	"\brole_ids\x18\x04 \x03(\tR\aroleIds\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\x04R\aversion\x12\"\n" +
-	"\rupdated_at_us\x18\x06 \x01(\x03R\vupdatedAtUs\"\x8e\x01\n" +
+	"\rupdated_at_us\x18\x06 \x01(\x03R\vupdatedAtUs\x12\"\n" +
+	"\rrole_since_us\x18\a \x03(\x03R\vroleSinceUs\x12!\n" +
+	"\fparent_group\x18\b \x01(\tR\vparentGroup\x123\n" +
+	"\x16password_expires_at_us\x18\t \x01(\x03R\x13passwordExpiresAtUs\"\x8e\x01\n" +
 	"\n" +
 	"Credential\x12\x1d\n" +
 	"\n" +
 	"login_name\x18\x01 \x01(\tR\tloginName\x12#\n" +
 	"\rpassword_hash\x18\x02 \x01(\tR\fpasswordHash\x12\"\n" +
 	"\rexpires_at_us\x18\x03 \x01(\x03R\vexpiresAtUs\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x04R\aversion\"k\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\"\xea\x01\n" +
 	"\x04Role\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
 	"\x0epermission_ids\x18\x03 \x03(\tR\rpermissionIds\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x04R\aversion\"\xb6\x01\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\x12)\n" +
+	"\x10group_visibility\x18\x05 \x01(\tR\x0fgroupVisibility\x12\"\n" +
+	"\rupdated_at_us\x18\x06 \x01(\x03R\vupdatedAtUs\x12.\n" +
+	"\x13permission_since_us\x18\a \x03(\x03R\x11permissionSinceUs\"\x85\x02\n" +
 	"\n" +
 	"Permission\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12:\n" +
 	"\x06effect\x18\x02 \x01(\x0e2\".fairlead.rbac.v1.PermissionEffectR\x06effect\x12\x18\n" +
 	"\apattern\x18\x03 \x01(\tR\apattern\x12(\n" +
 	"\x10vnode_short_hash\x18\x04 \x01(\tR\x0evnodeShortHash\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x04R\aversion*n\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\x12)\n" +
+	"\x10group_visibility\x18\x06 \x01(\tR\x0fgroupVisibility\x12\"\n" +
+	"\rupdated_at_us\x18\a \x01(\x03R\vupdatedAtUs*n\n" +
 	"\x10PermissionEffect\x12!\n" +
 	"\x1dPERMISSION_EFFECT_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17PERMISSION_EFFECT_ALLOW\x10\x01\x12\x1a\n" +

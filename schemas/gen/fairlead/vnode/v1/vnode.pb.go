@@ -143,9 +143,21 @@ type VirtualNode struct {
 	// Row version of the database; readers ignore a lower one.
 	Version uint64 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
 	// When the virtual node was made, microseconds UTC.
-	CreatedAtUs   int64 `protobuf:"varint,7,opt,name=created_at_us,json=createdAtUs,proto3" json:"created_at_us,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CreatedAtUs int64 `protobuf:"varint,7,opt,name=created_at_us,json=createdAtUs,proto3" json:"created_at_us,omitempty"`
+	// Whether it takes part in sessions with other clusters.
+	FlowP2P OperationalStatus `protobuf:"varint,8,opt,name=flow_p2p,json=flowP2p,proto3,enum=fairlead.vnode.v1.OperationalStatus" json:"flow_p2p,omitempty"`
+	// Whether its database may be used.
+	VaultDb OperationalStatus `protobuf:"varint,9,opt,name=vault_db,json=vaultDb,proto3,enum=fairlead.vnode.v1.OperationalStatus" json:"vault_db,omitempty"`
+	// Request id of a change that is under way; empty for none.
+	OperationInProgress string `protobuf:"bytes,10,opt,name=operation_in_progress,json=operationInProgress,proto3" json:"operation_in_progress,omitempty"`
+	// Where its external channels lead.
+	Channels []*ChannelRoute `protobuf:"bytes,11,rep,name=channels,proto3" json:"channels,omitempty"`
+	// Names of its database roles, for people; credentials are sealed in the database.
+	VaultDdlConnectionId                string `protobuf:"bytes,12,opt,name=vault_ddl_connection_id,json=vaultDdlConnectionId,proto3" json:"vault_ddl_connection_id,omitempty"`
+	VaultDmlConnectionId                string `protobuf:"bytes,13,opt,name=vault_dml_connection_id,json=vaultDmlConnectionId,proto3" json:"vault_dml_connection_id,omitempty"`
+	ExternalMessagingRouteConfiguration string `protobuf:"bytes,14,opt,name=external_messaging_route_configuration,json=externalMessagingRouteConfiguration,proto3" json:"external_messaging_route_configuration,omitempty"`
+	unknownFields                       protoimpl.UnknownFields
+	sizeCache                           protoimpl.SizeCache
 }
 
 func (x *VirtualNode) Reset() {
@@ -227,6 +239,126 @@ func (x *VirtualNode) GetCreatedAtUs() int64 {
 	return 0
 }
 
+func (x *VirtualNode) GetFlowP2P() OperationalStatus {
+	if x != nil {
+		return x.FlowP2P
+	}
+	return OperationalStatus_OPERATIONAL_STATUS_UNSPECIFIED
+}
+
+func (x *VirtualNode) GetVaultDb() OperationalStatus {
+	if x != nil {
+		return x.VaultDb
+	}
+	return OperationalStatus_OPERATIONAL_STATUS_UNSPECIFIED
+}
+
+func (x *VirtualNode) GetOperationInProgress() string {
+	if x != nil {
+		return x.OperationInProgress
+	}
+	return ""
+}
+
+func (x *VirtualNode) GetChannels() []*ChannelRoute {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *VirtualNode) GetVaultDdlConnectionId() string {
+	if x != nil {
+		return x.VaultDdlConnectionId
+	}
+	return ""
+}
+
+func (x *VirtualNode) GetVaultDmlConnectionId() string {
+	if x != nil {
+		return x.VaultDmlConnectionId
+	}
+	return ""
+}
+
+func (x *VirtualNode) GetExternalMessagingRouteConfiguration() string {
+	if x != nil {
+		return x.ExternalMessagingRouteConfiguration
+	}
+	return ""
+}
+
+// ChannelRoute binds a channel of the package to a topic.
+type ChannelRoute struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Channel string                 `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	// The topic's name, without the cluster's prefix.
+	Topic  string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	Active bool   `protobuf:"varint,3,opt,name=active,proto3" json:"active,omitempty"`
+	// While inactive: true lets flows go on as if it had been sent (Corda's IGNORE), false gives them an error.
+	IgnoreWhenInactive bool `protobuf:"varint,4,opt,name=ignore_when_inactive,json=ignoreWhenInactive,proto3" json:"ignore_when_inactive,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *ChannelRoute) Reset() {
+	*x = ChannelRoute{}
+	mi := &file_fairlead_vnode_v1_vnode_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelRoute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelRoute) ProtoMessage() {}
+
+func (x *ChannelRoute) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_vnode_v1_vnode_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelRoute.ProtoReflect.Descriptor instead.
+func (*ChannelRoute) Descriptor() ([]byte, []int) {
+	return file_fairlead_vnode_v1_vnode_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ChannelRoute) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *ChannelRoute) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *ChannelRoute) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *ChannelRoute) GetIgnoreWhenInactive() bool {
+	if x != nil {
+		return x.IgnoreWhenInactive
+	}
+	return false
+}
+
 var File_fairlead_vnode_v1_vnode_proto protoreflect.FileDescriptor
 
 const file_fairlead_vnode_v1_vnode_proto_rawDesc = "" +
@@ -234,7 +366,7 @@ const file_fairlead_vnode_v1_vnode_proto_rawDesc = "" +
 	"\x1dfairlead/vnode/v1/vnode.proto\x12\x11fairlead.vnode.v1\"I\n" +
 	"\x0fHoldingIdentity\x12\x1b\n" +
 	"\tx500_name\x18\x01 \x01(\tR\bx500Name\x12\x19\n" +
-	"\bgroup_id\x18\x02 \x01(\tR\agroupId\"\xdf\x02\n" +
+	"\bgroup_id\x18\x02 \x01(\tR\agroupId\"\x95\x06\n" +
 	"\vVirtualNode\x12>\n" +
 	"\bidentity\x18\x01 \x01(\v2\".fairlead.vnode.v1.HoldingIdentityR\bidentity\x12\x1d\n" +
 	"\n" +
@@ -244,7 +376,20 @@ const file_fairlead_vnode_v1_vnode_proto_rawDesc = "" +
 	"flow_start\x18\x04 \x01(\x0e2$.fairlead.vnode.v1.OperationalStatusR\tflowStart\x12K\n" +
 	"\x0eflow_operation\x18\x05 \x01(\x0e2$.fairlead.vnode.v1.OperationalStatusR\rflowOperation\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\x04R\aversion\x12\"\n" +
-	"\rcreated_at_us\x18\a \x01(\x03R\vcreatedAtUs*w\n" +
+	"\rcreated_at_us\x18\a \x01(\x03R\vcreatedAtUs\x12?\n" +
+	"\bflow_p2p\x18\b \x01(\x0e2$.fairlead.vnode.v1.OperationalStatusR\aflowP2p\x12?\n" +
+	"\bvault_db\x18\t \x01(\x0e2$.fairlead.vnode.v1.OperationalStatusR\avaultDb\x122\n" +
+	"\x15operation_in_progress\x18\n" +
+	" \x01(\tR\x13operationInProgress\x12;\n" +
+	"\bchannels\x18\v \x03(\v2\x1f.fairlead.vnode.v1.ChannelRouteR\bchannels\x125\n" +
+	"\x17vault_ddl_connection_id\x18\f \x01(\tR\x14vaultDdlConnectionId\x125\n" +
+	"\x17vault_dml_connection_id\x18\r \x01(\tR\x14vaultDmlConnectionId\x12S\n" +
+	"&external_messaging_route_configuration\x18\x0e \x01(\tR#externalMessagingRouteConfiguration\"\x88\x01\n" +
+	"\fChannelRoute\x12\x18\n" +
+	"\achannel\x18\x01 \x01(\tR\achannel\x12\x14\n" +
+	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x16\n" +
+	"\x06active\x18\x03 \x01(\bR\x06active\x120\n" +
+	"\x14ignore_when_inactive\x18\x04 \x01(\bR\x12ignoreWhenInactive*w\n" +
 	"\x11OperationalStatus\x12\"\n" +
 	"\x1eOPERATIONAL_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19OPERATIONAL_STATUS_ACTIVE\x10\x01\x12\x1f\n" +
@@ -263,21 +408,25 @@ func file_fairlead_vnode_v1_vnode_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_vnode_v1_vnode_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fairlead_vnode_v1_vnode_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_fairlead_vnode_v1_vnode_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_fairlead_vnode_v1_vnode_proto_goTypes = []any{
 	(OperationalStatus)(0),  // 0: fairlead.vnode.v1.OperationalStatus
 	(*HoldingIdentity)(nil), // 1: fairlead.vnode.v1.HoldingIdentity
 	(*VirtualNode)(nil),     // 2: fairlead.vnode.v1.VirtualNode
+	(*ChannelRoute)(nil),    // 3: fairlead.vnode.v1.ChannelRoute
 }
 var file_fairlead_vnode_v1_vnode_proto_depIdxs = []int32{
 	1, // 0: fairlead.vnode.v1.VirtualNode.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
 	0, // 1: fairlead.vnode.v1.VirtualNode.flow_start:type_name -> fairlead.vnode.v1.OperationalStatus
 	0, // 2: fairlead.vnode.v1.VirtualNode.flow_operation:type_name -> fairlead.vnode.v1.OperationalStatus
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	0, // 3: fairlead.vnode.v1.VirtualNode.flow_p2p:type_name -> fairlead.vnode.v1.OperationalStatus
+	0, // 4: fairlead.vnode.v1.VirtualNode.vault_db:type_name -> fairlead.vnode.v1.OperationalStatus
+	3, // 5: fairlead.vnode.v1.VirtualNode.channels:type_name -> fairlead.vnode.v1.ChannelRoute
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_vnode_v1_vnode_proto_init() }
@@ -291,7 +440,7 @@ func file_fairlead_vnode_v1_vnode_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_vnode_v1_vnode_proto_rawDesc), len(file_fairlead_vnode_v1_vnode_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
