@@ -9,6 +9,7 @@ import (
 func All() []Topic {
 	var all []Topic
 	all = append(all, flowTopics()...)
+	all = append(all, requestTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, toolTopics()...)
 	slices.SortFunc(all, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
@@ -97,6 +98,10 @@ func factTopics() []Topic {
 		return t
 	}
 	return []Topic{
+		fact(Config, "Dynamic configuration, secrets masked.", "section",
+			"fairlead.config.v1.Configuration", Operational, RestWorker),
+		fact(OperationStatus, "How far uploads and changes of virtual nodes are; tombstones after seven days.", "request id",
+			"fairlead.operation.v1.OperationStatus", Operational, RestWorker),
 		fact(VirtualNodeInfo, "The virtual nodes of this cluster.", "short hash",
 			"fairlead.vnode.v1.VirtualNode", Operational, FlowGroup, RestWorker),
 		fact(CpiInfo, "The installed packages.", "checksum",

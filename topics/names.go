@@ -7,6 +7,19 @@ const (
 	FlowCommands    = "flow.commands"
 	FlowStatus      = "flow.status"
 
+	FlowRepliesCrypto      = "flow.replies.crypto"
+	FlowRepliesPersistence = "flow.replies.persistence"
+
+	CryptoRequests      = "crypto.requests"
+	CryptoAdmin         = "crypto.admin"
+	PersistenceRequests = "persistence.requests"
+	DbRequests          = "db.requests"
+	CpiUpload           = "cpi.upload"
+	RpcReplies          = "rpc.replies"
+
+	Config          = "config"
+	OperationStatus = "operation.status"
+	CryptoKeys      = "crypto.keys"
 	VirtualNodeInfo = "virtual.node.info"
 	CpiInfo         = "cpi.info"
 	CpiChunks       = "cpi.chunks"
@@ -22,8 +35,10 @@ const (
 
 // Names of processor groups.
 const (
-	FlowMapperGroup = "flow-mapper"
-	FlowGroup       = "flow"
+	FlowMapperGroup  = "flow-mapper"
+	FlowGroup        = "flow"
+	CryptoGroup      = "crypto"
+	PersistenceGroup = "persistence"
 )
 
 // Names of workers that are edges (they have no group of their own), and of tools.

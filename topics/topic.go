@@ -152,6 +152,7 @@ const (
 	maxMessageBytes      = "4194304" // 4 MiB
 	maxEngineBytes       = "5242880" // 5 MiB: a maximal record can still be retried and dead-lettered
 	hour                 = "3600000"
+	day                  = "86400000"
 	days7                = "604800000"
 	days30               = "2592000000"
 	days90               = "7776000000"

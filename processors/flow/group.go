@@ -13,7 +13,10 @@ import (
 	"github.com/fairleadio/fairlead/schemas"
 	auditv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
+	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -23,12 +26,17 @@ func (w *Worker) Graph() *engine.Graph {
 	return engine.Define(topics.FlowGroup,
 		engine.Input(topics.FlowEvents, schemas.Codec[*flowv1.FlowEvent](), engine.Typed(w.onEvent)),
 		engine.Input(topics.FlowCommands, schemas.Codec[*flowv1.FlowCommand](), engine.Typed(w.onCommand)),
+		engine.Input(topics.FlowRepliesCrypto, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
+		engine.Input(topics.FlowRepliesPersistence, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Loop(schemas.Codec[*flowv1.FlowTimer](), engine.Typed(w.onTimer)),
 		goka.Persist(schemas.Codec[*flowv1.Checkpoint]()),
 		engine.Store(topics.FlowJournalStore),
+		goka.Output(topics.CryptoRequests, schemas.Codec[*cryptov1.Request]()),
+		goka.Output(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request]()),
 		goka.Output(topics.FlowStatus, schemas.Codec[*flowv1.FlowStatus]()),
 		goka.Output(topics.FlowMapperStart, schemas.Codec[*flowv1.MapperStart]()),
 		goka.Output(topics.Audit, schemas.Codec[*auditv1.Entry]()),
+		engine.Reads(topics.CryptoKeys, schemas.Codec[*cryptov1.Key]()),
 		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
 		engine.Reads(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]()),
 		engine.Reads(topics.CpiChunks, schemas.Codec[*cpiv1.Chunk]()),
@@ -79,6 +87,12 @@ func (w *Worker) onCommand(ctx engine.Context, m *flowv1.FlowCommand) error {
 		}
 	}
 	return t.run(e)
+}
+
+// onReply passes over a reply that nobody waits for: no flow asks other workers yet.
+func (w *Worker) onReply(engine.Context, *rpcv1.Reply) error {
+	w.deps.Metrics.count(OutcomeStale)
+	return nil
 }
 
 func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {

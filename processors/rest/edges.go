@@ -3,9 +3,14 @@ package rest
 import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/schemas"
+	configv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/config/v1"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
+	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	operationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/operation/v1"
 	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
+	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -13,6 +18,9 @@ import (
 // Reads returns the topics that the worker keeps views of, with their codecs.
 func Reads() map[string]engine.Codec {
 	return map[string]engine.Codec{
+		topics.Config:          schemas.Codec[*configv1.Configuration](),
+		topics.OperationStatus: schemas.Codec[*operationv1.OperationStatus](),
+		topics.CryptoKeys:      schemas.Codec[*cryptov1.Key](),
 		topics.FlowStatus:      schemas.Codec[*flowv1.FlowStatus](),
 		topics.CpiInfo:         schemas.Codec[*cpiv1.Cpi](),
 		topics.VirtualNodeInfo: schemas.Codec[*vnodev1.VirtualNode](),
@@ -28,7 +36,15 @@ func Emits() map[string]engine.Codec {
 	return map[string]engine.Codec{
 		topics.FlowMapperStart: schemas.Codec[*flowv1.MapperStart](),
 		topics.FlowCommands:    schemas.Codec[*flowv1.FlowCommand](),
+		topics.DbRequests:      schemas.Codec[*dbv1.Request](),
+		topics.CpiUpload:       schemas.Codec[*dbv1.CpiPart](),
+		topics.CryptoAdmin:     schemas.Codec[*cryptov1.Request](),
 	}
+}
+
+// Receives returns the topics that the worker has an inbox on, with their codecs.
+func Receives() map[string]engine.Codec {
+	return map[string]engine.Codec{topics.RpcReplies: schemas.Codec[*rpcv1.Reply]()}
 }
 
 // Edges returns every topic that the worker is joined to: it has no group, so it has no graph.
@@ -45,5 +61,6 @@ func Edges() []engine.EdgeInfo {
 	}
 	add(engine.EdgeReads, Reads())
 	add(engine.EdgeOutput, Emits())
+	add(engine.EdgeInbox, Receives())
 	return out
 }
