@@ -11,6 +11,7 @@ func All() []Topic {
 	all = append(all, flowTopics()...)
 	all = append(all, requestTopics()...)
 	all = append(all, factTopics()...)
+	all = append(all, databaseTopics()...)
 	all = append(all, toolTopics()...)
 	slices.SortFunc(all, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
 	return all
