@@ -93,6 +93,10 @@ func factTopics() []Topic {
 			Name: name, Doc: doc, Key: key, Type: message, Set: "facts", Class: State, Data: data,
 			Config: compacted(), Owner: DatabaseWorker, Writers: []string{DatabaseWorker}, Replay: ReplayRestore,
 		}
+		if name != OperationStatus {
+			readers = append(readers, DatabaseWorker) // compares it with the database
+		}
+		slices.Sort(readers)
 		for _, r := range readers {
 			t.Readers = append(t.Readers, Reader{r, KindReads})
 		}
