@@ -4,6 +4,7 @@ go 1.26.5
 
 require (
 	github.com/lovoo/goka v1.1.17
+	github.com/smallstep/pkcs7 v0.2.3
 	google.golang.org/protobuf v1.36.12
 )
 
