@@ -55,7 +55,7 @@ func Checksum(sum [32]byte) string { return strings.ToUpper(hex.EncodeToString(s
 
 // Open checks a package of size bytes and returns what it is. A refusal is an [*Error]; other errors are of reading src.
 func Open(src io.ReaderAt, size int64, o Options) (*Package, error) {
-	p, err := (&opener{Options: o, budget: o.Limits.WithDefaults().Total}).open(src, size, o.Kind)
+	p, err := (&opener{Options: o, budget: o.Limits.WithDefaults().Total}).open(src, size, o.Kind, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,8 @@ type opener struct {
 	budget int64
 }
 
-func (o *opener) open(src io.ReaderAt, size int64, kind Kind) (*Package, error) {
+// open opens a package that must be of a kind, if one is given; known is the hash of the file when it was checked already.
+func (o *opener) open(src io.ReaderAt, size int64, kind Kind, known *[32]byte) (*Package, error) {
 	a, err := archive.Open(src, size, o.Limits)
 	if err != nil {
 		return nil, ofArchive(err)
@@ -98,11 +99,15 @@ func (o *opener) open(src io.ReaderAt, size int64, kind Kind) (*Package, error) 
 	if err := p.checkFiles(); err != nil {
 		return nil, err
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(src, 0, size)); err != nil {
-		return nil, fmt.Errorf("read the package: %w", err)
+	if known != nil {
+		p.FileSHA256 = *known
+	} else {
+		sum := sha256.New()
+		if _, err := io.Copy(sum, io.NewSectionReader(src, 0, size)); err != nil {
+			return nil, fmt.Errorf("read the package: %w", err)
+		}
+		sum.Sum(p.FileSHA256[:0])
 	}
-	sum.Sum(p.FileSHA256[:0])
 	switch m.Kind {
 	case CPK:
 		err = p.openCPK()
@@ -178,7 +183,8 @@ func (p *Package) inner(name string, o *opener, kind Kind) (*Package, error) {
 	if !ok {
 		return nil, &Error{ID: ErrNested, Entry: name, Detail: "a package within a package is stored, this one is compressed", Remedy: remedyMake}
 	}
-	q, err := o.open(section, section.Size(), kind)
+	sum, _, _ := p.hashOf(name) // checkFiles has compared it
+	q, err := o.open(section, section.Size(), kind, &sum)
 	if err != nil {
 		return nil, within(name, err)
 	}

@@ -100,14 +100,17 @@ func isSignature(name string) bool {
 // verifySignatures checks all signatures of a package. Each must be right and, unless any signer is taken, of somebody who
 // is trusted.
 func verifySignatures(a *archive.Reader, manifest []byte, trust Trust) ([]Signer, error) {
-	var out []Signer
+	var entries []*archive.Entry
 	for _, e := range a.Entries {
-		if !isSignature(e.Name) {
-			continue
+		if isSignature(e.Name) {
+			entries = append(entries, e)
 		}
-		if len(out) == maxSignatures {
-			return nil, &Error{ID: ErrTooLarge, Entry: e.Name, Detail: fmt.Sprintf("the package has more than %d signatures", maxSignatures), Remedy: "sign it anew"}
-		}
+	}
+	if n := len(entries); n > maxSignatures {
+		return nil, &Error{ID: ErrTooLarge, Detail: fmt.Sprintf("the package has %d signatures, at most %d are allowed", n, maxSignatures), Remedy: "sign it anew"}
+	}
+	var out []Signer
+	for _, e := range entries {
 		raw, err := e.ReadAll(maxSignature)
 		if err != nil {
 			return nil, ofArchive(err)
