@@ -6,6 +6,7 @@ require (
 	github.com/lovoo/goka v1.1.17
 	github.com/smallstep/pkcs7 v0.2.3
 	google.golang.org/protobuf v1.36.12
+	software.sslmate.com/src/go-pkcs12 v0.7.4
 )
 
 require (
