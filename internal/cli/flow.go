@@ -267,6 +267,9 @@ func (g *Globals) showFlow(s flowStatus) error {
 	}
 	add("changed", localTime(s.Timestamp))
 	add("waits for", s.WaitingFor)
+	if s.LastCommand != nil {
+		add("command", s.LastCommand.text())
+	}
 	if s.FlowError != nil {
 		add("error", s.FlowError.Type+": "+s.FlowError.Message)
 	}

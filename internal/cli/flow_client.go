@@ -218,6 +218,26 @@ type flowStatus struct {
 	InitiatedBy     string          `json:"initiatedBy,omitempty"`
 	CreatedAt       *time.Time      `json:"createdAt,omitempty"`
 	WaitingFor      string          `json:"waitingFor,omitempty"`
+	LastCommand     *commandOutcome `json:"lastCommand,omitempty"`
+}
+
+// commandOutcome is what became of the last command for a flow.
+type commandOutcome struct {
+	ID      string    `json:"id"`
+	Command string    `json:"command"`
+	Refused bool      `json:"refused"`
+	ErrorID string    `json:"errorId,omitempty"`
+	Detail  string    `json:"detail"`
+	At      time.Time `json:"at"`
+}
+
+// text is the outcome on one line.
+func (o commandOutcome) text() string {
+	word := "done"
+	if o.Refused {
+		word = "refused"
+	}
+	return fmt.Sprintf("%s, %s: %s", o.Command, word, o.Detail)
 }
 
 type flowFailure struct {

@@ -31,7 +31,7 @@ func Explanations() map[string]string {
 			"The flow failed with it, so that nobody waits in vain. The record is in flow.dlq, with the reason; after the cause is mended, start the flow again under a new client request id.",
 		ErrWorker: "The worker could not run the module, through no fault of the flow's: the machine is overloaded, out of memory, or fairlead has a fault. " +
 			"The flow is parked. Look at the worker's log and resume the flow when the worker is well.",
-		RefusedUnknown:   "A command named a flow that does not run and has not run in the last seven days, or that still waits for admission. The command changed nothing.",
+		RefusedUnknown:   "A command named a flow that does not run and has not run in the last seven days, or that was killed before it began. The command changed nothing.",
 		RefusedEnded:     "A command named a flow that has ended. COMPLETED, FAILED and KILLED are final. The command changed nothing.",
 		RefusedState:     "A command makes no sense now: pause for a flow that is paused or parked, or resume for one that is not. The command changed nothing.",
 		RefusedStep:      "A retry named a step that the flow has not reached. `fairlead flow history ID` shows the steps. The command changed nothing.",

@@ -351,6 +351,9 @@ func describe(m proto.Message) string {
 		if m.GetWaitingFor() != "" {
 			s += ", waits for " + m.GetWaitingFor()
 		}
+		if c := m.GetLastCommand(); c.GetRefused() {
+			s += ", refused " + c.GetErrorId()
+		}
 		return s
 	case *flowv1.MapperStart:
 		return "ended as " + strings.TrimPrefix(m.GetEnded().GetState().String(), "FLOW_STATE_")

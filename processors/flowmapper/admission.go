@@ -119,7 +119,9 @@ func (a admissionStore) queued(m *flowv1.MapperState) bool {
 }
 
 // leave removes a place of a queue.
-func (a admissionStore) leave(vnode string, position uint64) { a.s.Delete(a.waitingKey(vnode, position)) }
+func (a admissionStore) leave(vnode string, position uint64) {
+	a.s.Delete(a.waitingKey(vnode, position))
+}
 
 func (a admissionStore) set(key []byte, m proto.Message) error {
 	raw, err := schemas.Marshal(m)
