@@ -54,8 +54,10 @@ func writeCommand(b *strings.Builder, c *cobra.Command) {
 }
 
 // paragraphs escapes what Markdown would read as HTML.
-func paragraphs(text string) string {
-	return strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(strings.TrimSpace(text))
+func paragraphs(text string) string { return escapeHTML(strings.TrimSpace(text)) }
+
+func escapeHTML(text string) string {
+	return strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(text)
 }
 
 func writeFlags(b *strings.Builder, flags *pflag.FlagSet) {

@@ -16,6 +16,7 @@ func TestReference(t *testing.T) {
 	for name, write := range map[string]func(io.Writer) error{
 		"cli.md":    cli.WriteCommandReference,
 		"topics.md": cli.WriteTopicReference,
+		"errors.md": cli.WriteErrorReference,
 		"topics.svg": func(w io.Writer) error {
 			_, err := io.WriteString(w, topics.NewGraph(topics.All(), false).SVG())
 			return err

@@ -7,7 +7,8 @@ func Explanations() map[string]string {
 			"It is in flow-mapper.dlq and started nothing. rest checks all of this before it writes; look for another writer of the topic.",
 		"FL-MAPPER-002": "A record on flow.mapper.start tells the end of a flow but does not name the flow, or names a state that is no end. " +
 			"It is in flow-mapper.dlq. The flow's place is given back when a right record comes.",
-		"FL-MAPPER-003": "A row of flow-mapper-table cannot be used. `fairlead state verify flow-mapper-table` compares local storage with the topic.",
+		"FL-MAPPER-003": "A row of flow-mapper-table cannot be used. `fairlead tail flow-mapper-table --from start --key KEY` shows what the topic has. " +
+			"When that is right, the worker's local storage is not: stop it, delete its data directory, and it reads the topic again.",
 		"FL-MAPPER-004": "A record carries none of the events that this version of the flow mapper knows: its writer is newer, or wrong. " +
 			"It is in flow-mapper.dlq; upgrade the worker, then have its writer send it again.",
 		ErrCommand: "A record on flow.mapper.start carries a command but does not name the flow, or has no command. It is in flow-mapper.dlq and changed nothing. " +
