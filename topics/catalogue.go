@@ -82,6 +82,8 @@ func flowTopics() []Topic {
 		flow.loop("fairlead.flow.v1.FlowTimer", Operational),
 		flow.store(FlowJournalStore, "fairlead.flow.v1.JournalRow", "Inputs and results of each flow's suspensions."),
 	)
+	// REST tells histories: it reads a flow's rows when it is asked for them, and keeps no view.
+	own[len(own)-1].Readers = []Reader{{RestWorker, KindReads}}
 	return append(own, flow.always()...)
 }
 
