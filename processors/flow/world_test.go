@@ -38,6 +38,8 @@ func (v view) Get(key string) (any, bool) {
 	return m, ok
 }
 
+func (v view) All() iter.Seq2[string, any] { return maps.All(v) }
+
 // constant is a source of seeds that repeats itself, so that two worlds can be compared.
 type constant struct{}
 
