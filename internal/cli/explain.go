@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairleadio/fairlead/internal/app"
+	"github.com/fairleadio/fairlead/internal/appbuild"
 	"github.com/fairleadio/fairlead/internal/devenv"
 	"github.com/fairleadio/fairlead/internal/spelling"
 )
@@ -20,10 +21,12 @@ type explanation struct {
 	Text string `json:"text"`
 }
 
-// explanations returns what is known about all stable ids, sorted: the workers' and the development cluster's.
+// explanations returns what is known about all stable ids, sorted: those of the workers, of the development cluster and of
+// building applications.
 func explanations() []explanation {
 	all := app.Explanations()
 	maps.Copy(all, devenv.Explanations())
+	maps.Copy(all, appbuild.Explanations())
 	var out []explanation
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, explanation{id, all[id]})

@@ -162,7 +162,7 @@ func flowSteering(d *devCluster) {
 	_, errOut := d.run(2, "flow result long")
 	d.want(errOut, `long is (RUNNING|START_REQUESTED)`)
 	_, errOut = d.run(5, "--timeout 200ms flow result long --wait")
-	d.want(errOut, `--timeout`)
+	d.want(errOut, `--timeout`, "flow long goes on without this command; `fairlead flow result long --wait` waits again")
 	_, errOut = d.run(3, "flow kill long")
 	d.want(errOut, `kill flow long of class countdown \((RUNNING|START_REQUESTED)\)\?`, `--yes`)
 	out, _ := d.run(0, "--dry-run flow kill long")

@@ -18,6 +18,7 @@ func WriteCommandReference(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("<!-- Generated from internal/cli. Do not edit. -->\n# Commands\n\n" + paragraphs(root.Long) + "\n\n## Flags of every command\n\n")
 	writeFlags(&b, root.PersistentFlags())
+	writeEnvironment(&b, root.PersistentFlags())
 	for _, c := range root.Commands() {
 		writeCommand(&b, c)
 	}
