@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -214,4 +215,19 @@ func Sign(w io.Writer, src io.ReaderAt, size int64, keep bool, keys ...Key) erro
 		}
 	}
 	return a.Close()
+}
+
+// Declarations is what the code declares beside its modules, as JSON to read: the members of the package's
+// application.json that do not come from building it.
+func (c Code) Declarations() ([]byte, error) {
+	a := (&CPKContent{Tables: c.Tables, Queries: c.Queries, Channels: c.Channels}).file()
+	b, err := json.MarshalIndent(struct {
+		Channels []channel `json:"channels"`
+		Queries  []query   `json:"queries"`
+		Tables   []table   `json:"tables"`
+	}{a.Channels, a.Queries, a.Tables}, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write the declarations: %w", err)
+	}
+	return append(b, '\n'), nil
 }
