@@ -37,6 +37,16 @@ func NewGroupID(requestID string) string { return V5(Namespace(), []byte("group 
 // the partition (4 bytes big-endian) and the offset (8 bytes big-endian). Neither another cluster nor a restore can
 // repeat it.
 func FlowID(topicID [16]byte, partition int32, offset int64) UUID {
+	return ofPlace(topicID, partition, offset)
+}
+
+// CommandID derives the id of an operator's command from the place of the record that carries it, as FlowID does for
+// a start: a record is one or the other.
+func CommandID(topicID [16]byte, partition int32, offset int64) UUID {
+	return ofPlace(topicID, partition, offset)
+}
+
+func ofPlace(topicID [16]byte, partition int32, offset int64) UUID {
 	name := make([]byte, 0, 28)
 	name = append(name, topicID[:]...)
 	name = binary.BigEndian.AppendUint32(name, uint32(partition))

@@ -42,14 +42,14 @@ func Owners() []string {
 func flowTopics() []Topic {
 	own := []Topic{
 		{
-			Name: FlowMapperStart, Doc: "Asks for flows to be started, and tells the mapper which have ended.",
+			Name: FlowMapperStart, Doc: "Asks for flows to be started, tells the mapper which have ended, and commands those that have not begun.",
 			Key: "client request id-vnode", Type: "fairlead.flow.v1.MapperStart",
 			Set: FlowMapperGroup, Class: Stream, Data: Tenant, Config: deleted(days7),
 			Owner: FlowMapperGroup, Writers: []string{FlowGroup, RestWorker},
 			Readers: []Reader{{FlowMapperGroup, KindInput}}, OutOfRange: Fatal, Replay: ReplayRead,
 		},
 		{
-			Name: FlowEvents, Doc: "What happens to flows: accepted starts.",
+			Name: FlowEvents, Doc: "What happens to flows: accepted starts, and commands that came before the flow had begun.",
 			Key: "flow id", Type: "fairlead.flow.v1.FlowEvent",
 			Set: FlowGroup, Class: Stream, Data: Tenant, Config: deleted(days7),
 			Owner: FlowGroup, Writers: []string{FlowMapperGroup},
@@ -83,6 +83,8 @@ func flowTopics() []Topic {
 		flow.loop("fairlead.flow.v1.FlowTimer", Operational),
 		flow.store(FlowJournalStore, "fairlead.flow.v1.JournalRow", "Inputs and results of each flow's suspensions."),
 	)
+	// REST tells histories: it reads a flow's rows when it is asked for them, and keeps no view.
+	own[len(own)-1].Readers = []Reader{{RestWorker, KindReads}}
 	return append(own, flow.always()...)
 }
 
@@ -136,7 +138,7 @@ func toolTopics() []Topic {
 			Name: Audit, Doc: "What operators did, and to what: with tools, and to flows.",
 			Key: "entity", Type: "fairlead.audit.v1.Entry",
 			Set: "tools", Class: Stream, Data: Operational, Config: deleted(days90),
-			Owner: Tools, Writers: []string{FlowGroup, Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
+			Owner: Tools, Writers: []string{FlowGroup, FlowMapperGroup, Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
 		},
 	}
 }

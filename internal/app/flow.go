@@ -48,9 +48,8 @@ func (a *App) buildFlow(ctx context.Context) error {
 	}
 	a.onClose(func() error { worker.Close(); return nil })
 	packages.OnChange(func(_ string, msg any) {
-		if cpi, ok := msg.(*cpiv1.Cpi); ok {
-			worker.Warm(cpi)
-		}
+		cpi, _ := msg.(*cpiv1.Cpi) // nil for one that is gone
+		worker.Changed(cpi)
 	})
 	return a.addGroup(Flow, worker.Graph())
 }

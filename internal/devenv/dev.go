@@ -394,6 +394,15 @@ func Running(dir string) (bool, error) {
 	return false, lock.Close()
 }
 
+// Serves tells whether a cluster is ready in a data directory. A directory that cannot be looked at has none.
+func Serves(dir string) bool {
+	if _, err := ReadInfo(dir); err != nil {
+		return false
+	}
+	running, err := Running(dir)
+	return err == nil && running
+}
+
 // LogFile is where a cluster writes its log.
 func LogFile(dir string) string { return filepath.Join(dir, logFile) }
 
