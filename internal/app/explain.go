@@ -3,6 +3,11 @@ package app
 import (
 	"maps"
 
+	"github.com/fairleadio/fairlead/internal/cpi"
+	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
+	"github.com/fairleadio/fairlead/internal/seal"
+	"github.com/fairleadio/fairlead/internal/sections"
+	"github.com/fairleadio/fairlead/processors/database"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/processors/rest"
@@ -18,6 +23,11 @@ func Explanations() map[string]string {
 	}
 	for _, of := range []map[string]string{
 		topics.Explanations(),
+		cpi.Explanations(),
+		sections.Explanations(),
+		seal.Explanations(),
+		pgserver.Explanations(),
+		database.Explanations(),
 		flow.Explanations(),
 		flowmapper.Explanations(),
 		rest.Explanations(),
