@@ -1,9 +1,7 @@
 package vault_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,53 +15,18 @@ import (
 	"github.com/fairleadio/fairlead/internal/vault/vaulttest"
 )
 
-// call sends a request as any client would and returns status and answer.
-func call(t *testing.T, method, url, token string, body any) (int, map[string]any) {
-	t.Helper()
-	raw, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("X-Vault-Token", token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var answer map[string]any
-	if resp.StatusCode != http.StatusNoContent {
-		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-			t.Fatalf("%s %s: status %d: %v", method, url, resp.StatusCode, err)
-		}
-	}
-	return resp.StatusCode, answer
-}
-
 // A server keeps what it acknowledged over kill -9 and over a new owner, at the same address, sealed in between by
 // nobody's hand; and a directory has one server at a time.
 func TestServerIsDurable(t *testing.T) {
 	began := time.Now()
 	v := vaulttest.Own(t)
 	t.Logf("ready after %s", time.Since(began))
-	url := v.URL + "/v1/"
-	if code, a := call(t, http.MethodPost, url+"sys/mounts/transit", v.Token, map[string]any{"type": "transit"}); code != http.StatusNoContent {
-		t.Fatalf("mount: %d %v", code, a)
-	}
+	v.Must(t, http.MethodPost, "sys/mounts/transit", map[string]any{"type": "transit"})
 	publicKey := func() string {
 		t.Helper()
-		code, a := call(t, http.MethodGet, url+"transit/keys/k", v.Token, nil)
-		if code != http.StatusOK {
-			t.Fatalf("read the key: %d %v", code, a)
-		}
-		return fmt.Sprint(a["data"].(map[string]any)["keys"])
+		return fmt.Sprint(v.Must(t, http.MethodGet, "transit/keys/k", nil)["keys"])
 	}
-	if code, a := call(t, http.MethodPost, url+"transit/keys/k", v.Token, map[string]any{"type": "ecdsa-p256"}); code >= 300 {
-		t.Fatalf("make a key: %d %v", code, a)
-	}
+	v.Must(t, http.MethodPost, "transit/keys/k", map[string]any{"type": "ecdsa-p256"})
 	before := publicKey()
 	if err := v.Server.Kill(); err != nil {
 		t.Fatal(err)
@@ -79,7 +42,7 @@ func TestServerIsDurable(t *testing.T) {
 	if err := v.Server.Seal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if code, _ := call(t, http.MethodGet, url+"transit/keys/k", v.Token, nil); code != http.StatusServiceUnavailable {
+	if code, _ := v.Call(t, http.MethodGet, "transit/keys/k", v.Token, nil); code != http.StatusServiceUnavailable {
 		t.Errorf("sealed, the server answers with %d", code)
 	}
 	if err := v.Server.Unseal(t.Context()); err != nil {
