@@ -10,6 +10,7 @@ func All() []Topic {
 	var all []Topic
 	all = append(all, flowTopics()...)
 	all = append(all, requestTopics()...)
+	all = append(all, cryptoTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, toolTopics()...)
 	slices.SortFunc(all, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
@@ -131,7 +132,7 @@ func toolTopics() []Topic {
 			Name: Audit, Doc: "What operators did, and to what: with tools, and to flows.",
 			Key: "entity", Type: "fairlead.audit.v1.Entry",
 			Set: "tools", Class: Stream, Data: Operational, Config: deleted(days90),
-			Owner: Tools, Writers: []string{FlowGroup, Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
+			Owner: Tools, Writers: []string{CryptoGroup, FlowGroup, Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
 		},
 	}
 }

@@ -48,6 +48,7 @@ type App struct {
 
 	views   *viewSet
 	engines []*groupWorker
+	besides []besideRun
 	rest    *restWorker
 	monitor net.Listener
 
@@ -99,6 +100,8 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 
 func (a *App) build(ctx context.Context, workerType string) error {
 	switch workerType {
+	case Crypto:
+		return a.buildCrypto()
 	case FlowMapper:
 		return a.buildFlowMapper()
 	case Flow:
@@ -232,6 +235,9 @@ func (a *App) start(ctx context.Context, views, groups, edges *stage) error {
 		if err := v.WaitReady(ctx); err != nil {
 			return err
 		}
+	}
+	for _, b := range a.besides {
+		views.run(b.name, b.run)
 	}
 	a.setPhase("recovering")
 	for _, g := range a.engines {

@@ -45,9 +45,15 @@ type groupWorker struct {
 }
 
 func (a *App) addGroup(name string, g *engine.Graph) error {
+	_, err := a.addTuned(name, g, func(c engine.Config) engine.Config { return c })
+	return err
+}
+
+// addTuned adds a group whose worker has a say in the engine's settings.
+func (a *App) addTuned(name string, g *engine.Graph, tune func(engine.Config) engine.Config) (*engine.Engine, error) {
 	db, err := a.storage()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e := a.cfg.Engine
 	cfg := engine.Config{
@@ -61,12 +67,22 @@ func (a *App) addGroup(name string, g *engine.Graph) error {
 			cfg.Expires = append(cfg.Expires, edge.Topic)
 		}
 	}
-	built, err := engine.New(cfg, g)
+	built, err := engine.New(tune(cfg), g)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.engines = append(a.engines, &groupWorker{name, built})
-	return nil
+	return built, nil
+}
+
+// beside adds what runs beside the groups: it starts before them and ends after them.
+func (a *App) beside(name string, run func(ctx context.Context) error) {
+	a.besides = append(a.besides, besideRun{name, run})
+}
+
+type besideRun struct {
+	name string
+	run  func(ctx context.Context) error
 }
 
 // storage opens the local storage once.

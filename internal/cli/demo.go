@@ -68,7 +68,7 @@ func (g *Globals) demo(ctx context.Context, keep bool) (err error) {
 		}
 		err = errors.Join(err, d.clean(context.WithoutCancel(ctx)))
 	}()
-	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %d of the twelve workers (%s), embedded Kafka, HTTPS.\n", len(app.Available()), strings.Join(app.Available(), ", "))
+	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %d of the twelve workers (%s), embedded Kafka, HTTPS.\n", len(devenv.Runs(app.Available())), strings.Join(devenv.Runs(app.Available()), ", "))
 	fmt.Fprintln(g.Out, "Plan: start · flows over HTTPS · wrong requests · pause, resume, kill · SIGKILL in the middle of a flow · the way of one flow")
 	for _, chapter := range []struct {
 		title string

@@ -98,11 +98,18 @@ type Cluster struct {
 	done    chan struct{}
 }
 
+// Runs returns those of the worker types that a development cluster can run. The crypto worker is not among them as long
+// as a cluster brings no Vault-API server up.
+func Runs(types []string) []string {
+	return slices.DeleteFunc(slices.Clone(types), func(t string) bool { return t == app.Crypto })
+}
+
 // Start brings a cluster up and returns when it is ready. Close it, also after Wait returned.
 func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if opts.Step == nil {
 		opts.Step = func(string, time.Duration) {}
 	}
+	opts.Workers = Runs(opts.Workers)
 	if opts.App != "" {
 		// What is watched and what was built are compared by path.
 		if opts.App, err = filepath.Abs(opts.App); err != nil {

@@ -85,6 +85,16 @@ func (c *Client) LoggedIn() error {
 	return c.state
 }
 
+// WaitLoggedIn waits until there is a token; false when ctx ends first.
+func (c *Client) WaitLoggedIn(ctx context.Context) bool {
+	for c.LoggedIn() != nil {
+		if !pause(ctx, firstWait) {
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
 // call runs one request to Vault within its time. An answer of 403 is looked into: when the token itself is no longer
 // good, a new login is asked for.
 func (c *Client) call(ctx context.Context, doing string, f func(ctx context.Context, a *api.Client) error) error {

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/hashicorp/vault/api"
@@ -284,7 +285,24 @@ const cipherPrefix = "vault:v1:"
 // AES key. One that the key does not open is a [Permanent] error.
 func (c *Client) Decrypt(ctx context.Context, name string, ciphertext []byte) ([]byte, error) {
 	body := map[string]any{"ciphertext": cipherPrefix + base64.StdEncoding.EncodeToString(ciphertext)}
-	return c.secretField(ctx, "decrypt", "/decrypt/"+name, body, "plaintext")
+	var out []byte
+	err := c.call(ctx, "decrypt", func(ctx context.Context, a *api.Client) error {
+		s, err := a.Logical().WriteWithContext(ctx, c.cfg.Mount+"/decrypt/"+name, body)
+		var resp *api.ResponseError
+		if errors.As(err, &resp) && resp.StatusCode == http.StatusInternalServerError && strings.Contains(strings.Join(resp.Errors, " "), "decrypt") {
+			// Vault's own trouble by its status, but the ciphertext's by its words.
+			return &api.ResponseError{StatusCode: http.StatusBadRequest, Errors: resp.Errors}
+		}
+		if err != nil {
+			return err
+		}
+		text, _ := dataOf(s)["plaintext"].(string)
+		if out, err = base64.StdEncoding.DecodeString(text); err != nil {
+			return fmt.Errorf("%w: %w", errAnswer, err)
+		}
+		return nil
+	})
+	return out, err
 }
 
 // DataKey makes a random 256-bit key and returns it open and wrapped by the named AES key; [Client.Decrypt] opens it.
@@ -303,23 +321,4 @@ func (c *Client) DataKey(ctx context.Context, name string) (open, wrapped []byte
 		return err
 	})
 	return open, wrapped, err
-}
-
-func (c *Client) secretField(ctx context.Context, doing, path string, body map[string]any, field string) ([]byte, error) {
-	var out []byte
-	err := c.call(ctx, doing, func(ctx context.Context, a *api.Client) error {
-		s, err := a.Logical().WriteWithContext(ctx, c.cfg.Mount+path, body)
-		if err != nil {
-			return err
-		}
-		text, ok := dataOf(s)[field].(string)
-		if !ok {
-			return fmt.Errorf("%w: it has no %s", errAnswer, field)
-		}
-		if out, err = base64.StdEncoding.DecodeString(text); err != nil {
-			return errors.Join(errAnswer, err)
-		}
-		return nil
-	})
-	return out, err
 }
