@@ -111,7 +111,8 @@ func checkCertificateRequest(data, publicKey []byte) error {
 	var request certificateRequest
 	rest, err := asn1.Unmarshal(data, &request)
 	if err != nil {
-		return fmt.Errorf("it is no PKCS#10 certification request: %w", err)
+		// The parser's words are for those who write structures, not for those who send bytes.
+		return errors.New("it is no PKCS#10 certification request (the part that is signed: version, subject, public key, attributes)")
 	}
 	if len(rest) > 0 {
 		return fmt.Errorf("%d bytes follow the certification request", len(rest))
@@ -121,7 +122,7 @@ func checkCertificateRequest(data, publicKey []byte) error {
 	}
 	var subject pkix.RDNSequence
 	if rest, err := asn1.Unmarshal(request.Subject.FullBytes, &subject); err != nil || len(rest) > 0 {
-		return fmt.Errorf("the certification request's subject is no name: %w", errors.Join(err))
+		return errors.New("the certification request's subject is no name")
 	}
 	if !bytes.Equal(request.PublicKey.FullBytes, publicKey) {
 		return errors.New("the certification request carries another public key than the one that signs it")

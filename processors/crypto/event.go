@@ -20,8 +20,8 @@ type State struct {
 type Ask struct {
 	Requester Requester
 	Request   *cryptov1.Request
-	// ID is the request's id.
-	ID string
+	// ID is the request's id, Key the record's key.
+	ID, Key string
 	// NowUs is the time of the step, DeadlineUs when the requester gives up (zero: never), SentUs when the record was
 	// written; microseconds UTC.
 	NowUs, DeadlineUs, SentUs int64

@@ -60,6 +60,10 @@ func asked(s State, a Ask) ([]Effect, error) {
 		return refuse(a, "", fail(idRefused, rpcv1.ErrorKind_ERROR_KIND_FORBIDDEN, "forbidden",
 			"%s may not ask for %s for tenant %q", a.Requester, describe(op, purpose), a.Request.GetTenant())), nil
 	}
+	// Their rows lie in the partition of their tenant, and nowhere else.
+	if (op == OpGenerate || op == OpList) && a.Key != a.Request.GetTenant() {
+		return respondError(invalid("the record's key is %q; requests that make or list keys are keyed by their tenant, %q", a.Key, a.Request.GetTenant()), Failed), nil
+	}
 	switch o := a.Request.GetOperation().(type) {
 	case *cryptov1.Request_GenerateKey:
 		return generate(s, a, o.GenerateKey), nil

@@ -103,7 +103,7 @@ func (w *Worker) batch(ctx context.Context, requester Requester, items []request
 
 // newTurn reads what came along with a request.
 func (w *Worker) newTurn(requester Requester, it request) *turn {
-	t := &turn{item: it, ask: Ask{Requester: requester, Request: it.Msg, ID: it.Header(engine.HeaderRequest), NowUs: it.Now().UnixMicro(), SentUs: it.Timestamp().UnixMicro()}}
+	t := &turn{item: it, ask: Ask{Requester: requester, Request: it.Msg, ID: it.Header(engine.HeaderRequest), Key: it.Key(), NowUs: it.Now().UnixMicro(), SentUs: it.Timestamp().UnixMicro()}}
 	if _, err := w.wayBack(it.Context, requester); err != nil {
 		t.err = err
 		return t
