@@ -10,6 +10,7 @@ func All() []Topic {
 	var all []Topic
 	all = append(all, flowTopics()...)
 	all = append(all, requestTopics()...)
+	all = append(all, cryptoTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, databaseTopics()...)
 	all = append(all, toolTopics()...)
@@ -138,7 +139,7 @@ func toolTopics() []Topic {
 			Name: Audit, Doc: "What operators did, and to what: with tools, and to flows.",
 			Key: "entity", Type: "fairlead.audit.v1.Entry",
 			Set: "tools", Class: Stream, Data: Operational, Config: deleted(days90),
-			Owner: Tools, Writers: []string{FlowGroup, FlowMapperGroup, Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
+			Owner: Tools, Writers: []string{CryptoGroup, FlowGroup, FlowMapperGroup, Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
 		},
 	}
 }

@@ -33,7 +33,7 @@ func requestTopics() []Topic {
 		{
 			Name: CryptoKeys, Doc: "Public halves of the keys in Vault.", Key: "tenant/key id", Type: "fairlead.crypto.v1.Key",
 			Set: CryptoGroup, Class: State, Data: Operational, Config: compacted(), Owner: CryptoGroup, Writers: []string{CryptoGroup},
-			Readers: []Reader{{FlowGroup, KindReads}, {RestWorker, KindReads}}, Replay: ReplayRestore,
+			Readers: []Reader{{CryptoGroup, KindReads}, {FlowGroup, KindReads}, {RestWorker, KindReads}}, Replay: ReplayRestore,
 		},
 	}
 }

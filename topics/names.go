@@ -12,6 +12,9 @@ const (
 
 	CryptoRequests      = "crypto.requests"
 	CryptoAdmin         = "crypto.admin"
+	CryptoTLS           = "crypto.tls"
+	CryptoLink          = "crypto.link"
+	CryptoMembers       = "crypto.members"
 	PersistenceRequests = "persistence.requests"
 	DbRequests          = "db.requests"
 	CpiUpload           = "cpi.upload"
@@ -43,13 +46,17 @@ const (
 
 // Names of workers that are edges (they have no group of their own), and of tools.
 const (
-	RestWorker     = "rest"
-	DatabaseWorker = "database"
-	Tools          = "tools"
+	RestWorker        = "rest"
+	DatabaseWorker    = "database"
+	GatewayWorker     = "gateway"
+	LinkManagerWorker = "link-manager"
+	MembershipWorker  = "membership"
+	Tools             = "tools"
 )
 
 // Names of engine stores; the topic is <group>-store-<name>.
 const (
+	CryptoKeysStore          = "keys"
 	FlowJournalStore         = "journal"
 	FlowMapperAdmissionStore = "admission"
 )

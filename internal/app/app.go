@@ -102,6 +102,8 @@ func (a *App) build(ctx context.Context, workerType string) error {
 	switch workerType {
 	case Database:
 		return a.buildDatabase(ctx)
+	case Crypto:
+		return a.buildCrypto()
 	case FlowMapper:
 		return a.buildFlowMapper()
 	case Flow:
@@ -242,10 +244,10 @@ func (a *App) start(ctx context.Context, views, groups, edges *stage) error {
 			return err
 		}
 	}
-	a.setPhase("recovering")
 	for _, b := range a.besides {
-		groups.run(b.name, b.run)
+		views.run(b.name, b.run)
 	}
+	a.setPhase("recovering")
 	for _, g := range a.engines {
 		groups.run("group "+g.name, g.engine.Run)
 	}

@@ -37,13 +37,13 @@ func TestCatalogueIsWhatTheWorkersDo(t *testing.T) {
 }
 
 func TestParseTypes(t *testing.T) {
-	for list, want := range map[string]string{"all": "flow flow-mapper rest", "rest": "rest", "rest,flow , rest": "flow rest"} {
+	for list, want := range map[string]string{"all": "crypto flow flow-mapper rest", "rest": "rest", "rest,flow , rest": "flow rest"} {
 		got, err := ParseTypes(list)
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%q: %v, %v", list, got, err)
 		}
 	}
-	for list, want := range map[string]string{"": "not known", "crypto": "not part of this version", "rest,x": `"x" is not known`} {
+	for list, want := range map[string]string{"": "not known", "gateway": "not part of this version", "rest,x": `"x" is not known`} {
 		if _, err := ParseTypes(list); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", list, err)
 		}
@@ -162,7 +162,7 @@ func fetch(t *testing.T, url string) (int, string) {
 func TestWorkersRunAndDrain(t *testing.T) {
 	c := enginetest.NewCluster(t)
 	prepareTopics(t, c)
-	a := newApp(t, testConfig(c), Available()...)
+	a := newApp(t, testConfig(c), Flow, FlowMapper, Rest)
 	ctx, stop := context.WithCancel(enginetest.Context(t))
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
@@ -208,7 +208,7 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 		"no CA":          {func(c *config.Config) { c.Kafka.TLS, c.Kafka.CAFile = true, "/no/ca" }, []string{Rest}, "kafka.ca_file"},
 		"no password":    {func(c *config.Config) { c.Kafka.SASL, c.Kafka.PasswordFile = "PLAIN", "/no/pw" }, []string{Rest}, "kafka.password_file"},
 		"no worker":      {func(*config.Config) {}, nil, "no worker"},
-		"other worker":   {func(*config.Config) {}, []string{"crypto"}, "not part of this version"},
+		"other worker":   {func(*config.Config) {}, []string{"gateway"}, "not part of this version"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := cfg

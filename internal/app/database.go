@@ -75,11 +75,12 @@ func (a *App) buildDatabase(ctx context.Context) error {
 	}
 	a.onClose(func() error { worker.Close(); return nil })
 	// A record that is in hand when Postgres goes away waits for it as long as it takes.
-	if err := a.addGroup(Database, worker.Graph(), func(e *engine.Config) { e.Retries = math.MaxInt32 }); err != nil {
+	group, err := a.addGroup(Database, worker.Graph(), func(e *engine.Config) { e.Retries = math.MaxInt32 })
+	if err != nil {
 		return err
 	}
-	worker.Bind(a.engines[len(a.engines)-1].engine)
-	a.besides = append(a.besides, besides{"database", worker.Run})
+	worker.Bind(group)
+	a.beside("database", worker.Run)
 	return nil
 }
 

@@ -43,5 +43,6 @@ func (a *App) buildFlow(ctx context.Context) error {
 		cpi, _ := msg.(*cpiv1.Cpi) // nil for one that is gone
 		worker.Changed(cpi)
 	})
-	return a.addGroup(Flow, worker.Graph())
+	_, err = a.addGroup(Flow, worker.Graph())
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/processors/crypto"
 	"github.com/fairleadio/fairlead/processors/database"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
@@ -16,6 +17,7 @@ import (
 // The types of workers that this version can run.
 const (
 	Database   = topics.DatabaseWorker
+	Crypto     = topics.CryptoGroup
 	FlowMapper = topics.FlowMapperGroup
 	Flow       = topics.FlowGroup
 	Rest       = topics.RestWorker
@@ -30,7 +32,7 @@ func Types() []string {
 }
 
 // Available returns the types that this version can run, sorted.
-func Available() []string { return []string{Database, Flow, FlowMapper, Rest} }
+func Available() []string { return []string{Crypto, Database, Flow, FlowMapper, Rest} }
 
 // ParseTypes reads a list such as "flow,rest" or "all". Repetitions are dropped.
 func ParseTypes(list string) ([]string, error) {
@@ -63,6 +65,12 @@ func edges(workerType string) ([]engine.EdgeInfo, error) {
 			return nil, err
 		}
 		defer w.Close()
+		return w.Graph().Edges(), nil
+	case Crypto:
+		w, err := crypto.NewWorker(crypto.Config{}, crypto.Deps{})
+		if err != nil {
+			return nil, err
+		}
 		return w.Graph().Edges(), nil
 	case FlowMapper:
 		return flowmapper.Graph(flowmapper.Config{}).Edges(), nil

@@ -45,10 +45,11 @@ type groupWorker struct {
 	engine *engine.Engine
 }
 
-func (a *App) addGroup(name string, g *engine.Graph, settings ...func(*engine.Config)) error {
+// addGroup adds a group; settings are what its worker has to say about the engine.
+func (a *App) addGroup(name string, g *engine.Graph, settings ...func(*engine.Config)) (*engine.Engine, error) {
 	db, err := a.storage()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e := a.cfg.Engine
 	cfg := engine.Config{
@@ -67,10 +68,15 @@ func (a *App) addGroup(name string, g *engine.Graph, settings ...func(*engine.Co
 	}
 	built, err := engine.New(cfg, g)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.engines = append(a.engines, &groupWorker{name, built})
-	return nil
+	return built, nil
+}
+
+// beside adds what runs beside the groups: it starts before them and ends after them.
+func (a *App) beside(name string, run func(ctx context.Context) error) {
+	a.besides = append(a.besides, besides{name, run})
 }
 
 // storage opens the local storage once.
@@ -99,7 +105,8 @@ func (a *App) buildFlowMapper() error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	return a.addGroup(FlowMapper, flowmapper.Graph(c))
+	_, err = a.addGroup(FlowMapper, flowmapper.Graph(c))
+	return err
 }
 
 // restWorker is the rest worker with its listener.

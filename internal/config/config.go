@@ -27,6 +27,7 @@ type Config struct {
 	Postgres   Postgres   `yaml:"postgres"`
 	Database   Database   `yaml:"database"`
 	Bootstrap  Bootstrap  `yaml:"bootstrap"`
+	Vault      Vault      `yaml:"vault"`
 }
 
 // Kafka says how to reach the brokers.
@@ -129,6 +130,24 @@ type Bootstrap struct {
 	AdminPasswordFile string `yaml:"admin_password_file" doc:"file that holds the first password"`
 }
 
+// Vault is how the crypto worker reaches Vault; the other workers have none.
+type Vault struct {
+	Address         string        `yaml:"address" doc:"URL of Vault or OpenBao, https://vault:8200"`
+	CAFile          string        `yaml:"ca_file" doc:"PEM certificates that the server is checked against; empty takes the system's"`
+	Namespace       string        `yaml:"namespace" doc:"namespace of the mount and the login; empty for none"`
+	Mount           string        `yaml:"mount" doc:"path of the transit engine"`
+	Auth            string        `yaml:"auth" doc:"kubernetes, approle or token"`
+	AuthPath        string        `yaml:"auth_path" doc:"where the auth method is mounted below auth/; empty takes its name"`
+	Role            string        `yaml:"role" doc:"role of auth kubernetes"`
+	JWTFile         string        `yaml:"jwt_file" doc:"the service account's token, for auth kubernetes"`
+	RoleIDFile      string        `yaml:"role_id_file" doc:"file with the role id, for auth approle"`
+	SecretIDFile    string        `yaml:"secret_id_file" doc:"file with the secret id, for auth approle"`
+	SecretIDWrapped bool          `yaml:"secret_id_wrapped" doc:"secret_id_file holds a response-wrapping token, which is good once"`
+	TokenFile       string        `yaml:"token_file" doc:"file with a token, for auth token; for development"`
+	Timeout         time.Duration `yaml:"timeout" doc:"how long one request to Vault may take"`
+	Concurrency     int           `yaml:"concurrency" doc:"requests to Vault that run at once"`
+}
+
 // Default returns the settings before any source.
 func Default() Config {
 	host, err := os.Hostname()
@@ -150,6 +169,10 @@ func Default() Config {
 		FlowMapper: FlowMapper{MaxRunningPerVnode: 1000, MaxRunning: 10_000, Keep: 7 * 24 * time.Hour},
 		Postgres:   Postgres{MaxConnections: 10},
 		Database:   Database{Reconcile: 30 * time.Second, Keep: 8 * 24 * time.Hour},
+		Vault: Vault{
+			Mount: "fairlead-transit", Auth: "kubernetes", Role: "fairlead-crypto",
+			JWTFile: "/var/run/secrets/kubernetes.io/serviceaccount/token", Timeout: 3 * time.Second, Concurrency: 16,
+		},
 	}
 }
 
@@ -194,6 +217,9 @@ func (c Config) Validate() error {
 	if !slices.Contains([]string{"json", "text"}, c.Log.Format) {
 		add("log.format", "%q is not known; use json or text", c.Log.Format)
 	}
+	if !slices.Contains([]string{"kubernetes", "approle", "token"}, c.Vault.Auth) {
+		add("vault.auth", "%q is not known; use kubernetes, approle or token", c.Vault.Auth)
+	}
 	if (c.Rest.CertificateFile == "") != (c.Rest.KeyFile == "") {
 		add("rest.certificate_file", "and rest.key_file belong together; give both")
 	}
@@ -209,6 +235,7 @@ func (c Config) Validate() error {
 		{"rest.start_timeout", int64(c.Rest.StartTimeout)}, {"rest.max_wait", int64(c.Rest.MaxWait)}, {"rest.login_window", int64(c.Rest.LoginWindow)},
 		{"flow.keep", int64(c.Flow.Keep)}, {"flow_mapper.keep", int64(c.FlowMapper.Keep)},
 		{"postgres.max_connections", int64(c.Postgres.MaxConnections)}, {"database.reconcile", int64(c.Database.Reconcile)}, {"database.keep", int64(c.Database.Keep)},
+		{"vault.timeout", int64(c.Vault.Timeout)}, {"vault.concurrency", int64(c.Vault.Concurrency)},
 	} {
 		if n.value < 0 {
 			add(n.key, "must not be negative")
