@@ -18,8 +18,8 @@ type holder struct {
 }
 
 func load() {
-	_, _ = tls.LoadX509KeyPair("a", "b")      // want: private-keys
-	_, _ = x509.ParsePKCS8PrivateKey(nil)     // want: private-keys
+	_, _ = tls.LoadX509KeyPair("a", "b")  // want: private-keys
+	_, _ = x509.ParsePKCS8PrivateKey(nil) // want: private-keys
 	_, _ = x509.ParsePKIXPublicKey(nil)
-	_ = ed.NewKeyFromSeed                     // want: private-keys
+	_ = ed.NewKeyFromSeed // want: private-keys
 }
