@@ -187,7 +187,9 @@ func (w *Worker) settle(ctx context.Context, j *job, err error) {
 		w.again(j, engine.Retry(pollWait, errors.New("the time of the poll was over before Vault was asked, or answered")))
 	case errors.Is(err, errNoVault):
 		w.again(j, engine.Fatal(err))
-	case errors.As(err, &away), vault.KindOf(err).Waits():
+	case errors.As(err, &away):
+		w.again(j, engine.Retry(w.health.later(), err))
+	case vault.KindOf(err).Waits():
 		w.again(j, engine.Retry(w.health.fail(err), err))
 	default:
 		w.refused(j, err)
