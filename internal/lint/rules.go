@@ -24,6 +24,7 @@ func Rules() map[string]string {
 		"pgx":               "pgx only in internal/postgres",
 		"vault":             "vault/api only in internal/vault",
 		"wazero":            "wazero only in internal/sandbox",
+		"private-keys":      "private keys that sign are in Vault: only named files hold others, for TLS from files and for developers",
 		"domain-pure":       "domain packages (ledger, members, sessions) import no I/O",
 		"harness":           "what is shipped imports no test harness",
 		"std-log":           "log/slog, not log",
@@ -40,7 +41,7 @@ func Rules() map[string]string {
 }
 
 // perFile are the checks that need one Go file.
-var perFile = []func(*source) []Problem{checkImports, checkCalls, checkShape}
+var perFile = []func(*source) []Problem{checkImports, checkCalls, checkShape, checkPrivateKeys}
 
 const (
 	goka    = "github.com/lovoo/goka"

@@ -67,10 +67,23 @@ func (w *Worker) attempt(ctx context.Context, j *job) error {
 		return errNoVault
 	}
 	if err := w.health.reason(); err != nil {
-		return err // nobody is asked who is known to be away
+		return &awayError{err} // nobody is asked who is known to be away
 	}
-	return j.run(ctx)
+	err := j.run(ctx)
+	if vault.KindOf(err) == vault.Denied && w.deps.Vault.Check(ctx) == nil {
+		// The policy allows such requests: by now, if it was mended in between, so ask again; or not with this key.
+		if err = j.run(ctx); vault.KindOf(err) == vault.Denied && w.deps.Vault.Check(ctx) == nil {
+			err = &vault.Error{Kind: vault.Permanent, Doing: "use this key", Err: err}
+		}
+	}
+	return err
 }
+
+// awayError is the answer for a Vault that was not asked, because it is known to be away.
+type awayError struct{ reason error }
+
+func (e *awayError) Error() string { return e.reason.Error() }
+func (e *awayError) Unwrap() error { return e.reason }
 
 // jobs makes requests to Vault of what turns need.
 func (w *Worker) jobs(turns []*turn) []*job {
@@ -166,18 +179,18 @@ func (s *lot) run(ctx context.Context) error {
 
 // settle gives the turns of a job the event or the error that an answer means.
 func (w *Worker) settle(ctx context.Context, j *job, err error) {
-	switch kind := vault.KindOf(err); {
+	away := (*awayError)(nil)
+	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		// The poll's time is over, which says nothing of Vault. What was signed meanwhile is done.
 		w.again(j, engine.Retry(pollWait, errors.New("the time of the poll was over before Vault was asked, or answered")))
 	case errors.Is(err, errNoVault):
 		w.again(j, engine.Fatal(err))
-	case kind == vault.Denied && w.deps.Vault.Check(ctx) == nil:
-		w.refused(j, err) // of this key alone
-	case kind.Waits():
-		after := w.health.fail(err)
-		w.again(j, engine.Retry(after, err))
+	case errors.As(err, &away):
+		w.again(j, engine.Retry(w.health.later(), err))
+	case vault.KindOf(err).Waits():
+		w.again(j, engine.Retry(w.health.fail(err), err))
 	default:
 		w.refused(j, err)
 	}

@@ -55,6 +55,20 @@ func (h *health) fail(err error) time.Duration {
 		default:
 		}
 	}
+	return h.wait()
+}
+
+// later returns how long a request should wait that found Vault known to be away.
+func (h *health) later() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.away == nil {
+		return pollWait // it came back meanwhile
+	}
+	return h.wait()
+}
+
+func (h *health) wait() time.Duration {
 	return min(longestWait, max(shortestWait, time.Since(h.since)/4))
 }
 

@@ -1,0 +1,2 @@
+// Package keys holds private keys, which only Vault may.
+package keys

@@ -1,0 +1,2 @@
+// Package rest may load its own certificate.
+package rest
