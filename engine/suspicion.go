@@ -3,7 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
-	"time"
+	"maps"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
@@ -29,7 +29,9 @@ func (s *suspicion) limit(most int) int { return min(max(s.size, 1), most) }
 func suspectKey(topic string) string { return rowKey(rowSuspect, topic, "") }
 
 // suspect looks whether the last owner stopped cleanly, and takes up what is written down of it.
-func (p *partition) suspect(a *assignment) error {
+func (p *partition) suspect(a *assignment) (err error) {
+	// What this process once held against records was settled by it, or by others since.
+	maps.DeleteFunc(p.s.skip, func(c Cause, _ error) bool { return c.Partition == p.id })
 	dirty := false
 	for _, ps := range a.committed {
 		dirty = dirty || !ps[p.id].clean
@@ -60,6 +62,11 @@ func (p *partition) suspect(a *assignment) error {
 		sus.size = 1
 		if int(row.Attempts) >= p.s.e.cfg.CrashLimit {
 			place := Cause{row.Topic, p.id, row.To}
+			if row.Head != "" { // it is what the command ran, wherever that stands by now
+				if place, err = ParseCause(row.Head); err != nil {
+					return fmt.Errorf("suspect row %x of %s/%d: %w", k, p.rows.topic, p.id, err)
+				}
+			}
 			p.s.skip[place] = fmt.Errorf("the process died %d times with this record in hand", row.Attempts)
 		}
 	}
@@ -98,10 +105,14 @@ func (s *session) suspectBatch(ctx context.Context, b *batch) error {
 		}
 		row.To = max(row.To, r.Offset)
 		row.Records++
+		row.Head = ""
+		if s.command(r) == commandRetry {
+			row.Head = p.wouldRun(string(r.Key), b.wall)
+		}
 	}
 	for p, topics := range spans {
 		for t, row := range topics {
-			if old := p.suspects.rows[t]; old != nil && old.From == row.From && old.To == row.To {
+			if old := p.suspects.rows[t]; old != nil && old.From == row.From && old.To == row.To && (old.Head == row.Head || row.Records > 1) {
 				if old.Process == s.e.processID {
 					continue // an abort is no death: this life is counted already
 				}
@@ -145,7 +156,7 @@ func (s *session) writeAhead(ctx context.Context, p *partition, key string, m pr
 	b.Set(p.rows.dataKey(key), raw)
 	p.rows.forget(key)
 	p.rows.position = max(p.rows.position, rec.Offset+1)
-	if err := p.rows.addPosition(b, time.Now().UnixMicro()); err != nil {
+	if err := p.rows.addPosition(b, s.e.wall()); err != nil {
 		return Fatal(err)
 	}
 	if err := s.e.cfg.DB.Apply(b); err != nil {

@@ -312,7 +312,7 @@ func (w *world) judgeDisks() {
 // judgeDisk knows the layout of local storage: topic, a zero byte, the partition; 'd' and the key hold a row, 'm' the
 // position.
 func (w *world) judgeDisk(name string, disk *rows, topic string, p int32) {
-	prefix := string(binary.BigEndian.AppendUint32(append([]byte(topic), 0), uint32(p)))
+	prefix := string(binary.BigEndian.AppendUint32(append([]byte(w.settings.prefix+topic), 0), uint32(p)))
 	have := map[string]string{}
 	disk.Ascend(prefix+"d", func(k string, v []byte) bool {
 		if !strings.HasPrefix(k, prefix+"d") {
