@@ -240,10 +240,11 @@ func (s *session) feed(sctx context.Context, g *gokaSession, b *batch) error {
 		p := s.parts[r.Partition]
 		p.begin(b.wall)
 		place := Cause{topic, r.Partition, r.Offset}
-		// A command is nobody's fault: what it runs is looked at when it is worked off.
-		if reason, ok := s.skip[place]; ok && s.command(r) == "" {
-			p.unrun = append(p.unrun, unrunRecord{sourceOf(r, place), reason})
-			continue
+		if !s.e.graph.guarded {
+			if reason, ok := s.refused.get(place); ok {
+				p.unrun = append(p.unrun, unrunRecord{sourceOf(r, place), reason})
+				continue
+			}
 		}
 		s.pending.Add(1)
 		c := g.claims[topic][r.Partition]
@@ -295,7 +296,7 @@ func (s *session) strike(pe *produceError) error {
 	}
 	s.strikes[pe.cause]++
 	if s.strikes[pe.cause] >= s.e.cfg.CrashLimit {
-		s.skip[pe.cause] = err
+		s.refused.set(pe.cause, err)
 		delete(s.strikes, pe.cause)
 	}
 	return nil
@@ -312,7 +313,7 @@ func (s *session) blame(g *gokaSession, err error) {
 	if c := s.inHand(g); c != nil {
 		s.strikes[*c]++
 		if s.strikes[*c] >= s.e.cfg.CrashLimit {
-			s.skip[*c] = err
+			s.refused.set(*c, err)
 			delete(s.strikes, *c)
 		}
 	}

@@ -46,7 +46,7 @@ type partition struct {
 	items     []*pendingItem
 	unsettled map[string]int
 	held      []heldRecord
-	// unrun are records of the batch that go to the dead letters without being run.
+	// unrun are records of the batch that goka does not get: they go to the dead letters.
 	unrun []unrunRecord
 	// tail is the position that the next record waiting under a key takes.
 	tail map[string]uint64
@@ -224,6 +224,10 @@ func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 		}
 		p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0)
 	default:
+		if reason, ok := p.s.refused.get(src.Cause); ok {
+			p.deadLetter(gctx, src, "kills its process", reason, uint32(p.s.e.cfg.CrashLimit))
+			return
+		}
 		p.run(gctx, in, src, 0, 0, 0, nil)
 	}
 }
@@ -235,7 +239,7 @@ type heldRecord struct {
 	src  source
 }
 
-// unrunRecord is a record that is known to kill its process.
+// unrunRecord is a record that is known to kill its process, of a graph whose callbacks goka calls past the guard.
 type unrunRecord struct {
 	src    source
 	reason error

@@ -77,7 +77,7 @@ func (p *partition) runQueue(gctx goka.Context, key string, n int) {
 		p.timers.cancel(headKey)
 		src := sourceFromProto(head.Record)
 		in, ok := p.s.e.graph.input(src.Topic)
-		if reason, refused := p.s.skip[src.Cause]; refused {
+		if reason, refused := p.s.refused.get(src.Cause); refused {
 			p.deadLetter(gctx, src, "kills its process", reason, max(head.Attempts, uint32(p.s.e.cfg.CrashLimit)))
 			p.dequeue(key, headKey)
 			continue
@@ -148,7 +148,7 @@ func (p *partition) redrive(gctx goka.Context, src source) {
 		p.dropRow(rowKey(rowParked, key, ""))
 	}
 	src.Cause = place
-	delete(p.s.skip, place) // whoever redrives it wants it run
+	p.s.refused.lift(func(c Cause) bool { return c == place }) // whoever redrives it wants it run
 	src.headers = slices.DeleteFunc(slices.Clone(src.headers), func(h kgo.RecordHeader) bool {
 		return h.Key == headerCommand || strings.HasPrefix(h.Key, "fl-dlq-")
 	})

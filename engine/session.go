@@ -53,9 +53,9 @@ type session struct {
 	failed             atomic.Pointer[error]
 	overflowed         atomic.Pointer[overflow]
 
-	// strikes counts, by record, aborts that it caused; skip holds those over the limit.
+	// strikes counts, by record, aborts that it caused; refused holds those over the limit.
 	strikes map[Cause]int
-	skip    map[Cause]error
+	refused verdicts
 
 	paused    map[int32]string // partitions whose input is paused, by the key that waits
 	wasPaused bool
@@ -117,7 +117,7 @@ func newSession(e *Engine, n int) *session {
 		changed:  make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		// Begins small, for nothing is known yet of how long a record takes; doubles with each commit.
 		cap:     512,
-		strikes: map[Cause]int{}, skip: map[Cause]error{}, paused: map[int32]string{},
+		strikes: map[Cause]int{}, refused: verdicts{reasons: map[Cause]error{}}, paused: map[int32]string{},
 	}
 }
 

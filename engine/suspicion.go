@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
@@ -26,12 +27,38 @@ type suspicion struct {
 
 func (s *suspicion) limit(most int) int { return min(max(s.size, 1), most) }
 
+// verdicts are the records that are not run any more, and why. Callbacks of several partitions look at them at once.
+type verdicts struct {
+	mu      sync.Mutex
+	reasons map[Cause]error
+}
+
+func (v *verdicts) get(c Cause) (error, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	reason, ok := v.reasons[c]
+	return reason, ok
+}
+
+func (v *verdicts) set(c Cause, reason error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reasons[c] = reason
+}
+
+// lift takes back those that match.
+func (v *verdicts) lift(match func(Cause) bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	maps.DeleteFunc(v.reasons, func(c Cause, _ error) bool { return match(c) })
+}
+
 func suspectKey(topic string) string { return rowKey(rowSuspect, topic, "") }
 
 // suspect looks whether the last owner stopped cleanly, and takes up what is written down of it.
 func (p *partition) suspect(a *assignment) (err error) {
 	// What this process once held against records was settled by it, or by others since.
-	maps.DeleteFunc(p.s.skip, func(c Cause, _ error) bool { return c.Partition == p.id })
+	p.s.refused.lift(func(c Cause) bool { return c.Partition == p.id })
 	dirty := false
 	for _, ps := range a.committed {
 		dirty = dirty || !ps[p.id].clean
@@ -67,7 +94,7 @@ func (p *partition) suspect(a *assignment) (err error) {
 					return fmt.Errorf("suspect row %x of %s/%d: %w", k, p.rows.topic, p.id, err)
 				}
 			}
-			p.s.skip[place] = fmt.Errorf("the process died %d times with this record in hand", row.Attempts)
+			p.s.refused.set(place, fmt.Errorf("the process died %d times with this record in hand", row.Attempts))
 		}
 	}
 	if !dirty && len(sus.rows) == 0 {

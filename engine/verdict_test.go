@@ -8,7 +8,10 @@ import (
 
 	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairleadio/fairlead/engine"
@@ -129,5 +132,36 @@ func TestRedriveOfARecordThatKilled(t *testing.T) {
 	c.ProduceRaw(t, engine.Redrive("mended", letter))
 	if out := c.Consume(t, "out", 1); string(out[0].Value) != "killer" {
 		t.Errorf("emitted %s", out[0].Value)
+	}
+}
+
+// A record that is given up without being run keeps its place: with parking, those behind it wait.
+func TestRecordGivenUpParksThoseBehindIt(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	g := engine.Define("orderly",
+		engine.Input("in", text, engine.Typed(func(ctx engine.Context, msg string) error {
+			if msg == "refused" {
+				ctx.Emit("narrow", ctx.Key(), msg)
+				return nil
+			}
+			ctx.Emit("out", ctx.Key(), msg)
+			return nil
+		})), goka.Output("out", text), goka.Output("narrow", text), engine.ParkKeys())
+	c.CreateTopics(t, 1, g)
+	for _, msg := range []string{"refused", "behind", "last"} {
+		c.Produce(t, "in", "k", msg, text)
+	}
+	c.Produce(t, "in", "other", "end", text)
+	fault := c.Fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge, Topic: "narrow", Count: 3})
+	defer fault.Remove()
+	c.Start(t, g)
+	dead := c.Consume(t, "orderly.dlq", 1)
+	if out := c.Consume(t, "out", 1); string(dead[0].Value) != "refused" || string(out[0].Value) != "end" {
+		t.Errorf("dead letter %s, ran %s", dead[0].Value, out[0].Value)
+	}
+	c.ProduceRaw(t, engine.Redrive("orderly", dead[0]))
+	out := c.Consume(t, "out", 3)
+	if string(out[1].Value) != "behind" || string(out[2].Value) != "last" || len(c.Consume(t, "narrow", 1)) != 1 {
+		t.Errorf("ran %s, %s", out[1].Value, out[2].Value)
 	}
 }
