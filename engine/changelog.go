@@ -52,10 +52,11 @@ type storedPosition struct {
 }
 
 // usable tells whether local storage that stands here can be gone on with: it mirrors this very topic, is not ahead of
-// it, and is not so old that tombstones may be gone which it has not seen.
+// it, and is not so old that tombstones may be gone which it has not seen (nor from the future, as far as that: then one
+// of the two clocks is wrong, and its age not known).
 func (m storedPosition) usable(cluster string, topicID [16]byte, end int64, retention time.Duration, now time.Time) bool {
 	return m.Cluster == cluster && string(m.TopicID) == string(topicID[:]) && m.Position <= end &&
-		now.Sub(time.UnixMicro(m.AppliedUS)) < retention/2
+		now.Sub(time.UnixMicro(m.AppliedUS)).Abs() < retention/2
 }
 
 func newChangelog(db DB, namePrefix, topic string, partition int32, topicID [16]byte, cluster string, fault func(error)) *changelog {

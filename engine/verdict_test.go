@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"encoding/binary"
 	"sync"
 	"testing"
@@ -163,5 +164,50 @@ func TestRecordGivenUpParksThoseBehindIt(t *testing.T) {
 	out := c.Consume(t, "out", 3)
 	if string(out[1].Value) != "behind" || string(out[2].Value) != "last" || len(c.Consume(t, "narrow", 1)) != 1 {
 		t.Errorf("ran %s, %s", out[1].Value, out[2].Value)
+	}
+}
+
+// Two commands for one key in one batch run each waiting record once: while an item of the key is unsettled, the second
+// command waits, also when settling the first item has taken the next one into the batch.
+func TestTwoCommandsRunEachItemOnce(t *testing.T) {
+	t.Run("in order", func(t *testing.T) { twoCommands(t, engine.BatchOptions{}) })
+	t.Run("independent", func(t *testing.T) { twoCommands(t, engine.BatchOptions{Independent: true}) })
+}
+
+func twoCommands(t *testing.T, opts engine.BatchOptions) {
+	c := enginetest.NewCluster(t)
+	g := engine.Define("both",
+		engine.Batch("in", text, opts, func(_ context.Context, items []engine.Item[string]) []error {
+			for _, it := range items {
+				it.Emit("out", it.Key(), it.Msg)
+			}
+			return make([]error, len(items))
+		}), goka.Output("out", text))
+	c.CreateTopics(t, 1, g)
+	command := &kgo.Record{Topic: "both-loop", Key: []byte("k"), Headers: []kgo.RecordHeader{{Key: "fl-engine", Value: []byte("retry")}}}
+	again := *command
+	recs := []*kgo.Record{command, &again}
+	for i, value := range []string{"0", "1", "2"} {
+		recs = append(recs, row(t, "both-engine", 'r', "k", queuePosition(1<<32+uint64(i)), &enginepb.RetryRow{
+			Record: &enginepb.Record{Topic: "in", Offset: int64(i), Key: []byte("k"), Value: []byte(value), HasValue: true},
+		}))
+		c.Produce(t, "in", "k", value, text)
+	}
+	c.ProduceRaw(t, recs...)
+	var at kadm.Offsets
+	at.Add(kadm.Offset{Topic: "in", At: 3, LeaderEpoch: -1, Metadata: "v1 now=0 clean=1"})
+	at.Add(kadm.Offset{Topic: "both-loop", LeaderEpoch: -1, Metadata: "v1 now=0 clean=1"})
+	if err := c.Admin().CommitAllOffsets(enginetest.Context(t), "both", at); err != nil {
+		t.Fatal(err)
+	}
+	c.Start(t, g)
+	c.Consume(t, "out", 3)
+	c.Produce(t, "in", "other", "end", text)
+	got := ""
+	for _, r := range c.ConsumeUntil(t, "out", func(r []*kgo.Record) bool { return len(r) > 0 && string(r[len(r)-1].Value) == "end" }) {
+		got += string(r.Value) + " "
+	}
+	if got != "0 1 2 end " {
+		t.Errorf("ran %s", got)
 	}
 }
