@@ -10,7 +10,8 @@ import (
 	"github.com/fairleadio/fairlead/engine/enginepb"
 )
 
-// Item is one record of a batch: its message and a context of its own, through which its effects are collected.
+// Item is one record of a batch: its message and a context of its own, through which its effects are collected. Hand
+// item.Context, not the item, to a function that takes a [Context].
 // Value, SetValue and Delete of the table are not available in a batch.
 type Item[T any] struct {
 	Context

@@ -46,8 +46,9 @@ type Config struct {
 	// Sessions is how many members of the group run in this process, each with its own transactions. Default: one
 	// for each core.
 	Sessions int
-	// DB keeps tables and stores between runs. It is a cache: the topics are the truth. Engines with
-	// different prefixes may share one: its keys are the topics' names with the prefix.
+	// DB keeps tables and stores between runs. It is a cache: the topics are the truth. Engines of
+	// several groups and prefixes may share one (its keys are the topics' names with the prefix); two replicas of one
+	// group need one each.
 	DB DB
 	// LeaveOnStop gives the partitions to others at once when Run ends; without it a stable member keeps them
 	// for SessionTimeout, which is right when it will be back.
