@@ -10,7 +10,8 @@ import (
 	"github.com/fairleadio/fairlead/engine/enginepb"
 )
 
-// Item is one record of a batch: its message and a context of its own, through which its effects are collected.
+// Item is one record of a batch: its message and a context of its own, through which its effects are collected. Hand
+// item.Context, not the item, to a function that takes a [Context].
 // Value, SetValue and Delete of the table are not available in a batch.
 type Item[T any] struct {
 	Context
@@ -76,10 +77,25 @@ func (p *partition) batched(key string) bool { return p.unsettled[key] > 0 }
 
 // enqueue takes a decoded record into the batch of its edge.
 func (p *partition) enqueue(in inputDef, it *pendingItem) {
-	if !in.batch.independent {
+	if it.holds() {
 		p.unsettled[string(it.rc.src.key)]++
 	}
 	p.items = append(p.items, it)
+}
+
+// holds tells whether records of the item's key wait until it is settled. For one from the retry store they always do:
+// another command for the key would run it again.
+func (it *pendingItem) holds() bool { return !it.rc.in.batch.independent || it.settle != nil }
+
+// done says that an item is settled, whatever has become of it.
+func (it *pendingItem) done() {
+	if !it.holds() {
+		return
+	}
+	p, key := it.rc.p, string(it.rc.src.key)
+	if p.unsettled[key]--; p.unsettled[key] == 0 {
+		delete(p.unsettled, key)
+	}
 }
 
 // runBatches runs what the partitions have collected, until nothing is left: settling an item may let records of its
@@ -109,7 +125,6 @@ func (s *session) runBatches(sctx context.Context) error {
 		}
 		for _, id := range s.partitionIDs() {
 			p := s.parts[id]
-			clear(p.unsettled)
 			held := p.held
 			p.held = nil
 			for _, h := range held {
@@ -124,6 +139,7 @@ func (s *session) runBatch(sctx context.Context, d *batchDef, items []*pendingIt
 		for _, it := range items {
 			if p, src := it.rc.p, it.rc.src; !d.independent && it.settle == nil && p.waiting[string(src.key)] > 0 {
 				p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0) // an item of its key, before it, has to wait
+				it.done()
 				continue
 			}
 			if err := s.settleBatch(sctx, d, []*pendingItem{it}); err != nil {
@@ -157,6 +173,8 @@ func (s *session) settleBatch(sctx context.Context, d *batchDef, items []*pendin
 			}
 			out = p.failed(it.rc, results[i], it.attempts, it.firstFailed, it.pos)
 		}
+		// In this order: settling one from the retry store takes the next of its key into the batch.
+		it.done()
 		if it.settle != nil {
 			it.settle(out)
 		}

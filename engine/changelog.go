@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"sync/atomic"
+	"time"
 
 	"github.com/tidwall/btree"
 )
@@ -26,8 +27,8 @@ type changelog struct {
 	// cache holds committed values that were read or written lately, so that a hot key costs no look into storage.
 	cache      map[string][]byte
 	cacheBytes int
-	// position is the offset below which all is applied to local storage.
-	position int64
+	// position is the offset below which all is applied to local storage; now is the greatest fl-now below it.
+	position, now int64
 	// acked is the highest offset that the running transaction wrote, -1 for none.
 	acked atomic.Int64
 	// fault receives an error of local storage; the session stops on it.
@@ -47,16 +48,26 @@ type storedPosition struct {
 	TopicID   []byte `json:"topic_id"`
 	Position  int64  `json:"position"`
 	AppliedUS int64  `json:"applied_us"`
+	NowUS     int64  `json:"now_us"`
 }
 
-func newChangelog(db DB, topic string, partition int32, topicID [16]byte, cluster string, fault func(error)) *changelog {
+// usable tells whether local storage that stands here can be gone on with: it mirrors this very topic, is not ahead of
+// it, and is not so old that tombstones may be gone which it has not seen (nor from the future, as far as that: then one
+// of the two clocks is wrong, and its age not known).
+func (m storedPosition) usable(cluster string, topicID [16]byte, end int64, retention time.Duration, now time.Time) bool {
+	return m.Cluster == cluster && string(m.TopicID) == string(topicID[:]) && m.Position <= end &&
+		now.Sub(time.UnixMicro(m.AppliedUS)).Abs() < retention/2
+}
+
+func newChangelog(db DB, namePrefix, topic string, partition int32, topicID [16]byte, cluster string, fault func(error)) *changelog {
 	c := &changelog{topic: topic, partition: partition, topicID: topicID, cluster: cluster, db: db, fault: fault}
-	c.prefix = storagePrefix(topic, partition)
+	c.prefix = storagePrefix(namePrefix+topic, partition)
 	c.acked.Store(-1)
 	return c
 }
 
-// storagePrefix is where a partition's rows lie in local storage: topic, a zero byte, the partition. Data keys
+// storagePrefix is where a partition's rows lie in local storage: topic (with the engine's prefix), a zero byte, the
+// partition. Data keys
 // follow behind 'd', the position under 'm'.
 func storagePrefix(topic string, partition int32) []byte {
 	p := append([]byte(topic), 0)
@@ -193,8 +204,10 @@ func (c *changelog) scan(prefix string) iter.Seq2[[]byte, []byte] {
 }
 
 // load reads how far local storage is; -1 when it holds nothing of this topic.
-func (c *changelog) load() (storedPosition, bool, error) {
-	raw, err := c.db.Get(c.metaKey())
+func (c *changelog) load() (storedPosition, bool, error) { return loadPosition(c.db, c.metaKey()) }
+
+func loadPosition(db DB, key []byte) (storedPosition, bool, error) {
+	raw, err := db.Get(key)
 	if err != nil || raw == nil {
 		return storedPosition{}, false, err
 	}
@@ -209,13 +222,13 @@ func (c *changelog) load() (storedPosition, bool, error) {
 func (c *changelog) wipe() error {
 	b := &Writes{}
 	b.DeleteRange(c.prefix, prefixEnd(c.prefix))
-	c.position = 0
+	c.position, c.now = 0, 0
 	c.cache, c.cacheBytes = nil, 0
 	return c.db.Apply(b)
 }
 
-func (c *changelog) addPosition(b *Writes, nowUS int64) error {
-	raw, err := json.Marshal(storedPosition{c.cluster, c.topicID[:], c.position, nowUS})
+func (c *changelog) addPosition(b *Writes, wallUS int64) error {
+	raw, err := json.Marshal(storedPosition{c.cluster, c.topicID[:], c.position, wallUS, c.now})
 	if err != nil {
 		return fmt.Errorf("encode position of %s/%d: %w", c.topic, c.partition, err)
 	}
@@ -224,7 +237,7 @@ func (c *changelog) addPosition(b *Writes, nowUS int64) error {
 }
 
 // commit moves the overlay into a batch after its transaction has committed.
-func (c *changelog) commit(b *Writes, nowUS int64) error {
+func (c *changelog) commit(b *Writes, now, wall int64) error {
 	acked := c.acked.Swap(-1)
 	if c.overlay.Len() == 0 && acked < 0 {
 		return nil
@@ -241,7 +254,8 @@ func (c *changelog) commit(b *Writes, nowUS int64) error {
 	})
 	c.overlay.Clear()
 	c.position = max(c.position, acked+1)
-	return c.addPosition(b, nowUS)
+	c.now = max(c.now, now)
+	return c.addPosition(b, wall)
 }
 
 // abort forgets what the transaction wrote.

@@ -161,3 +161,9 @@ func TestEachTransferHasOneEffect(t *testing.T) {
 		t.Errorf("store holds %d rows, want %d", len(ids), 2*total)
 	}
 }
+
+func (p *plug) isPulled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pulled
+}

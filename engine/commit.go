@@ -20,7 +20,7 @@ func (s *session) finish(b *batch) error {
 	} else {
 		s.clearSuspicion(b)
 		if err := s.cl.Client().Flush(flushCtx); err != nil {
-			return s.ended(false, fmt.Errorf("flush: %w", err), true)
+			return s.ended(false, fmt.Errorf("flush: %w", err))
 		}
 		if s.produceErr.Load() != nil {
 			try = kgo.TryAbort
@@ -110,14 +110,16 @@ func (s *session) end(try kgo.TransactionEndTry) error {
 		return nil
 	})
 	ok, err := s.cl.End(ctx, try)
-	return s.ended(ok, err, try == kgo.TryCommit)
+	return s.ended(ok, err)
 }
 
 // ended applies or forgets what a transaction wrote, now that its outcome is known, or is not.
-func (s *session) ended(ok bool, err error, wanted bool) error {
+func (s *session) ended(ok bool, err error) error {
 	s.open = false
 	s.txRecords.Store(0)
 	s.txBytes.Store(0)
+	ran := s.running
+	s.running = nil
 	switch {
 	case err != nil:
 		// The outcome is unknown: the topics will tell.
@@ -129,8 +131,9 @@ func (s *session) ended(ok bool, err error, wanted bool) error {
 		if err := s.abortParts(); err != nil {
 			return err
 		}
-		if wanted {
+		if ran != nil {
 			s.e.metrics.aborts.Inc()
+			s.e.metrics.abortedRecords.Add(float64(len(ran.records)))
 		}
 		return errAborted
 	}

@@ -21,6 +21,16 @@ type Outside struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// KgoOpts are added to every Kafka client: TLS, SASL, hooks.
 	KgoOpts []kgo.Opt
+	// Now is the wall clock, which may be wrong and may jump; nil for the machine's. Waits and time-outs do not go by
+	// it.
+	Now func() time.Time
+}
+
+func (o Outside) wall() time.Time {
+	if o.Now != nil {
+		return o.Now()
+	}
+	return time.Now()
 }
 
 // Config says where and how a group runs. Only Brokers and DB must be set.
@@ -36,8 +46,9 @@ type Config struct {
 	// Sessions is how many members of the group run in this process, each with its own transactions. Default: one
 	// for each core.
 	Sessions int
-	// DB keeps tables and stores between runs. It is a cache: the topics are the truth. All engines that share one
-	// must have the same Prefix, for its keys are the topics' names without it.
+	// DB keeps tables and stores between runs. It is a cache: the topics are the truth. Engines of
+	// several groups and prefixes may share one (its keys are the topics' names with the prefix); two replicas of one
+	// group need one each.
 	DB DB
 	// LeaveOnStop gives the partitions to others at once when Run ends; without it a stable member keeps them
 	// for SessionTimeout, which is right when it will be back.

@@ -191,6 +191,9 @@ func (e *Engine) fail(err error) {
 	e.stop()
 }
 
+// wall is the wall clock in microseconds.
+func (e *Engine) wall() int64 { return e.cfg.Outside.wall().UnixMicro() }
+
 func (e *Engine) strip(topic string) string { return strings.TrimPrefix(topic, e.cfg.Prefix) }
 
 // backoff is the wait before the given attempt (from 1).

@@ -89,5 +89,5 @@ func (s *session) endFenced(ctx context.Context) error {
 // broker for an old one and sleep half a second (txn.go of v1.22.2, for what KIP-447 made unnecessary).
 func (s *session) endPlain(ctx context.Context) error {
 	err := s.cl.Client().EndTransaction(ctx, kgo.TryCommit)
-	return s.ended(err == nil, err, true)
+	return s.ended(err == nil, err)
 }

@@ -319,6 +319,23 @@ func headerOf(rec *kgo.Record, name string) string {
 	return ""
 }
 
+// commandOf returns what a record of the loop asks of the engine, empty for any other record: the header means nothing
+// elsewhere.
+func (e *Engine) commandOf(topic string, headers []kgo.RecordHeader) string {
+	if topic != LoopTopic(e.graph.group) {
+		return ""
+	}
+	for _, h := range headers {
+		if h.Key == headerCommand {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// command is commandOf for a record as it was polled.
+func (s *session) command(r *kgo.Record) string { return s.e.commandOf(s.e.strip(r.Topic), r.Headers) }
+
 // recordSize is what counts against the limits: key, value and headers.
 func recordSize(r *kgo.Record) int {
 	n := len(r.Key) + len(r.Value)

@@ -7,7 +7,7 @@ import (
 
 // LocalRows reads what local storage holds of one partition of a table or store: its rows, and the offset below which
 // everything was applied; found is false when it holds nothing. Tools compare it with the topic. The topic is named
-// without prefix, as in a graph.
+// as in Kafka, with the engine's prefix.
 func LocalRows(db DB, topic string, partition int32) (rows map[string][]byte, position int64, found bool, err error) {
 	prefix := storagePrefix(topic, partition)
 	raw, err := db.Get(append(append([]byte{}, prefix...), 'm'))

@@ -37,7 +37,7 @@ func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 		if err := s.fetchErrors(sctx, fetches); err != nil {
 			return err
 		}
-		b := &batch{began: time.Now(), wall: time.Now().UnixMicro()}
+		b := &batch{began: time.Now(), wall: s.e.wall()}
 		if err := s.collect(g, fetches, b); err != nil {
 			return err
 		}
@@ -88,10 +88,9 @@ func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) (err 
 	if err := s.begin(); err != nil {
 		return err
 	}
+	s.running = b
 	for _, p := range s.parts {
-		if n := p.fireTimers(b.wall, 1000); n > 0 {
-			s.e.metrics.timers.Add(float64(n))
-		}
+		p.fireTimers(b.wall, 1000)
 	}
 	if err := s.process(sctx, g, b); err != nil {
 		// Callbacks may still run: goka's session ends first, runGoka aborts then.
@@ -241,9 +240,11 @@ func (s *session) feed(sctx context.Context, g *gokaSession, b *batch) error {
 		p := s.parts[r.Partition]
 		p.begin(b.wall)
 		place := Cause{topic, r.Partition, r.Offset}
-		if reason, ok := s.skip[place]; ok && headerOf(r, headerCommand) != commandRetry {
-			p.unrun = append(p.unrun, unrunRecord{sourceOf(r, place), reason})
-			continue
+		if !s.e.graph.guarded {
+			if reason, ok := s.refused.get(place); ok {
+				p.unrun = append(p.unrun, unrunRecord{sourceOf(r, place), reason})
+				continue
+			}
 		}
 		s.pending.Add(1)
 		c := g.claims[topic][r.Partition]
@@ -295,7 +296,7 @@ func (s *session) strike(pe *produceError) error {
 	}
 	s.strikes[pe.cause]++
 	if s.strikes[pe.cause] >= s.e.cfg.CrashLimit {
-		s.skip[pe.cause] = err
+		s.refused.set(pe.cause, err)
 		delete(s.strikes, pe.cause)
 	}
 	return nil
@@ -312,7 +313,7 @@ func (s *session) blame(g *gokaSession, err error) {
 	if c := s.inHand(g); c != nil {
 		s.strikes[*c]++
 		if s.strikes[*c] >= s.e.cfg.CrashLimit {
-			s.skip[*c] = err
+			s.refused.set(*c, err)
 			delete(s.strikes, *c)
 		}
 	}

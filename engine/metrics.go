@@ -8,9 +8,36 @@ import (
 
 // metrics are the engine's own; every one carries the group as a constant label.
 type metrics struct {
-	records, commits, aborts, rebuilds, retries, timers prometheus.Counter
-	deadLetters, lost                                   *prometheus.CounterVec
-	commitSeconds                                       prometheus.Histogram
+	records, abortedRecords, commits, aborts, rebuilds, retries, timers prometheus.Counter
+	deadLetters, lost                                                   *prometheus.CounterVec
+	commitSeconds                                                       prometheus.Histogram
+}
+
+// tally is what a transaction did in a partition; it counts when the transaction has committed.
+type tally struct {
+	retries, timers int
+	dead            map[string]int // by reason
+}
+
+func (t *tally) deadLetter(reason string) {
+	if t.dead == nil {
+		t.dead = map[string]int{}
+	}
+	t.dead[reason]++
+}
+
+// settle counts it, and begins anew.
+func (t *tally) settle(m *metrics) {
+	if t.retries > 0 {
+		m.retries.Add(float64(t.retries))
+	}
+	if t.timers > 0 {
+		m.timers.Add(float64(t.timers))
+	}
+	for reason, n := range t.dead {
+		m.deadLetters.WithLabelValues(reason).Add(float64(n))
+	}
+	*t = tally{}
 }
 
 func newMetrics(reg prometheus.Registerer, group string, e *Engine) *metrics {
@@ -19,12 +46,13 @@ func newMetrics(reg prometheus.Registerer, group string, e *Engine) *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "fairlead_engine_" + name, Help: help, ConstLabels: labels})
 	}
 	m := &metrics{
-		records:  counter("records_total", "Input records whose effects were committed."),
-		commits:  counter("commits_total", "Transactions committed."),
-		aborts:   counter("aborts_total", "Transactions aborted; their input was run again."),
-		rebuilds: counter("client_rebuilds_total", "Kafka clients made anew after an error without certain outcome."),
-		retries:  counter("retries_total", "Records put into the retry store."),
-		timers:   counter("timers_fired_total", "Timers moved into the loop topic."),
+		records:        counter("records_total", "Input records whose effects were committed."),
+		abortedRecords: counter("aborted_records_total", "Input records of aborted transactions; they were run again."),
+		commits:        counter("commits_total", "Transactions committed."),
+		aborts:         counter("aborts_total", "Transactions aborted; their input was run again."),
+		rebuilds:       counter("client_rebuilds_total", "Kafka clients made anew after an error without certain outcome."),
+		retries:        counter("retries_total", "Times that a record was put into the retry store, because it failed, in committed transactions."),
+		timers:         counter("timers_fired_total", "Timers and retries that came due: moved into the loop topic."),
 		deadLetters: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fairlead_engine_dead_letters_total",
 			Help: "Records written to the dead-letter topic, by reason.", ConstLabels: labels}, []string{"reason"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fairlead_engine_input_lost_total",
@@ -38,7 +66,7 @@ func newMetrics(reg prometheus.Registerer, group string, e *Engine) *metrics {
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "fairlead_engine_" + name, Help: help, ConstLabels: labels}, f)
 	}
-	all := []prometheus.Collector{m.records, m.commits, m.aborts, m.rebuilds, m.retries, m.timers, m.deadLetters, m.lost, m.commitSeconds,
+	all := []prometheus.Collector{m.records, m.abortedRecords, m.commits, m.aborts, m.rebuilds, m.retries, m.timers, m.deadLetters, m.lost, m.commitSeconds,
 		gauge("partitions", "Partitions that this process owns and runs.", func() float64 {
 			n := 0
 			for _, s := range e.Status().Sessions {

@@ -33,9 +33,9 @@ type partition struct {
 	stores map[string]*changelog
 	rows   *changelog
 
-	// now is the time of the running transaction, last of the newest one that committed; microseconds.
-	now, last int64
-	began     bool
+	clock
+	// counted is what the running transaction did, for the metrics.
+	counted tally
 
 	timers timerQueue
 	// waiting counts the records in the retry store by key.
@@ -46,7 +46,7 @@ type partition struct {
 	items     []*pendingItem
 	unsettled map[string]int
 	held      []heldRecord
-	// unrun are records of the batch that go to the dead letters without being run.
+	// unrun are records of the batch that goka does not get: they go to the dead letters.
 	unrun []unrunRecord
 	// tail is the position that the next record waiting under a key takes.
 	tail map[string]uint64
@@ -56,14 +56,6 @@ type partition struct {
 	suspects *suspicion
 	// current is the record in hand, for what goka emits itself.
 	current Cause
-}
-
-// begin fixes the time of a transaction for this partition.
-func (p *partition) begin(wall int64) {
-	if !p.began {
-		p.began = true
-		p.now = max(wall, p.last+1)
-	}
 }
 
 // index builds timers and waiting from the rows.
@@ -109,14 +101,13 @@ func (p *partition) index() (err error) {
 // commit is called after the transaction has committed.
 func (p *partition) commit(b *Writes) error {
 	for _, l := range p.logs {
-		if err := l.commit(b, p.now); err != nil {
+		if err := l.commit(b, p.now, p.s.e.wall()); err != nil {
 			return err
 		}
 	}
-	if p.began {
-		p.last = p.now
-	}
-	p.began, p.touched = false, false
+	p.clock.commit()
+	p.counted.settle(p.s.e.metrics)
+	p.touched = false
 	return nil
 }
 
@@ -125,7 +116,8 @@ func (p *partition) abort() error {
 	for _, l := range p.logs {
 		l.abort()
 	}
-	p.began = false
+	p.clock.abort()
+	p.counted = tally{}
 	p.items, p.held, p.unrun = nil, nil, nil
 	clear(p.unsettled)
 	if p.touched {
@@ -214,18 +206,11 @@ func (p *partition) handle(gctx goka.Context, in inputDef) {
 // accept runs a record, or puts it where it has to wait.
 func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 	key := string(src.key)
-	command := ""
-	if src.Topic == LoopTopic(p.s.e.graph.group) {
-		command = src.header(headerCommand)
-	}
+	command := p.s.e.commandOf(src.Topic, src.headers)
 	switch {
 	case p.batched(key):
 		p.held = append(p.held, heldRecord{gctx, in, src})
 	case command == commandRetry:
-		if reason, ok := p.s.skip[src.Cause]; ok {
-			p.giveUpHead(gctx, key, reason)
-			return
-		}
 		p.runWaiting(gctx, key)
 	case command == commandRedrive:
 		p.redrive(gctx, src)
@@ -239,6 +224,10 @@ func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 		}
 		p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0)
 	default:
+		if reason, ok := p.s.refused.get(src.Cause); ok {
+			p.deadLetter(gctx, src, "kills its process", reason, uint32(p.s.e.cfg.CrashLimit))
+			return
+		}
 		p.run(gctx, in, src, 0, 0, 0, nil)
 	}
 }
@@ -250,7 +239,7 @@ type heldRecord struct {
 	src  source
 }
 
-// unrunRecord is a record that is known to kill its process.
+// unrunRecord is a record that is known to kill its process, of a graph whose callbacks goka calls past the guard.
 type unrunRecord struct {
 	src    source
 	reason error
@@ -306,7 +295,7 @@ func (p *partition) failed(rc *recordContext, err error, attempts uint32, firstF
 				Record: src.toProto(), Attempts: attempts, DueUs: p.now + after.Microseconds(),
 				Error: cut(err.Error(), MaxReasonBytes), FirstFailedUs: firstFailed,
 			}, pos)
-			p.s.e.metrics.retries.Inc()
+			p.counted.retries++
 			return waits
 		}
 		p.deadLetter(gctx, src, "retries exhausted", err, attempts)
@@ -345,7 +334,7 @@ func (p *partition) dropRow(key string) {
 // deadLetter writes a record to the group's dead-letter topic, in the transaction that settles it.
 func (p *partition) deadLetter(gctx goka.Context, src source, reason string, cause error, attempts uint32) {
 	rec := deadLetterRecord(DeadLetterTopic(p.s.e.graph.group), src, reason, cause, attempts, p.s.e.cfg.Build)
-	p.s.e.metrics.deadLetters.WithLabelValues(reason).Inc()
+	p.counted.deadLetter(reason)
 	p.s.e.cfg.Log.Warn("record dead-lettered", "group", string(p.s.e.graph.group), "topic", src.Topic,
 		"partition", src.Partition, "offset", src.Offset, "reason", reason, "error", cut(cause.Error(), 1000))
 	p.s.produce(rec, p, src.Cause)

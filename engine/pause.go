@@ -69,10 +69,10 @@ func (s *session) forgetPauses() {
 // untilNextTimer bounds a poll by the next timer; while anything is paused also by the time to look again.
 func (s *session) untilNextTimer(ctx context.Context) (context.Context, context.CancelFunc) {
 	wait := time.Hour
-	now := time.Now().UnixMicro()
+	wall := s.e.wall()
 	for _, p := range s.parts {
 		if due, ok := p.timers.next(); ok {
-			wait = min(wait, max(0, time.Duration(due-now)*time.Microsecond))
+			wait = min(wait, p.until(due, wall))
 		}
 	}
 	s.e.mu.Lock()
@@ -86,9 +86,9 @@ func (s *session) untilNextTimer(ctx context.Context) (context.Context, context.
 	return context.WithTimeout(ctx, wait)
 }
 
-func (s *session) timersDue(now int64) bool {
+func (s *session) timersDue(wall int64) bool {
 	for _, p := range s.parts {
-		if due, ok := p.timers.next(); ok && due <= now {
+		if due, ok := p.timers.next(); ok && due <= p.time(wall) {
 			return true
 		}
 	}

@@ -89,7 +89,7 @@ func (p *Producer) Produce(ctx context.Context, r Record) (Placed, error) {
 	for _, k := range names {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: k, Value: []byte(r.Headers[k])})
 	}
-	rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderNow, Value: strconv.AppendInt(nil, time.Now().UnixMicro(), 10)})
+	rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderNow, Value: strconv.AppendInt(nil, p.cfg.Outside.wall().UnixMicro(), 10)})
 	if size := recordSize(rec); size > MaxRecordBytes {
 		return Placed{}, &SizeError{"record", r.Topic, size, MaxRecordBytes}
 	}

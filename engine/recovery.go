@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,7 +23,7 @@ import (
 // transaction may still be open below records that are committed; the last stable offset would end before them.
 // Reading committed up to that end waits for both.
 func (s *session) recoverLogs(ctx context.Context, logs []*changelog) error {
-	start := time.Now()
+	start, wall := time.Now(), s.e.cfg.Outside.wall()
 	ends, starts, err := s.logBounds(ctx, logs)
 	if err != nil {
 		return err
@@ -34,7 +35,7 @@ func (s *session) recoverLogs(ctx context.Context, logs []*changelog) error {
 	var missing int64
 	for _, l := range logs {
 		end := ends[l.topic][l.partition]
-		if err := l.prepare(end, s.e.cfg.DeleteRetention, start); err != nil {
+		if err := l.prepare(end, s.e.cfg.DeleteRetention, wall); err != nil {
 			return err
 		}
 		l.position = max(l.position, starts[l.topic][l.partition])
@@ -83,10 +84,8 @@ func (c *changelog) prepare(end int64, retention time.Duration, now time.Time) e
 	if err != nil {
 		return fmt.Errorf("read position of %s/%d: %w", c.topic, c.partition, err)
 	}
-	usable := ok && m.Cluster == c.cluster && string(m.TopicID) == string(c.topicID[:]) && m.Position <= end &&
-		now.Sub(time.UnixMicro(m.AppliedUS)) < retention/2
-	if usable {
-		c.position = m.Position
+	if ok && m.usable(c.cluster, c.topicID, end, retention, now) {
+		c.position, c.now = m.Position, m.NowUS
 		return nil
 	}
 	if err := c.wipe(); err != nil {
@@ -142,6 +141,9 @@ func (s *session) readLogs(ctx context.Context, logs []*changelog, ends map[stri
 				if r.Attrs.IsControl() {
 					continue
 				}
+				if now, err := strconv.ParseInt(headerOf(r, HeaderNow), 10, 64); err == nil {
+					l.now = max(l.now, now)
+				}
 				if r.Value == nil {
 					batch.Delete(l.dataKey(string(r.Key)))
 				} else {
@@ -161,7 +163,7 @@ func (s *session) readLogs(ctx context.Context, logs []*changelog, ends map[stri
 			if l.position < ends[l.topic][l.partition] {
 				open++
 			}
-			if err := l.addPosition(batch, time.Now().UnixMicro()); err != nil {
+			if err := l.addPosition(batch, s.e.wall()); err != nil {
 				return err
 			}
 		}

@@ -45,24 +45,13 @@ func (p *partition) runWaiting(gctx goka.Context, key string) {
 	p.runQueue(gctx, key, 0)
 }
 
-// giveUpHead dead-letters the head of a key's queue unrun: the process died whenever it was run.
-func (p *partition) giveUpHead(gctx goka.Context, key string, reason error) {
-	prefix := rowKey(rowRetry, key, "")
-	headKey, head := p.head(prefix)
-	if headKey == "" {
-		return
+// wouldRun returns the place of the record that a retry command would run now, empty when it would run none.
+func (p *partition) wouldRun(key string, wall int64) string {
+	headKey, head := p.head(rowKey(rowRetry, key, ""))
+	if headKey == "" || p.parked[key] || head.DueUs > p.time(wall) {
+		return ""
 	}
-	p.touched = true
-	p.timers.cancel(headKey)
-	p.deadLetter(gctx, sourceFromProto(head.Record), "kills its process", reason, uint32(p.s.e.cfg.CrashLimit))
-	p.dequeue(key, headKey)
-	if next, _ := p.head(prefix); next != "" {
-		p.timers.set(next, p.now)
-		return
-	}
-	delete(p.waiting, key)
-	delete(p.tail, key)
-	p.s.drained(p, key)
+	return sourceFromProto(head.Record).String()
 }
 
 func (p *partition) runQueue(gctx goka.Context, key string, n int) {
@@ -88,8 +77,8 @@ func (p *partition) runQueue(gctx goka.Context, key string, n int) {
 		p.timers.cancel(headKey)
 		src := sourceFromProto(head.Record)
 		in, ok := p.s.e.graph.input(src.Topic)
-		if reason, refused := p.s.skip[src.Cause]; refused {
-			p.deadLetter(gctx, src, "kills its process", reason, head.Attempts)
+		if reason, refused := p.s.refused.get(src.Cause); refused {
+			p.deadLetter(gctx, src, "kills its process", reason, max(head.Attempts, uint32(p.s.e.cfg.CrashLimit)))
 			p.dequeue(key, headKey)
 			continue
 		}
@@ -159,6 +148,7 @@ func (p *partition) redrive(gctx goka.Context, src source) {
 		p.dropRow(rowKey(rowParked, key, ""))
 	}
 	src.Cause = place
+	p.s.refused.lift(func(c Cause) bool { return c == place }) // whoever redrives it wants it run
 	src.headers = slices.DeleteFunc(slices.Clone(src.headers), func(h kgo.RecordHeader) bool {
 		return h.Key == headerCommand || strings.HasPrefix(h.Key, "fl-dlq-")
 	})

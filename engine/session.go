@@ -29,8 +29,10 @@ type session struct {
 
 	cl *kgo.GroupTransactSession
 	// open is set while a transaction is.
-	open  bool
-	parts map[int32]*partition
+	open bool
+	// running is the input of the running transaction, nil when there is none of input.
+	running *batch
+	parts   map[int32]*partition
 	// claims are those of the goka session that runs.
 	claims map[string]map[int32]*claim
 	// generation is that of the assignment in hand.
@@ -51,9 +53,9 @@ type session struct {
 	failed             atomic.Pointer[error]
 	overflowed         atomic.Pointer[overflow]
 
-	// strikes counts, by record, aborts that it caused; skip holds those over the limit.
+	// strikes counts, by record, aborts that it caused; refused holds those over the limit.
 	strikes map[Cause]int
-	skip    map[Cause]error
+	refused verdicts
 
 	paused    map[int32]string // partitions whose input is paused, by the key that waits
 	wasPaused bool
@@ -115,7 +117,7 @@ func newSession(e *Engine, n int) *session {
 		changed:  make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		// Begins small, for nothing is known yet of how long a record takes; doubles with each commit.
 		cap:     512,
-		strikes: map[Cause]int{}, skip: map[Cause]error{}, paused: map[int32]string{},
+		strikes: map[Cause]int{}, refused: verdicts{reasons: map[Cause]error{}}, paused: map[int32]string{},
 	}
 }
 
@@ -470,9 +472,9 @@ func (s *session) openPartitions(ctx context.Context, a *assignment) error {
 	parts := map[int32]*partition{}
 	var logs []*changelog
 	for _, id := range a.partitions {
-		p := &partition{id: id, s: s, stores: map[string]*changelog{}}
+		p := &partition{id: id, s: s, clock: clock{set: time.Now()}, stores: map[string]*changelog{}}
 		add := func(topic string) *changelog {
-			l := newChangelog(s.e.cfg.DB, topic, id, topology.topics[topic].id, topology.cluster, func(err error) { s.fail(Fatal(err)) })
+			l := newChangelog(s.e.cfg.DB, s.e.cfg.Prefix, topic, id, topology.topics[topic].id, topology.cluster, func(err error) { s.fail(Fatal(err)) })
 			p.logs = append(p.logs, l)
 			logs = append(logs, l)
 			return l
@@ -493,6 +495,10 @@ func (s *session) openPartitions(ctx context.Context, a *assignment) error {
 		return err
 	}
 	for _, p := range parts {
+		// What the offsets say of the clock is lost when a tool has moved them; what was written remembers it.
+		for _, l := range p.logs {
+			p.last = max(p.last, l.now)
+		}
 		if err := p.open(a); err != nil {
 			return Fatal(err)
 		}

@@ -3,7 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
-	"time"
+	"maps"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
@@ -26,10 +27,38 @@ type suspicion struct {
 
 func (s *suspicion) limit(most int) int { return min(max(s.size, 1), most) }
 
+// verdicts are the records that are not run any more, and why. Callbacks of several partitions look at them at once.
+type verdicts struct {
+	mu      sync.Mutex
+	reasons map[Cause]error
+}
+
+func (v *verdicts) get(c Cause) (error, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	reason, ok := v.reasons[c]
+	return reason, ok
+}
+
+func (v *verdicts) set(c Cause, reason error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reasons[c] = reason
+}
+
+// lift takes back those that match.
+func (v *verdicts) lift(match func(Cause) bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	maps.DeleteFunc(v.reasons, func(c Cause, _ error) bool { return match(c) })
+}
+
 func suspectKey(topic string) string { return rowKey(rowSuspect, topic, "") }
 
 // suspect looks whether the last owner stopped cleanly, and takes up what is written down of it.
-func (p *partition) suspect(a *assignment) error {
+func (p *partition) suspect(a *assignment) (err error) {
+	// What this process once held against records was settled by it, or by others since.
+	p.s.refused.lift(func(c Cause) bool { return c.Partition == p.id })
 	dirty := false
 	for _, ps := range a.committed {
 		dirty = dirty || !ps[p.id].clean
@@ -60,7 +89,12 @@ func (p *partition) suspect(a *assignment) error {
 		sus.size = 1
 		if int(row.Attempts) >= p.s.e.cfg.CrashLimit {
 			place := Cause{row.Topic, p.id, row.To}
-			p.s.skip[place] = fmt.Errorf("the process died %d times with this record in hand", row.Attempts)
+			if row.Head != "" { // it is what the command ran, wherever that stands by now
+				if place, err = ParseCause(row.Head); err != nil {
+					return fmt.Errorf("suspect row %x of %s/%d: %w", k, p.rows.topic, p.id, err)
+				}
+			}
+			p.s.refused.set(place, fmt.Errorf("the process died %d times with this record in hand", row.Attempts))
 		}
 	}
 	if !dirty && len(sus.rows) == 0 {
@@ -98,10 +132,14 @@ func (s *session) suspectBatch(ctx context.Context, b *batch) error {
 		}
 		row.To = max(row.To, r.Offset)
 		row.Records++
+		row.Head = ""
+		if s.command(r) == commandRetry {
+			row.Head = p.wouldRun(string(r.Key), b.wall)
+		}
 	}
 	for p, topics := range spans {
 		for t, row := range topics {
-			if old := p.suspects.rows[t]; old != nil && old.From == row.From && old.To == row.To {
+			if old := p.suspects.rows[t]; old != nil && old.From == row.From && old.To == row.To && (old.Head == row.Head || row.Records > 1) {
 				if old.Process == s.e.processID {
 					continue // an abort is no death: this life is counted already
 				}
@@ -145,7 +183,7 @@ func (s *session) writeAhead(ctx context.Context, p *partition, key string, m pr
 	b.Set(p.rows.dataKey(key), raw)
 	p.rows.forget(key)
 	p.rows.position = max(p.rows.position, rec.Offset+1)
-	if err := p.rows.addPosition(b, time.Now().UnixMicro()); err != nil {
+	if err := p.rows.addPosition(b, s.e.wall()); err != nil {
 		return Fatal(err)
 	}
 	if err := s.e.cfg.DB.Apply(b); err != nil {

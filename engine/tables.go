@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
-	"github.com/lovoo/goka/storage"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -78,6 +76,7 @@ type tablePartition struct {
 	topic     string
 	partition int32
 	next      int64
+	id        [16]byte // of the topic that is read, zero when it could not be learned
 	cancel    context.CancelFunc
 	messages  chan *sarama.ConsumerMessage
 	errors    chan *sarama.ConsumerError
@@ -98,11 +97,12 @@ func (p *tablePartition) run(ctx context.Context) {
 	defer close(p.messages)
 	defer close(p.errors)
 	defer p.cl.Close()
+	p.id = p.identify(ctx)
 	for ctx.Err() == nil {
 		pollCtx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		fetches := p.cl.PollRecords(pollCtx, 10_000)
 		cancel()
-		if err := p.fatal(fetches); err != nil {
+		if err := p.fatal(ctx, fetches); err != nil {
 			select {
 			case p.errors <- &sarama.ConsumerError{Topic: p.topic, Partition: p.partition, Err: err}:
 			case <-ctx.Done():
@@ -148,90 +148,32 @@ func (p *tablePartition) send(ctx context.Context, m *sarama.ConsumerMessage) bo
 	}
 }
 
-func (p *tablePartition) fatal(fetches kgo.Fetches) error {
+// fatal returns what will not mend itself.
+func (p *tablePartition) fatal(ctx context.Context, fetches kgo.Fetches) error {
 	var out error
 	fetches.EachError(func(_ string, _ int32, err error) {
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || kerr.IsRetriable(err) {
-			return
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		case errors.Is(err, kerr.UnknownTopicID):
+			// A broker may only not have heard of it yet. A client never goes over to a topic that was made again.
+			if id := p.identify(ctx); id != p.id && id != [16]byte{} {
+				out = fmt.Errorf("read table %s/%d: the topic was deleted and made again", p.topic, p.partition)
+			}
+		case kerr.IsRetriable(err):
+		default:
+			out = fmt.Errorf("read table %s/%d: %w", p.topic, p.partition, err)
 		}
-		out = fmt.Errorf("read table %s/%d: %w", p.topic, p.partition, err)
 	})
 	return out
 }
 
-// copiedStorage is the local copy of a joined or looked-up table, which another group writes.
-type copiedStorage struct {
-	e      *Engine
-	prefix []byte
-}
-
-func newCopiedStorage(e *Engine, topic string, partition int32) (*copiedStorage, error) {
-	return &copiedStorage{e: e, prefix: storagePrefix("copy/"+string(e.graph.group)+"/"+topic, partition)}, nil
-}
-
-func (c *copiedStorage) key(k string) []byte {
-	return append(append(append([]byte{}, c.prefix...), 'd'), k...)
-}
-
-func (c *copiedStorage) offsetKey() []byte { return append(append([]byte{}, c.prefix...), 'm') }
-
-func (c *copiedStorage) Open() error          { return nil }
-func (c *copiedStorage) Close() error         { return nil }
-func (c *copiedStorage) MarkRecovered() error { return nil }
-
-func (c *copiedStorage) Has(key string) (bool, error) {
-	v, err := c.Get(key)
-	return v != nil, err
-}
-
-func (c *copiedStorage) Get(key string) ([]byte, error) { return c.e.cfg.DB.Get(c.key(key)) }
-
-func (c *copiedStorage) Set(key string, value []byte) error {
-	b := &Writes{}
-	b.Set(c.key(key), value)
-	return c.e.cfg.DB.Apply(b)
-}
-
-func (c *copiedStorage) Delete(key string) error {
-	if key == skipKey {
-		return nil
-	}
-	b := &Writes{}
-	b.Delete(c.key(key))
-	return c.e.cfg.DB.Apply(b)
-}
-
-func (c *copiedStorage) GetOffset(def int64) (int64, error) {
-	raw, err := c.e.cfg.DB.Get(c.offsetKey())
-	if err != nil || raw == nil {
-		return def, err
-	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
+// identify returns the topic's id, zero when it cannot be had.
+func (p *tablePartition) identify(ctx context.Context) [16]byte {
+	ctx, cancel := context.WithTimeout(ctx, p.c.e.cfg.EndTimeout)
+	defer cancel()
+	_, id, err := p.c.e.identify(ctx, p.topic)
 	if err != nil {
-		return def, nil //nolint:nilerr // written by something else: the same as nothing
+		return [16]byte{}
 	}
-	return n, nil
-}
-
-func (c *copiedStorage) SetOffset(offset int64) error {
-	b := &Writes{}
-	b.Set(c.offsetKey(), strconv.AppendInt(nil, offset, 10))
-	return c.e.cfg.DB.Apply(b)
-}
-
-func (c *copiedStorage) Iterator() (storage.Iterator, error) { return c.IteratorWithRange(nil, nil) }
-
-func (c *copiedStorage) IteratorWithRange(start, limit []byte) (storage.Iterator, error) {
-	low := c.key(string(start))
-	high := prefixEnd(c.key(""))
-	if limit != nil {
-		high = c.key(string(limit))
-	}
-	it := &listIterator{at: -1}
-	err := c.e.cfg.DB.Scan(low, high, func(k, v []byte) bool {
-		it.keys = append(it.keys, append([]byte{}, k[len(c.prefix)+1:]...))
-		it.values = append(it.values, append([]byte{}, v...))
-		return true
-	})
-	return it, err
+	return id
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/fairleadio/fairlead/engine/enginepb"
 )
 
-// fireTimers moves due timers into the loop topic and returns how many.
-func (p *partition) fireTimers(wall int64, limit int) int {
-	n := 0
-	for n < limit {
-		k, ok := p.timers.pop(wall)
+// fireTimers moves due timers into the loop topic.
+func (p *partition) fireTimers(wall int64, limit int) {
+	now := p.time(wall)
+	for range limit {
+		k, ok := p.timers.pop(now)
 		if !ok {
-			break
+			return
 		}
 		p.begin(wall)
 		p.touched = true
-		n++
+		p.counted.timers++
 		if k[0] == rowRetry {
 			key := k[5 : len(k)-8]
 			p.s.produce(&kgo.Record{
@@ -36,7 +36,7 @@ func (p *partition) fireTimers(wall int64, limit int) int {
 		row := &enginepb.TimerRow{}
 		if err := proto.Unmarshal(raw, row); err != nil {
 			p.s.fail(Fatal(fmt.Errorf("timer row %x of %s/%d: %w", k, p.rows.topic, p.id, err)))
-			return n
+			return
 		}
 		headers := []kgo.RecordHeader{{Key: HeaderCause, Value: []byte(row.Cause)}}
 		if row.Type != "" {
@@ -47,7 +47,6 @@ func (p *partition) fireTimers(wall int64, limit int) int {
 		}, p, Cause{})
 		p.dropRow(k)
 	}
-	return n
 }
 
 // timerQueue orders timers by due time; a timer that was moved or cancelled leaves a stale entry behind, which is

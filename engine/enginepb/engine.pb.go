@@ -354,7 +354,10 @@ type SuspectRow struct {
 	// How many records are in the range; offsets have gaps.
 	Records uint32 `protobuf:"varint,5,opt,name=records,proto3" json:"records,omitempty"`
 	// The process that ran it: only the death of another one counts.
-	Process       string `protobuf:"bytes,6,opt,name=process,proto3" json:"process,omitempty"`
+	Process string `protobuf:"bytes,6,opt,name=process,proto3" json:"process,omitempty"`
+	// For a command to run a waiting record, that record's own place (topic/partition/offset), empty when the command had
+	// nothing to run: it is what ran that is blamed, and another record may stand there by the time of the verdict.
+	Head          string `protobuf:"bytes,7,opt,name=head,proto3" json:"head,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -427,6 +430,13 @@ func (x *SuspectRow) GetRecords() uint32 {
 func (x *SuspectRow) GetProcess() string {
 	if x != nil {
 		return x.Process
+	}
+	return ""
+}
+
+func (x *SuspectRow) GetHead() string {
+	if x != nil {
+		return x.Head
 	}
 	return ""
 }
@@ -522,7 +532,7 @@ const file_fairlead_engine_v1_engine_proto_rawDesc = "" +
 	"\battempts\x18\x02 \x01(\rR\battempts\x12\x15\n" +
 	"\x06due_us\x18\x03 \x01(\x03R\x05dueUs\x12\x14\n" +
 	"\x05error\x18\x04 \x01(\tR\x05error\x12&\n" +
-	"\x0ffirst_failed_us\x18\x05 \x01(\x03R\rfirstFailedUs\"\x96\x01\n" +
+	"\x0ffirst_failed_us\x18\x05 \x01(\x03R\rfirstFailedUs\"\xaa\x01\n" +
 	"\n" +
 	"SuspectRow\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x12\n" +
@@ -530,7 +540,8 @@ const file_fairlead_engine_v1_engine_proto_rawDesc = "" +
 	"\x02to\x18\x03 \x01(\x03R\x02to\x12\x1a\n" +
 	"\battempts\x18\x04 \x01(\rR\battempts\x12\x18\n" +
 	"\arecords\x18\x05 \x01(\rR\arecords\x12\x18\n" +
-	"\aprocess\x18\x06 \x01(\tR\aprocess\"l\n" +
+	"\aprocess\x18\x06 \x01(\tR\aprocess\x12\x12\n" +
+	"\x04head\x18\a \x01(\tR\x04head\"l\n" +
 	"\tParkedRow\x122\n" +
 	"\x06record\x18\x01 \x01(\v2\x1a.fairlead.engine.v1.RecordR\x06record\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x13\n" +

@@ -215,7 +215,7 @@ func (w *world) check() {
 		fold := w.c.Fold(w.t, e.Topic)
 		local := map[string][]byte{}
 		for p := range w.s.Partitions {
-			rows, _, _, err := engine.LocalRows(w.main.db, e.Topic, p)
+			rows, _, _, err := engine.LocalRows(w.main.db, w.c.Prefix+e.Topic, p)
 			if err != nil {
 				w.t.Fatalf("read local rows: %v", err)
 			}

@@ -29,26 +29,28 @@ type fault struct {
 
 // The kinds of faults.
 const (
-	kill      = 'k' // SIGKILL
-	wipe      = 'w' // SIGKILL, and the disk is lost
-	powerOff  = 'p' // the machine is gone without a word, its newest writes to disk may be lost
-	killAt    = 'S' // SIGKILL inside the count-th write to network or disk from now
-	graceful  = 's' // SIGTERM, and a start after a while
-	stall     = 'z' // all traffic of a process waits, longer than the session time-out
-	hiccup    = 't' // the same, shorter than the session time-out
-	twin      = 'Z' // a process is cut off; its replacement starts under the same name; the old one comes back
-	moveOne   = 'm' // the leader of a partition moves
-	moveAll   = 'l' // all leaders move
-	rehash    = 'r' // all coordinators move
-	cutThird  = 'd' // a third of the connections breaks
-	deafen    = 'a' // the next count responses to a kind of request are lost, after the broker acted
-	entityErr = 'e' // the next count requests of a kind are answered with an error, for a topic or group
-	topErr    = 'g' // the same at the top of the response
-	brokerOff = 'b' // a broker cannot be reached
+	kill       = 'k' // SIGKILL
+	wipe       = 'w' // SIGKILL, and the disk is lost
+	powerOff   = 'p' // the machine is gone without a word, its newest writes to disk may be lost
+	killAt     = 'S' // SIGKILL inside the count-th write to network or disk from now
+	graceful   = 's' // SIGTERM, and a start after a while
+	stall      = 'z' // all traffic of a process waits, longer than the session time-out
+	hiccup     = 't' // the same, shorter than the session time-out
+	twin       = 'Z' // a process is cut off; its replacement starts under the same name; the old one comes back
+	moveOne    = 'm' // the leader of a partition moves
+	moveAll    = 'l' // all leaders move
+	rehash     = 'r' // all coordinators move
+	cutThird   = 'd' // a third of the connections breaks
+	deafen     = 'a' // the next count responses to a kind of request are lost, after the broker acted
+	entityErr  = 'e' // the next count requests of a kind are answered with an error, for a topic or group
+	topErr     = 'g' // the same at the top of the response
+	brokerOff  = 'b' // a broker cannot be reached
+	compaction = 'C' // the compacted topics are compacted
+	clockStep  = 'c' // the wall clock of a machine jumps
 )
 
 // kinds is what plans draw from; a kind that stands twice is drawn twice as often.
-const kinds = "kkwpSSSsszzttZmmlrrdaaaaeegb"
+const kinds = "kkwpSSSsszzttZmmlrrdaaaaeegbCCcc"
 
 var lossy = []kmsg.Key{
 	kmsg.EndTxn, kmsg.EndTxn, kmsg.Produce, kmsg.Produce, kmsg.TxnOffsetCommit, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.AddPartitionsToTxn,
@@ -87,13 +89,13 @@ var faulty = func() []kmsg.Key {
 }()
 
 // newPlan draws count faults of the given kinds over a time.
-func newPlan(seed uint64, count int, kinds string, over time.Duration) []fault {
+func newPlan(seed uint64, count int, kinds string, over time.Duration, s *shape) []fault {
 	r := newRNG(seed, "faults")
 	var plan []fault
 	for range count {
 		f := fault{
 			at: r.between(3*time.Second, over), kind: kinds[r.intn(len(kinds))], node: r.intn(3), count: 1 + r.intn(3),
-			topic: pick(r, topics()), part: int32(r.intn(partitions)), lasts: r.between(500*time.Millisecond, 20*time.Second),
+			topic: pick(r, s.topics()), part: int32(r.intn(partitions)), lasts: r.between(500*time.Millisecond, 20*time.Second),
 		}
 		switch f.kind {
 		case killAt:
@@ -111,7 +113,7 @@ func newPlan(seed uint64, count int, kinds string, over time.Duration) []fault {
 		case entityErr, topErr:
 			f.key = pick(r, faulty)
 			f.err = pick(r, errorsOf[f.key])
-			if f.key == kmsg.Produce && f.topic == topicIn {
+			if f.key == kmsg.Produce && slices.Contains(s.inputs, f.topic) {
 				f.topic = topicOut
 			}
 		}
@@ -125,7 +127,7 @@ func (f fault) String() string {
 	s := fmt.Sprintf("%c at %.3fs", f.kind, f.at.Seconds())
 	node := " node " + string(rune('a'+f.node))
 	switch f.kind {
-	case kill, wipe, powerOff:
+	case kill, wipe, powerOff, clockStep:
 		return s + node
 	case killAt:
 		return fmt.Sprintf("%s%s, write %d", s, node, f.count)
@@ -191,10 +193,19 @@ func (w *world) strike(i int, f fault) {
 	case moveOne:
 		w.move(f.topic, f.part, int32(draw.intn(len(brokers))))
 	case moveAll:
-		for _, t := range topics() {
+		for _, t := range w.shape.topics() {
 			for p := range int32(partitions) {
 				w.move(t, p, int32(draw.intn(len(brokers))))
 			}
+		}
+	case compaction:
+		w.compact()
+	case clockStep:
+		if w.shape.clocks {
+			w.tally(func(c *count) { c.ClockSteps++ })
+			n.mu.Lock()
+			n.wrong = draw.between(-w.settings.skew, w.settings.skew)
+			n.mu.Unlock()
 		}
 	case rehash:
 		w.fake.RehashCoordinators()

@@ -28,7 +28,7 @@ func (w *world) outside(name string) []kgo.Opt {
 
 // line is a message under its key.
 type line struct {
-	key string
+	topic, key string
 	message
 }
 
@@ -51,6 +51,7 @@ type loader struct {
 	next   int
 	timers map[string]string // by key, the timer that the next cancel names
 	killer bool
+	lost   bool // the record that nobody mends was written
 }
 
 func (l *loader) close() {
@@ -61,49 +62,54 @@ func (l *loader) close() {
 
 // lines draws the next messages.
 func (l *loader) lines(n int) []line {
-	r := l.draw
 	var out []line
 	for range n {
-		m := message{id: fmt.Sprintf("m%04d", l.next)}
-		key := fmt.Sprintf("k%d", r.intn(12))
-		switch p := r.intn(100); {
-		case p < 42:
-			m.op = opAdd
-		case p < 50:
-			m.op, m.arg = opTimer, fmt.Sprint(r.intn(15_000))
-		case p < 53:
-			m.op = opMove
-		case p < 57:
-			m.op, m.arg = opCancel, l.timers[key]
-			l.timers[key] = m.id
-		case p < 67:
-			m.op = opLoop
-		case p < 71:
-			m.op = opWide
-		case p < 74:
-			m.op = opBig
-		case p < 84:
-			m.op, m.arg = opRetry, fmt.Sprint(time.Now().Add(r.between(0, 8*time.Second)).UnixMicro())
-		case p < 90:
-			m.op = opNothing
-		case p < 93:
-			m.op = opPoison
-		case p < 95:
-			m.op = opPanic
-		case p < 97:
-			m.op = opBroken
-		case p < 98:
-			m.op = opHopeless
-		default:
-			if m.op = opAdd; l.w.settings.killer && !l.killer {
-				l.killer = true
-				m.op = opKiller
-			}
-		}
+		out = append(out, l.w.shape.draw(l, fmt.Sprintf("m%04d", l.next)))
 		l.next++
-		out = append(out, line{key, m})
 	}
 	return out
+}
+
+// drawChain draws a message of the first shape.
+func drawChain(l *loader, id string) line {
+	r := l.draw
+	m := message{id: id}
+	key := fmt.Sprintf("k%d", r.intn(12))
+	switch p := r.intn(100); {
+	case p < 42:
+		m.op = opAdd
+	case p < 50:
+		m.op, m.arg = opTimer, fmt.Sprint(r.intn(15_000))
+	case p < 53:
+		m.op = opMove
+	case p < 57:
+		m.op, m.arg = opCancel, l.timers[key]
+		l.timers[key] = m.id
+	case p < 67:
+		m.op = opLoop
+	case p < 71:
+		m.op = opWide
+	case p < 74:
+		m.op = opBig
+	case p < 84:
+		m.op, m.arg = opRetry, fmt.Sprint(time.Now().Add(r.between(0, 8*time.Second)).UnixMicro())
+	case p < 90:
+		m.op = opNothing
+	case p < 93:
+		m.op = opPoison
+	case p < 95:
+		m.op = opPanic
+	case p < 97:
+		m.op = opBroken
+	case p < 98:
+		m.op = opHopeless
+	default:
+		if m.op = opAdd; l.w.settings.killer && !l.killer {
+			l.killer = true
+			m.op = opKiller
+		}
+	}
+	return line{topicIn, key, m}
 }
 
 // burst writes messages until all of them are there. What was refused may be there all the same, so it is written
@@ -152,7 +158,7 @@ func (l *loader) write(lines []line, abort bool) (refused []line, err error) {
 	var mu sync.Mutex
 	for _, m := range lines {
 		l.cl.Produce(ctx, &kgo.Record{
-			Topic: l.w.settings.prefix + topicIn, Key: []byte(m.key), Value: []byte(strings.TrimSpace(m.String())),
+			Topic: l.w.settings.prefix + m.topic, Key: []byte(m.key), Value: []byte(strings.TrimSpace(m.String())),
 		}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				mu.Lock()

@@ -25,7 +25,8 @@ type node struct {
 	disk  disk
 	life  *life // the present process, nil while there is none
 	lives int
-	stall time.Time // traffic of the machine goes on then
+	stall time.Time     // traffic of the machine goes on then
+	wrong time.Duration // how far its wall clock is off
 }
 
 // life is one process. After its death it is a ghost: it still runs until it notices, but nothing that it does is
@@ -47,6 +48,7 @@ type life struct {
 	clients []*kgo.Client
 	db      engine.DB
 	eng     *engine.Engine
+	view    *engine.View // nil for shapes without
 	disk    disk
 	// cut ends what waits inside its Kafka clients.
 	cut context.CancelFunc
@@ -125,8 +127,9 @@ func (n *node) boot() {
 	cfg.Outside = engine.Outside{
 		Dial:    func(ctx context.Context, _, addr string) (net.Conn, error) { return w.net.dial(ctx, l, addr) },
 		KgoOpts: []kgo.Opt{kgo.WithHooks(l), kgo.WithContext(alive), kgo.WithLogger(clientLog{l})},
+		Now:     n.wall,
 	}
-	eng, err := engine.New(cfg, newGraph(func() {
+	eng, err := engine.New(cfg, w.shape.graph(func() {
 		w.tally(func(c *count) { c.Killers++ })
 		l.die(death{})
 		w.revive(n, w.settings.restart)
@@ -136,6 +139,20 @@ func (n *node) boot() {
 		return
 	}
 	l.eng = eng
+	if w.shape.board != "" {
+		l.view, err = engine.NewView(engine.ViewConfig{
+			Brokers: brokers, Prefix: w.settings.prefix, Topic: w.shape.board, Codec: w.mutation.codec(), Outside: cfg.Outside, Log: l.log,
+		})
+		if err != nil {
+			w.fail("node %s: make view: %v", n.id, err)
+			return
+		}
+		w.running.Go(func() {
+			if err := l.view.Run(ctx); err != nil && !l.isDead() {
+				w.fail("node %s: view: %v", l.name(), err)
+			}
+		})
+	}
 	n.life = l
 	w.mu.Lock()
 	w.lives = append(w.lives, l)
@@ -156,6 +173,13 @@ func (n *node) boot() {
 		}
 		w.crashed(l, err)
 	})
+}
+
+// wall is the machine's wall clock.
+func (n *node) wall() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return time.Now().Add(n.wrong)
 }
 
 // death says how a process dies.

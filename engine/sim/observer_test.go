@@ -4,6 +4,7 @@ package sim
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -20,15 +21,18 @@ type observer struct {
 	mu   sync.Mutex
 	data map[string][][]*kgo.Record // by topic and partition, without control records
 	next map[string][]int64         // the offset behind the last record, control records counted
+	// compacted is where the log ended when it was last compacted.
+	compacted map[string][]int64
 }
 
 func newObserver(w *world) (*observer, error) {
-	o := &observer{w: w, data: map[string][][]*kgo.Record{}, next: map[string][]int64{}}
+	o := &observer{w: w, data: map[string][][]*kgo.Record{}, next: map[string][]int64{}, compacted: map[string][]int64{}}
 	var names []string
-	for _, t := range topics() {
+	for _, t := range w.shape.topics() {
 		names = append(names, w.settings.prefix+t)
 		o.data[t] = make([][]*kgo.Record, partitions)
 		o.next[t] = make([]int64, partitions)
+		o.compacted[t] = make([]int64, partitions)
 	}
 	var err error
 	o.cl, err = kgo.NewClient(append(w.outside("watch"), kgo.ConsumeTopics(names...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -59,7 +63,7 @@ func (o *observer) run(ctx context.Context) {
 func (o *observer) busy() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, t := range topics() {
+	for _, t := range o.w.shape.topics() {
 		for p, info := range o.w.fake.PartitionInfos(o.w.settings.prefix + t) {
 			if info.LastStableOffset < info.HighWatermark {
 				return fmt.Sprintf("%s/%d: a transaction is open at %d of %d", t, p, info.LastStableOffset, info.HighWatermark)
@@ -73,7 +77,7 @@ func (o *observer) busy() string {
 	if g == nil {
 		return "there is no group"
 	}
-	for _, t := range []string{topicIn, engine.LoopTopic(group)} {
+	for _, t := range append([]string{engine.LoopTopic(group)}, o.w.shape.inputs...) {
 		for p, records := range o.data[t] {
 			at, ok := g.Commits[o.w.settings.prefix+t][int32(p)]
 			if len(records) > 0 && (!ok || at.Offset <= records[len(records)-1].Offset) {
@@ -84,12 +88,39 @@ func (o *observer) busy() string {
 	}
 	for p, records := range o.data[engine.RowsTopic(group)] {
 		for k, r := range fold(records) {
-			if k[0] != 's' {
+			if k[0] != 's' && !o.w.shape.stays(rowOwner(k)) {
 				return fmt.Sprintf("%s/%d: row %q written at %d is left", engine.RowsTopic(group), p, k, r.Offset)
 			}
 		}
 	}
+	for _, d := range o.toRedrive() {
+		return fmt.Sprintf("%s/%d/%d waits for its operator", d.Topic, d.Partition, d.Offset)
+	}
 	return ""
+}
+
+// rowOwner is the key in the name of an engine row: kind, length, key.
+func rowOwner(k string) string {
+	n := int(binary.BigEndian.Uint32([]byte(k[1:])))
+	return k[5 : 5+n]
+}
+
+// caughtUp tells whether all that a compaction may take away was seen, and notes how far that is: it passes over
+// partitions in which a transaction is open.
+func (o *observer) caughtUp() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, t := range o.w.shape.compacted() {
+		for p, info := range o.w.fake.PartitionInfos(o.w.settings.prefix + t) {
+			if info.LastStableOffset == info.HighWatermark && o.next[t][p] < info.HighWatermark {
+				return false
+			}
+		}
+	}
+	for _, t := range o.w.shape.compacted() {
+		copy(o.compacted[t], o.next[t])
+	}
+	return true
 }
 
 // fold keeps the newest record of each key; tombstones take it away.
@@ -107,7 +138,7 @@ func fold(records []*kgo.Record) map[string]*kgo.Record {
 
 // dump prints what was observed, for people.
 func (o *observer) dump() {
-	for _, t := range topics() {
+	for _, t := range o.w.shape.topics() {
 		for p, records := range o.data[t] {
 			for _, r := range records {
 				value := "(deleted)"

@@ -34,7 +34,86 @@ var kfakeEdits = []edit{
 	{"groups.go",
 		"	if !creq.reply(kresp) {\n		return\n	}\n	if m != nil {\n		g.updateHeartbeat(m)",
 		"	creq.reply(kresp)\n	if m != nil {\n		g.updateHeartbeat(m)"},
+	// Kafka's cleaner stops at the first open transaction; kfake's takes away what an aborted one wrote over.
+	{"data.go",
+		"	total := pd.totalBatches()\n\n	// Read delete.retention.ms",
+		"	total := pd.totalBatches()\n	if pd.lastStableOffset < pd.highWatermark {\n		return\n	}\n\n	// Read delete.retention.ms"},
+	// Kafka keeps an abort's marker as long as it names the abort to readers; kfake takes it away before, and clients,
+	// waiting for it, pass over all that the same producer wrote behind it.
+	{"data.go",
+		"		if isControl && !survivingPIDs[batch.ProducerID] {\n",
+		`		at := sort.Search(len(pd.abortedTxns), func(k int) bool { return pd.abortedTxns[k].lastOffset >= batch.FirstOffset })
+		aborts := at < len(pd.abortedTxns) && pd.abortedTxns[at].lastOffset == batch.FirstOffset
+		if isControl && !survivingPIDs[batch.ProducerID] && !aborts {
+`},
+	// A decided transaction's marker reaches each of its partitions at a time of its own, after the offsets that it
+	// commits may be seen; in kfake all happens at once. Here the marker is in its place in the log at once (so nothing
+	// can come between), and the last stable offset stays below it for a while.
+	{"txns.go",
+		`		pd.recalculateLSO()
+		// Count the now-committed bytes for readCommitted watchers.
+		// These bytes were skipped in push() because inTx was true.
+		txnBytes, _ := pidinf.txPartBytes.getp(t, p)
+		if txnBytes != nil && *txnBytes > 0 {
+			for w := range pd.watch {
+				if w.readCommitted {
+					w.addBytes(pd, *txnBytes)
+				}
+			}
+		}
+`,
+		`		n := 0
+		if txnBytes, _ := pidinf.txPartBytes.getp(t, p); txnBytes != nil {
+			n = *txnBytes
+		}
+		seen := func() {
+			pd.recalculateLSO()
+			for w := range pd.watch {
+				if w.readCommitted && n > 0 {
+					w.addBytes(pd, n)
+				}
+			}
+		}
+		wait := markerDelay(c.cfg.clusterID, t, p, controlOffset)
+		if wait == 0 || !hadUncommitted {
+			seen()
+			return
+		}
+		hold := -2 - controlOffset // no producer's id
+		pd.uncommittedPIDs[hold] = firstUncommitted
+		pd.recalculateLSO()
+		time.AfterFunc(wait, func() {
+			select {
+			case c.adminCh <- func() { delete(pd.uncommittedPIDs, hold); seen() }:
+			case <-c.die:
+			}
+		})
+`},
+	{"txns.go",
+		"func (pidinf *pidinfo) resetTx(wasCommit bool) {\n",
+		`func markerDelay(cluster, topic string, p int32, offset int64) time.Duration {
+	if len(cluster) < len("` + heldMarkers + `") || cluster[:len("` + heldMarkers + `")] != "` + heldMarkers + `" {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write([]byte(cluster + topic))
+	h.Write([]byte{byte(p), byte(offset), byte(offset >> 8), byte(offset >> 16)})
+	n := h.Sum64() * 0x9e3779b97f4a7c15 >> 20
+	switch {
+	case n%4 == 0:
+		return 0
+	case n%64 == 1:
+		return time.Duration(n>>8%3000) * time.Millisecond
+	}
+	return time.Duration(n>>8%40) * time.Millisecond
 }
+
+func (pidinf *pidinfo) resetTx(wasCommit bool) {
+`},
+}
+
+// heldMarkers begins the cluster id that makes the edited kfake hold markers back.
+const heldMarkers = "held-"
 
 // patchKfake writes an edited copy of kfake and a go.mod that names it, and returns the latter's name. The directory is
 // the same for the same content, so that the build cache knows it again. (go build's -overlay refuses files of the

@@ -39,7 +39,7 @@ func TestSeed(t *testing.T) {
 	if letters == "" {
 		letters = kinds
 	}
-	plan := newPlan(opts.seed, opts.faults, letters, stormFor)
+	plan := newPlan(opts.seed, opts.faults, letters, stormFor, newSettings(opts.seed, opts.records).kind())
 	plan = kept(t, plan)
 	began := time.Now()
 	var w *world

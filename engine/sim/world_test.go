@@ -33,6 +33,11 @@ type settings struct {
 	restart      time.Duration // after a death
 	fetch        time.Duration
 	txn          time.Duration
+	shape        string
+	// markers says that what a transaction wrote becomes visible in each partition at a time of its own.
+	markers bool
+	// retention is delete.retention.ms of the compacted topics; clocks go wrong by up to skew.
+	retention, skew time.Duration
 }
 
 func newSettings(seed uint64, records int) settings {
@@ -48,14 +53,30 @@ func newSettings(seed uint64, records int) settings {
 		s.prefix = "p."
 	}
 	s.transactions = r.chance(25)
+	s.markers = r.chance(60)
+	s.shape, s.retention, s.skew = chains.name, 7*24*time.Hour, time.Hour
+	if r.chance(40) {
+		s.shape = parking.name
+	}
+	if r.chance(40) {
+		s.retention, s.skew = time.Minute, 10*time.Second
+	}
 	return s
+}
+
+// kind is the group's shape.
+func (s settings) kind() *shape {
+	if s.shape == parking.name {
+		return parking
+	}
+	return chains
 }
 
 func (s settings) engineConfig(n *node, l *life) engine.Config {
 	cfg := engine.Config{
 		Brokers: brokers, Prefix: s.prefix, Sessions: s.sessions, LeaveOnStop: s.leave, Log: l.log, Build: "sim",
 		MaxBatch: s.maxBatch, RetryQueue: s.queue, SessionTimeout: 6 * time.Second, HeartbeatInterval: time.Second,
-		TransactionTimeout: s.txn, FetchMaxWait: s.fetch,
+		TransactionTimeout: s.txn, FetchMaxWait: s.fetch, DeleteRetention: s.retention,
 	}
 	if s.static {
 		cfg.InstanceID = n.id
@@ -85,6 +106,11 @@ type count struct {
 	Blamed int `json:"blamed"`
 	Timers int `json:"timers"`
 	Disks  int `json:"disks"`
+	// Redriven are dead letters that the operator had run again.
+	Redriven    int `json:"redriven"`
+	Compactions int `json:"compactions"`
+	ClockSteps  int `json:"clock_steps"`
+	Views       int `json:"views"`
 }
 
 // world is one run.
@@ -98,6 +124,7 @@ type world struct {
 	nodes    []*node
 	logs     *logs
 	watch    *observer
+	shape    *shape
 	began    time.Time
 	virtual  time.Duration
 	running  sync.WaitGroup
@@ -123,6 +150,7 @@ func newWorld(seed uint64, records int, plan []fault, m mutation) *world {
 	return &world{
 		seed: seed, settings: newSettings(seed, records), plan: plan, mutation: m, net: newNetwork(seed),
 		began: time.Now(), draw: newRNG(seed, "world"), logs: &logs{began: time.Now()},
+		shape: newSettings(seed, records).kind(),
 	}
 }
 
@@ -177,34 +205,19 @@ func (w *world) revive(n *node, after time.Duration) {
 	})
 }
 
-// topics are all topics of the group, without prefix.
-func topics() []string {
-	return []string{
-		topicIn, topicOut, topicRung, engine.LoopTopic(group), engine.TableTopic(group), engine.StoreTopic(group, storeSeen),
-		engine.StoreTopic(group, storeTimer), engine.StoreTopic(group, storeLast), engine.RowsTopic(group), engine.DeadLetterTopic(group),
-	}
-}
-
-func changelogs() []string {
-	return []string{
-		engine.TableTopic(group), engine.StoreTopic(group, storeSeen), engine.StoreTopic(group, storeTimer),
-		engine.StoreTopic(group, storeLast), engine.RowsTopic(group),
-	}
-}
-
 // run lives through the storm, waits for quiet, stops everything and judges.
 func (w *world) run() {
 	fake, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.ListenFn(w.net.listen), kfake.BrokerConfigs(map[string]string{
 		"message.max.bytes": fmt.Sprint(engine.MaxProduceBytes),
-	}))
+	}), kfake.ClusterID(w.settings.clusterID(w.seed)))
 	if err != nil {
 		w.fail("start brokers: %v", err)
 		return
 	}
 	defer fake.Close()
 	w.fake = fake
-	for _, t := range topics() {
-		if err := fake.CreateTopic(w.settings.prefix+t, partitions, nil); err != nil {
+	for _, t := range w.shape.topics() {
+		if err := fake.CreateTopic(w.settings.prefix+t, partitions, w.topicConfig(t)); err != nil {
 			w.fail("create topic %s: %v", t, err)
 			return
 		}
@@ -239,14 +252,48 @@ func (w *world) run() {
 		defer close(loaded)
 		w.load()
 	})
+	if w.shape.operator {
+		around.Go(func() { w.redriveAll(ctx) })
+	}
 	w.storm()
 	<-loaded
 	w.heal()
 	w.quiesce()
+	w.judgeViews()
 	w.stopAll()
 	cancel()
 	around.Wait()
 	w.judge()
+}
+
+// clusterID tells the edited kfake whether to hold markers back, and by what seed.
+func (s settings) clusterID(seed uint64) string {
+	if s.markers {
+		return fmt.Sprintf("%s%d", heldMarkers, seed)
+	}
+	return fmt.Sprintf("sim-%d", seed)
+}
+
+func (w *world) topicConfig(topic string) map[string]string {
+	if !slices.Contains(w.shape.compacted(), topic) {
+		return nil
+	}
+	return map[string]string{
+		"cleanup.policy":      "compact",
+		"delete.retention.ms": fmt.Sprint(w.mutation.retention(w.settings.retention).Milliseconds()),
+	}
+}
+
+// compact compacts the logs at a moment at which the observer has seen all that may go.
+func (w *world) compact() {
+	for range 200 {
+		if w.watch.caughtUp() {
+			w.fake.Compact()
+			w.tally(func(c *count) { c.Compactions++ })
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // heal ends every fault that still lasts and lets every machine run.
