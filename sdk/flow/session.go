@@ -8,8 +8,8 @@ import (
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
 )
 
-// partBytes is how large the parts are in which messages travel: what is around a part has to fit into 512 KiB too.
-const partBytes = 508 << 10
+// partBytes is how large the parts are in which messages travel.
+const partBytes = 512 << 10
 
 // Session is one end of a conversation between two flows, usually of two virtual nodes. The rules are in the package's
 // documentation.
