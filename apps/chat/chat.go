@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/native"
 )
 
 // protocol is what the two sides of a message speak.
@@ -20,7 +21,8 @@ func init() {
 	flow.Responder(protocol, Receive)
 }
 
-func main() {}
+// main is for debugging: on the platform it is never called.
+func main() { native.Main() }
 
 // Outgoing is the argument of flow chat-send.
 type Outgoing struct {

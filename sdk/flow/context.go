@@ -160,11 +160,13 @@ func (c *Context) Sleep(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	return All(c, Timer(d))
+	_, err := do(c, Timer(d))
+	return err
 }
 
 // Checkpoint suspends the flow until all that it did so far is durable, and gives it a fresh budget of
 // instructions: long computations put one between their parts.
 func (c *Context) Checkpoint() error {
-	return All(c, action(&wire.Checkpoint{}))
+	_, err := do(c, action(&wire.Checkpoint{}))
+	return err
 }
