@@ -91,7 +91,8 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := mapperEdges()[1:]
-	wrong[0].Type = "fairlead.flow.v1.FlowCommand"
+	at := slices.IndexFunc(wrong, func(e topics.Edge) bool { return e.Topic == topics.FlowEvents })
+	wrong[at].Type = "fairlead.flow.v1.FlowCommand"
 	wrong = append(wrong, topics.Edge{Kind: topics.KindReads, Topic: topics.RBACCredential})
 	err := topics.Check(topics.FlowMapperGroup, wrong)
 	if err == nil {

@@ -200,7 +200,7 @@ func TestAnswersOutOfTurn(t *testing.T) {
 func TestArgumentTooLarge(t *testing.T) {
 	m := install(t, hello, sandbox.Config{Limits: sandbox.Limits{Instructions: 1_000_000_000}})
 	i := newInstance(t, m, sandbox.Env{})
-	if _, err := i.Start(t.Context(), now, make([]byte, 512<<10+1)); sandbox.KindOf(err) != sandbox.ArgumentTooLarge {
+	if _, err := i.Start(t.Context(), now, make([]byte, 4<<20+1)); sandbox.KindOf(err) != sandbox.ArgumentTooLarge {
 		t.Errorf("%v", err)
 	}
 	// The guest was not called, so the instance is as good as before.
