@@ -266,7 +266,7 @@ func (w *world) check(commands int) error {
 // pending tells whether something will happen to a flow by itself.
 func (w *world) pending(id string) bool {
 	for name := range w.state.timers {
-		if strings.HasPrefix(name, id+" sleep/") {
+		if strings.HasPrefix(name, id+" due/") {
 			return true
 		}
 	}

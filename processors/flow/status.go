@@ -51,10 +51,13 @@ func WaitingFor(head *flowv1.Checkpoint) string {
 	}
 	var texts []string
 	for _, w := range head.GetWaiting() {
-		if w.GetOperation() == "checkpoint" {
+		if w.GetOperation() == opCheckpoint {
 			continue
 		}
 		text := w.GetOperation()
+		if s := sessionOf(head, w.GetSessionId()); s != nil {
+			text = fmt.Sprintf("%s of %s (session %s)", waitingWord(w.GetOperation()), s.GetCounterparty().GetX500Name(), shortSession(s.GetSessionId()))
+		}
 		if w.GetDeadlineUs() != 0 {
 			text += " until " + time.UnixMicro(w.GetDeadlineUs()).UTC().Format("2006-01-02T15:04:05.000Z")
 		}
@@ -64,6 +67,18 @@ func WaitingFor(head *flowv1.Checkpoint) string {
 		texts = append(texts[:3], fmt.Sprintf("%d more", n-3))
 	}
 	return strings.Join(texts, ", ")
+}
+
+// waitingWord is what people call what a session is waited for.
+func waitingWord(operation string) string {
+	switch operation {
+	case opReceive:
+		return "message"
+	case opClose:
+		return "close"
+	default:
+		return "answer"
+	}
 }
 
 // statusKey is the key of the flow's status and of its start: client request id, "-", short hash.

@@ -58,6 +58,7 @@ type record struct {
 type committed struct {
 	table  map[string][]byte
 	store  map[string][]byte
+	inbox  map[string][]byte
 	timers map[string]int64 // key and name → due
 	due    map[string]proto.Message
 	loop   []record
@@ -65,12 +66,12 @@ type committed struct {
 }
 
 func emptyState() committed {
-	return committed{table: map[string][]byte{}, store: map[string][]byte{}, timers: map[string]int64{}, due: map[string]proto.Message{}}
+	return committed{table: map[string][]byte{}, store: map[string][]byte{}, inbox: map[string][]byte{}, timers: map[string]int64{}, due: map[string]proto.Message{}}
 }
 
 func (c committed) clone() committed {
 	return committed{
-		table: maps.Clone(c.table), store: maps.Clone(c.store), timers: maps.Clone(c.timers), due: maps.Clone(c.due),
+		table: maps.Clone(c.table), store: maps.Clone(c.store), inbox: maps.Clone(c.inbox), timers: maps.Clone(c.timers), due: maps.Clone(c.due),
 		loop: slices.Clone(c.loop), out: slices.Clone(c.out),
 	}
 }
@@ -462,10 +463,14 @@ func (c *fakeContext) CancelTimer(name string) {
 }
 
 func (c *fakeContext) Store(name string) engine.PartitionStore {
-	if name != topics.FlowJournalStore {
+	switch name {
+	case topics.FlowJournalStore:
+		return fakeStore{c.s.store}
+	case topics.FlowInboxStore:
+		return fakeStore{c.s.inbox}
+	default:
 		panic("no store " + name)
 	}
-	return fakeStore{c.s.store}
 }
 
 type fakeStore struct{ rows map[string][]byte }
