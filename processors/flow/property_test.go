@@ -210,7 +210,7 @@ func TestProperties(t *testing.T) {
 					t.Skip("mercy")
 				}
 				commands++
-				deliver(record{topics.FlowCommands, rapid.SampledFrom(ids).Draw(t, "flow"), &flowv1.FlowCommand{
+				deliver(record{topic: topics.FlowCommands, key: rapid.SampledFrom(ids).Draw(t, "flow"), msg: &flowv1.FlowCommand{
 					Kind: kind, By: "olga", Step: rapid.Uint32Range(0, 6).Draw(t, "step"),
 				}})
 			},

@@ -431,7 +431,15 @@ func (d *draft) abandonSessions(kind, message string, nowUs int64) {
 		if !sessionEnded(s) {
 			d.breakSession(s, kind, message, true, nowUs)
 		}
-		d.do(DropMessages{s.GetSessionId()})
+	}
+}
+
+// dropUnread empties the inboxes of the sessions whose messages were kept after their error.
+func (d *draft) dropUnread() {
+	for _, s := range d.Head.GetSessions() {
+		if s.GetStatus() == flowv1.SessionStatus_SESSION_STATUS_ERROR {
+			d.do(DropMessages{s.GetSessionId()})
+		}
 	}
 }
 

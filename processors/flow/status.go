@@ -22,7 +22,6 @@ func StatusOf(head *flowv1.Checkpoint) *flowv1.FlowStatus {
 		FlowId:           flowIDText(head),
 		FlowClass:        head.GetStart().GetFlowClass(),
 		State:            head.GetState(),
-		Result:           head.GetResult(),
 		Error:            head.GetError(),
 		TerminatedReason: head.GetTerminatedReason(),
 		CreatedAtUs:      head.GetCreatedAtUs(),
@@ -30,6 +29,9 @@ func StatusOf(head *flowv1.Checkpoint) *flowv1.FlowStatus {
 		Initiator:        head.GetStart().GetInitiator(),
 		InitiatedBy:      head.GetStart().GetInitiatedBy(),
 		WaitingFor:       WaitingFor(head),
+	}
+	if head.GetState() == flowv1.FlowState_FLOW_STATE_COMPLETED { // before, other sides may still have to close
+		s.Result = head.GetResult()
 	}
 	return s
 }

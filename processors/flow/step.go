@@ -433,6 +433,7 @@ func (d *draft) kill(reason string, nowUs int64) {
 // end makes the flow terminal, once and for all.
 func (d *draft) end(state flowv1.FlowState, row *flowv1.JournalEnd, nowUs int64) {
 	d.cancelTimers()
+	d.dropUnread()
 	row.State, row.AtUs = state, nowUs
 	d.do(WriteEnd{Attempt: d.Head.GetAttempt(), Step: d.Head.GetStep() + 1, Row: row})
 	d.Head.State = state
