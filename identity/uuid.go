@@ -62,6 +62,17 @@ func SessionID(flow UUID, attempt, ordinal uint32) UUID {
 	return V5(flow, name)
 }
 
+// initiatedSuffix is what the session id of the responder's side has at its end.
+const initiatedSuffix = "-INITIATED"
+
+// SessionKey is a session's id as one of its sides has it: the initiator's is the plain id.
+func SessionKey(sessionID string, initiator bool) string {
+	if initiator {
+		return sessionID
+	}
+	return sessionID + initiatedSuffix
+}
+
 // String is the usual form: lower-case hexadecimal in groups of 8, 4, 4, 4 and 12.
 func (u UUID) String() string {
 	var b [36]byte

@@ -73,6 +73,9 @@ func TestCatalogueIsWhole(t *testing.T) {
 func mapperEdges() []topics.Edge {
 	return []topics.Edge{
 		{Kind: topics.KindInput, Topic: topics.FlowMapperStart, Type: "fairlead.flow.v1.MapperStart"},
+		{Kind: topics.KindInput, Topic: topics.FlowMapperSession, Type: "fairlead.flow.v1.MapperSession"},
+		{Kind: topics.KindOutput, Topic: topics.FlowMapperSession, Type: "fairlead.flow.v1.MapperSession"},
+		{Kind: topics.KindReads, Topic: topics.VirtualNodeInfo, Type: "fairlead.vnode.v1.VirtualNode"},
 		{Kind: topics.KindOutput, Topic: topics.FlowEvents, Type: "fairlead.flow.v1.FlowEvent"},
 		{Kind: topics.KindOutput, Topic: topics.FlowStatus, Type: "fairlead.flow.v1.FlowStatus"},
 		{Kind: topics.KindOutput, Topic: topics.Audit, Type: "fairlead.audit.v1.Entry"},
@@ -89,7 +92,8 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := mapperEdges()[1:]
-	wrong[0].Type = "fairlead.flow.v1.FlowCommand"
+	at := slices.IndexFunc(wrong, func(e topics.Edge) bool { return e.Topic == topics.FlowEvents })
+	wrong[at].Type = "fairlead.flow.v1.FlowCommand"
 	wrong = append(wrong, topics.Edge{Kind: topics.KindReads, Topic: topics.RBACCredential})
 	err := topics.Check(topics.FlowMapperGroup, wrong)
 	if err == nil {

@@ -16,6 +16,8 @@ import (
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
 	"github.com/fairleadio/fairlead/internal/sandbox"
+	"github.com/fairleadio/fairlead/processors/flowmapper"
+	"github.com/fairleadio/fairlead/topics"
 )
 
 // Options are what a process is built from.
@@ -49,8 +51,10 @@ type App struct {
 	views   *viewSet
 	engines []*groupWorker
 	besides []besides
-	rest    *restWorker
-	monitor net.Listener
+	// channels reads external channels, nil without a flow mapper.
+	channels *flowmapper.Channels
+	rest     *restWorker
+	monitor  net.Listener
 
 	mu    sync.Mutex
 	phase string
@@ -255,6 +259,9 @@ func (a *App) start(ctx context.Context, views, groups, edges *stage) error {
 		if err := g.engine.WaitReady(ctx); err != nil {
 			return err
 		}
+	}
+	if a.channels != nil {
+		edges.run(topics.FlowMapperChannels, a.channels.Run)
 	}
 	if a.rest != nil {
 		groups.run("replies to rest", a.rest.inbox.Run)

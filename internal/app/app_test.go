@@ -21,7 +21,7 @@ import (
 
 // Access rules and pictures are made from the catalogue, so it must be what the code does.
 func TestCatalogueIsWhatTheWorkersDo(t *testing.T) {
-	for _, w := range Available() {
+	for _, w := range append(Available(), topics.FlowMapperChannels) {
 		joined, err := edges(w)
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/schemas"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -22,6 +23,13 @@ func (a *App) buildFlow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	keys, err := a.views.get(topics.CryptoKeys, schemas.Codec[*cryptov1.Key]())
+	if err != nil {
+		return err
+	}
+	directory := flow.NewDirectory()
+	vnodes.OnChange(directory.VirtualNode)
+	keys.OnChange(directory.Key)
 	runtime, err := a.sandbox(ctx)
 	if err != nil {
 		return err
@@ -33,7 +41,7 @@ func (a *App) buildFlow(ctx context.Context) error {
 	worker, err := flow.NewWorker(flow.Config{
 		LiveCount: a.cfg.Flow.LiveInstances, LiveBytes: a.cfg.Flow.LiveBytes, Keep: a.cfg.Flow.Keep,
 	}, flow.Deps{
-		VirtualNodes: vnodes, Packages: packages, Chunks: chunks, Sandbox: flow.FromSandbox(runtime), Log: a.log, Metrics: metrics,
+		VirtualNodes: vnodes, Packages: packages, Chunks: chunks, Directory: directory, Sandbox: flow.FromSandbox(runtime), Log: a.log, Metrics: metrics,
 	})
 	if err != nil {
 		return err

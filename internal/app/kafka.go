@@ -14,6 +14,7 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
+	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -120,8 +121,13 @@ func wantedTopics(workers []string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		if w == FlowMapper {
+			joined = append(joined, flowmapper.ChannelEdges()...)
+		}
 		for _, e := range joined {
-			out = append(out, e.Topic)
+			if e.Kind != engine.EdgeDynamic { // those topics are checked when they are used
+				out = append(out, e.Topic)
+			}
 		}
 	}
 	slices.Sort(out)

@@ -81,6 +81,8 @@ func edges(workerType string) ([]engine.EdgeInfo, error) {
 		}
 		defer w.Close()
 		return w.Graph().Edges(), nil
+	case topics.FlowMapperChannels: // part of the flow mapper, with edges of its own
+		return flowmapper.ChannelEdges(), nil
 	case Rest:
 		return rest.Edges(), nil
 	default:

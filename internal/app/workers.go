@@ -13,6 +13,9 @@ import (
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/processors/rest"
+	"github.com/fairleadio/fairlead/schemas"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -104,6 +107,28 @@ func (a *App) buildFlowMapper() error {
 	}
 	if err := c.Validate(); err != nil {
 		return err
+	}
+	vnodes, err := a.views.get(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]())
+	if err != nil {
+		return err
+	}
+	packages, err := a.views.get(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]())
+	if err != nil {
+		return err
+	}
+	c.VirtualNodes = vnodes
+	a.channels, err = flowmapper.NewChannels(flowmapper.ChannelsConfig{
+		VirtualNodes: vnodes, Packages: packages, Metrics: metrics, Log: a.log.With("group", topics.FlowMapperChannels),
+		Relay: engine.RelayConfig{
+			Brokers: a.cfg.Kafka.Brokers, Prefix: a.cfg.Kafka.Prefix, InstanceID: a.cfg.Process.Instance, Outside: a.outside, Build: a.opts.Build,
+			TransactionTimeout: a.cfg.Engine.TransactionTimeout, SessionTimeout: a.cfg.Engine.SessionTimeout,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	for _, v := range []*engine.View{vnodes, packages} {
+		v.OnChange(func(string, any) { a.channels.Changed() })
 	}
 	_, err = a.addGroup(FlowMapper, flowmapper.Graph(c))
 	return err

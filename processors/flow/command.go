@@ -58,7 +58,9 @@ func (d *draft) unpause(e Commanded) {
 	d.Head.UpdatedAtUs = e.NowUs
 	d.Head.Pause = nil
 	d.accept(e, "resumed; it was "+held(p))
+	d.stock(e.Inbox)
 	d.rearm()
+	d.settle(e.NowUs)
 	d.proceed(e.NowUs)
 }
 
@@ -68,14 +70,19 @@ func (d *draft) rearm() {
 	durable := false
 	for _, w := range d.Head.GetWaiting() {
 		switch {
-		case w.GetDeadlineUs() != 0:
-			d.do(SetTimer{d.attempt(), d.Head.GetStep(), w.GetOrdinal(), w.GetDeadlineUs()})
-		case w.GetOperation() == "checkpoint":
+		case timerAt(w) != 0:
+			d.do(SetTimer{d.attempt(), d.Head.GetStep(), w.GetOrdinal(), timerAt(w)})
+		case w.GetOperation() == opCheckpoint:
 			durable = true
 		}
 	}
 	if durable {
 		d.do(GoOn{d.attempt(), d.Head.GetStep()})
+	}
+	for _, s := range d.Head.GetSessions() {
+		if !sessionEnded(s) {
+			d.do(SetSilence{s.GetSessionId(), silentAt(s)})
+		}
 	}
 }
 
@@ -99,6 +106,11 @@ func (d *draft) retry(e Commanded) {
 		}
 		d.dirty = nil
 	}
+	if d.Head.GetEnding() { // what it returned is forgotten with what it did after the step
+		d.Head.Ending, d.Head.Result, d.Head.Waiting = false, nil, nil
+	}
+	d.rewindSessions(step, e.NowUs)
+	d.stock(e.Inbox)
 	d.Head.UpdatedAtUs = e.NowUs
 	d.Head.Pause = nil
 	d.Head.Attempt++
@@ -111,6 +123,7 @@ func (d *draft) retry(e Commanded) {
 	d.do(DropInstance{})
 	d.accept(e, fmt.Sprintf("attempt %d goes on after step %d", d.Head.GetAttempt(), step))
 	d.rearm()
+	d.settle(e.NowUs)
 	d.proceed(e.NowUs)
 }
 

@@ -21,6 +21,15 @@ type Config struct {
 	MaxArgument, MaxResult int
 	// MaxSleep bounds a sleep. Default ten years.
 	MaxSleep time.Duration
+	// MaxSessions bounds the sessions that a flow has open at once. Default 250.
+	MaxSessions int
+	// MaxUnread bounds the messages of one session that arrived and were not read; over it the session fails.
+	// Default 2,000.
+	MaxUnread int
+	// SessionTimeout is how long a session may be silent, unless its initiator says otherwise. Default 30 min.
+	SessionTimeout time.Duration
+	// RequestTimeout is the deadline of requests to other workers. Default 1 min.
+	RequestTimeout time.Duration
 	// Keep is how long journal and head outlive the flow. Default seven days.
 	Keep time.Duration
 	// ViewWait is how long an event waits for its virtual node or package to become visible here. Default 1 min.
@@ -43,7 +52,8 @@ func (c Config) Validate() error {
 	}{
 		{"MaxSteps", int64(c.MaxSteps)}, {"MaxStepsPerEvent", int64(c.MaxStepsPerEvent)},
 		{"MaxRequestsPerStep", int64(c.MaxRequestsPerStep)}, {"MaxArgument", int64(c.MaxArgument)},
-		{"MaxResult", int64(c.MaxResult)}, {"MaxSleep", int64(c.MaxSleep)}, {"Keep", int64(c.Keep)},
+		{"MaxResult", int64(c.MaxResult)}, {"MaxSessions", int64(c.MaxSessions)}, {"MaxUnread", int64(c.MaxUnread)},
+		{"SessionTimeout", int64(c.SessionTimeout)}, {"RequestTimeout", int64(c.RequestTimeout)}, {"MaxSleep", int64(c.MaxSleep)}, {"Keep", int64(c.Keep)},
 		{"ViewWait", int64(c.ViewWait)}, {"InstallWait", int64(c.InstallWait)}, {"LiveCount", int64(c.LiveCount)},
 		{"LiveBytes", c.LiveBytes},
 	} {
@@ -71,6 +81,10 @@ func (c Config) withDefaults() Config {
 	orInt(&c.MaxArgument, 512<<10)
 	orInt(&c.MaxResult, 512<<10)
 	orInt(&c.LiveCount, 10_000)
+	orInt(&c.MaxSessions, 250)
+	orInt(&c.MaxUnread, 2_000)
+	orTime(&c.SessionTimeout, 30*time.Minute)
+	orTime(&c.RequestTimeout, time.Minute)
 	orTime(&c.MaxSleep, 10*365*24*time.Hour)
 	orTime(&c.Keep, 7*24*time.Hour)
 	orTime(&c.ViewWait, time.Minute)
@@ -88,9 +102,9 @@ func (c Config) withDefaults() Config {
 // errors.
 type Rules struct {
 	MaxSteps, MaxStepsPerEvent, MaxRequestsPerStep uint32
-	MaxArgument, MaxResult                         int
+	MaxArgument, MaxResult, MaxSessions, MaxUnread int
 	// Microseconds.
-	MaxSleepUs, KeepUs int64
+	MaxSleepUs, KeepUs, SessionTimeoutUs, RequestTimeoutUs int64
 }
 
 func (c Config) rules() Rules {
@@ -100,7 +114,11 @@ func (c Config) rules() Rules {
 		MaxRequestsPerStep: uint32(c.MaxRequestsPerStep),
 		MaxArgument:        c.MaxArgument,
 		MaxResult:          c.MaxResult,
+		MaxSessions:        c.MaxSessions,
+		MaxUnread:          c.MaxUnread,
 		MaxSleepUs:         c.MaxSleep.Microseconds(),
+		SessionTimeoutUs:   c.SessionTimeout.Microseconds(),
+		RequestTimeoutUs:   c.RequestTimeout.Microseconds(),
 		KeepUs:             c.Keep.Microseconds(),
 	}
 }

@@ -35,6 +35,10 @@ const (
 	ErrWorker = "FL-FLOW-012"
 	// ErrDeadLetter: a record of the flow went to the dead letters, so what it carried will not reach the flow.
 	ErrDeadLetter = "FL-FLOW-013"
+	// ErrSession: the flow's code was done, but a session's other side did not close as it must.
+	ErrSession = "FL-FLOW-014"
+	// ErrService: another worker said that what the flow asked failed for good.
+	ErrService = "FL-FLOW-015"
 
 	// RefusedUnknown: a command names a flow that is not known.
 	RefusedUnknown = "FL-FLOW-020"
@@ -54,6 +58,18 @@ const (
 	TypeLimit       = "limit"
 	TypeUnsupported = "unsupported"
 	TypeInvalid     = "invalid-argument"
+	// TypeTimeout: another worker did not answer in time; whether it did what was asked is not known.
+	TypeTimeout = "timeout"
+	// TypeSessionClosed: the session is closed and everything was read; TypeSessionError: the other side failed;
+	// TypeSessionTimeout: the other side was silent for too long.
+	TypeSessionClosed  = "session-closed"
+	TypeSessionError   = "session-error"
+	TypeSessionTimeout = "session-timeout"
+	// TypeNotFound: there is no such key. TypeNoChannel: the package declares no such channel to send to.
+	// TypeChannelInactive: the virtual node has no active route for it, or its topic cannot be written.
+	TypeNotFound        = "not-found"
+	TypeNoChannel       = "no-channel"
+	TypeChannelInactive = "channel-inactive"
 )
 
 func platformError(id, format string, args ...any) *flowv1.FlowError {

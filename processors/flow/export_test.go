@@ -1,16 +1,36 @@
 package flow
 
 import (
+	"reflect"
+
+	"github.com/lovoo/goka"
+
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/topics"
 )
 
 // Callbacks gives tests the group's callbacks by topic, "loop" for the loop's.
 func Callbacks(w *Worker) map[string]engine.Callback {
 	return map[string]engine.Callback{
-		"flow.events":   engine.Typed(w.onEvent),
-		"flow.commands": engine.Typed(w.onCommand),
-		"loop":          engine.Typed(w.onTimer),
+		topics.FlowEvents:             engine.Typed(w.onEvent),
+		topics.FlowCommands:           engine.Typed(w.onCommand),
+		topics.FlowRepliesCrypto:      engine.Typed(w.onReply),
+		topics.FlowRepliesPersistence: engine.Typed(w.onReply),
+		"loop":                        engine.Typed(w.onTimer),
 	}
+}
+
+// EmittedHeaders reads the headers out of goka's options, whose argument is not exported.
+func EmittedHeaders(options []goka.ContextOption) map[string]string {
+	out := map[string]string{}
+	arg := reflect.New(reflect.TypeFor[goka.ContextOption]().In(0).Elem())
+	for _, o := range options {
+		reflect.ValueOf(o).Call([]reflect.Value{arg})
+	}
+	for it := arg.Elem().FieldByName("emitHeaders").MapRange(); it.Next(); {
+		out[it.Key().String()] = string(it.Value().Bytes())
+	}
+	return out
 }
 
 // Drop and Lose are the engine's hooks.

@@ -35,6 +35,12 @@ import (
 //	host-error           fails as a sick machine would
 //	garbage              returns what is no yield
 //	dice                 asks for something else every time it is run
+//	open NAME PROTO 1,2  opens a session with O=NAME; sessions are counted from 0, a responder's own is 0
+//	open NAME PROTO 1 quiet 5m   the same, without a close that is required, with a time-out
+//	send 0 TEXT          sends; $last is what was received last, "more TEXT" has more parts to follow
+//	receive 0, close 0, info 0
+//	sign TEXT, persist TABLE ROW, find TABLE KEY, emit CHANNEL TEXT, members NAME…, keys CATEGORY
+//	                     $got is all that was received, $answers tells errors and some results
 type fakeSandbox struct {
 	mu      sync.Mutex
 	modules map[[32]byte]*fakeModule
@@ -108,6 +114,9 @@ type fakeInstance struct {
 	clock    int64
 	log      func(string)
 	released bool
+	sessions []string
+	got      []string
+	asked    []*appv1.Request
 }
 
 func (i *fakeInstance) MemoryBytes() int { return 1 << 20 }
@@ -127,6 +136,10 @@ func (i *fakeInstance) Start(_ context.Context, nowUs int64, start []byte) ([]by
 	if i.pc != 0 || i.released {
 		panic("an instance was started that is not fresh")
 	}
+	var s appv1.Start
+	if err := proto.Unmarshal(start, &s); err == nil && s.GetSession() != nil {
+		i.sessions = append(i.sessions, s.GetSession().GetId())
+	}
 	return i.run(nowUs, start)
 }
 
@@ -139,12 +152,12 @@ func (i *fakeInstance) Resume(_ context.Context, nowUs int64, resume []byte) ([]
 		return nil, &sandbox.Error{Kind: sandbox.Panic, Detail: err.Error()}
 	}
 	i.answers = nil
-	for _, a := range r.GetAnswers() {
+	for n, a := range r.GetAnswers() {
 		if e := a.GetError(); e != nil {
 			i.answers = append(i.answers, e.GetType())
-		} else {
-			i.answers = append(i.answers, "ok")
+			continue
 		}
+		i.answers = append(i.answers, i.answered(i.asked[n], a.GetResult()))
 	}
 	return i.run(nowUs, resume)
 }
@@ -171,6 +184,7 @@ func (i *fakeInstance) run(nowUs int64, in []byte) ([]byte, error) {
 			i.log(rest)
 		case "done":
 			rest = strings.ReplaceAll(rest, "$seen", `"`+hex.EncodeToString(i.seen[:8])+`"`)
+			rest = strings.ReplaceAll(rest, "$got", `"`+strings.Join(i.got, ",")+`"`)
 			rest = strings.ReplaceAll(rest, "$answers", `"`+strings.Join(i.answers, ",")+`"`)
 			if rest == "$large" {
 				rest = `"` + strings.Repeat("x", 1<<20) + `"`
@@ -202,6 +216,7 @@ func (i *fakeInstance) ask(words []string) ([]byte, error) {
 	for _, w := range words {
 		requests.Requests = append(requests.Requests, i.request(strings.Fields(w)))
 	}
+	i.asked = requests.GetRequests()
 	return marshal(&appv1.Yield{Outcome: &appv1.Yield_Requests{Requests: requests}})
 }
 
@@ -240,7 +255,9 @@ func (i *fakeInstance) request(words []string) *appv1.Request {
 		raw := protowire.AppendTag(nil, protowire.Number(n), protowire.BytesType)
 		r.ProtoReflect().SetUnknown(protowire.AppendBytes(raw, body))
 	default:
-		panic("the program has an unknown word: " + words[0])
+		if !i.talk(r, words) {
+			panic("the program has an unknown word: " + words[0])
+		}
 	}
 	return r
 }

@@ -31,10 +31,13 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.Loop(schemas.Codec[*flowv1.FlowTimer](), engine.Typed(w.onTimer)),
 		goka.Persist(schemas.Codec[*flowv1.Checkpoint]()),
 		engine.Store(topics.FlowJournalStore),
+		engine.Store(topics.FlowInboxStore),
 		goka.Output(topics.CryptoRequests, schemas.Codec[*cryptov1.Request]()),
 		goka.Output(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request]()),
 		goka.Output(topics.FlowStatus, schemas.Codec[*flowv1.FlowStatus]()),
 		goka.Output(topics.FlowMapperStart, schemas.Codec[*flowv1.MapperStart]()),
+		goka.Output(topics.FlowMapperSession, schemas.Codec[*flowv1.MapperSession]()),
+		engine.EmitsDynamic(string(topics.External), raw{}, mayEmit),
 		goka.Output(topics.Audit, schemas.Codec[*auditv1.Entry]()),
 		engine.Reads(topics.CryptoKeys, schemas.Codec[*cryptov1.Key]()),
 		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
@@ -46,15 +49,24 @@ func (w *Worker) Graph() *engine.Graph {
 }
 
 func (w *Worker) onEvent(ctx engine.Context, m *flowv1.FlowEvent) error {
-	if command := m.GetCommand(); command != nil {
-		return w.onCommand(ctx, command)
+	id, err := identity.ParseUUID(ctx.Key())
+	if err != nil {
+		return engine.Poison("%s: record %q of %s: the key must be a flow's id", ErrJournal, ctx.Key(), topics.FlowEvents)
 	}
-	started := m.GetStarted()
-	if started == nil {
+	switch e := m.GetEvent().(type) {
+	case *flowv1.FlowEvent_Started:
+		return w.onStarted(ctx, id, e.Started)
+	case *flowv1.FlowEvent_Command:
+		return w.onCommand(ctx, e.Command)
+	case *flowv1.FlowEvent_Session:
+		return w.onSession(ctx, id, e.Session)
+	default:
 		return engine.Poison("%s: record %q of %s has no event; send one that this version knows", ErrJournal, ctx.Key(), topics.FlowEvents)
 	}
-	id, err := identity.UUIDFromBytes(started.GetFlowId())
-	if err != nil || id.String() != ctx.Key() {
+}
+
+func (w *Worker) onStarted(ctx engine.Context, id identity.UUID, started *flowv1.Started) error {
+	if string(started.GetFlowId()) != string(id[:]) || ctx.Key() != id.String() {
 		return engine.Poison("%s: record %q of %s: field flow_id must be the id in the key", ErrJournal, ctx.Key(), topics.FlowEvents)
 	}
 	since := started.GetStartedAtUs()
@@ -96,10 +108,15 @@ func (w *Worker) onCommand(ctx engine.Context, m *flowv1.FlowCommand) error {
 	return t.run(e)
 }
 
-// onReply passes over a reply that nobody waits for: no flow asks other workers yet.
-func (w *Worker) onReply(engine.Context, *rpcv1.Reply) error {
-	w.deps.Metrics.count(OutcomeStale)
-	return nil
+// onReply takes another worker's answer. What nobody waits for, or what came from a worker that was not asked, is
+// passed over.
+func (w *Worker) onReply(ctx engine.Context, m *rpcv1.Reply) error {
+	id, err := identity.ParseUUID(ctx.Key())
+	if err != nil {
+		return engine.Poison("%s: record %q of %s: the key must be a flow's id", ErrJournal, ctx.Key(), ctx.Topic())
+	}
+	t := w.newTurn(ctx, id, writtenAt(ctx, 0))
+	return t.goOn(Replied{Topic: string(ctx.Topic()), RequestID: ctx.Header(engine.HeaderRequest), Reply: m, NowUs: t.nowUs})
 }
 
 func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {
@@ -119,6 +136,8 @@ func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {
 	case *flowv1.FlowTimer_Continue_:
 		t.sinceUs = t.state.Head.GetUpdatedAtUs()
 		return t.goOn(Continued{e.Continue.GetAttempt(), e.Continue.GetStep(), t.nowUs})
+	case *flowv1.FlowTimer_SessionDue_:
+		return t.goOn(Silent{e.SessionDue.GetSessionId(), t.nowUs})
 	case *flowv1.FlowTimer_Forget_:
 		return t.run(Forgotten{t.nowUs})
 	default:
@@ -141,6 +160,9 @@ func (w *Worker) onDeadLetter(ctx engine.Context, msg any, reason string, cause 
 			return nil
 		}
 		return t.run(Broke{Error: fault, NowUs: t.nowUs})
+	}
+	if e := event.GetSession(); e != nil && SessionInitOf(e) != nil && checkSessionEvent(e) == nil {
+		return t.run(NoResponder{Event: e, Flow: id, Type: noResponder, Message: fault.GetMessage(), NowUs: t.nowUs})
 	}
 	started := event.GetStarted()
 	if started == nil || string(started.GetFlowId()) != string(id[:]) {

@@ -20,7 +20,7 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_flow_events_total",
-			Help: "What happened to flows: started, repeated, step, unsupported, too-large, stale, parked, completed, failed, killed, command, command-refused, forgotten.",
+			Help: "What happened to flows: started, repeated, step, unsupported, too-large, stale, parked, completed, failed, killed, command, command-refused, forgotten; request, reply, timeout; session-opened, session-responder, session-no-responder, session-error; message-sent, message-received, message-duplicate, message-foreign, message-unread; emitted.",
 		}, []string{"outcome"}),
 		resumes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_flow_runs_total",

@@ -210,7 +210,7 @@ func TestProperties(t *testing.T) {
 					t.Skip("mercy")
 				}
 				commands++
-				deliver(record{topics.FlowCommands, rapid.SampledFrom(ids).Draw(t, "flow"), &flowv1.FlowCommand{
+				deliver(record{topic: topics.FlowCommands, key: rapid.SampledFrom(ids).Draw(t, "flow"), msg: &flowv1.FlowCommand{
 					Kind: kind, By: "olga", Step: rapid.Uint32Range(0, 6).Draw(t, "step"),
 				}})
 			},
@@ -266,7 +266,7 @@ func (w *world) check(commands int) error {
 // pending tells whether something will happen to a flow by itself.
 func (w *world) pending(id string) bool {
 	for name := range w.state.timers {
-		if strings.HasPrefix(name, id+" sleep/") {
+		if strings.HasPrefix(name, id+" due/") {
 			return true
 		}
 	}

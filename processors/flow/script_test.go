@@ -26,7 +26,8 @@ func TestScripts(t *testing.T) {
 		t.Fatalf("no scripts: %v", err)
 	}
 	for _, path := range paths {
-		w := newWorld(flow.Config{MaxSteps: 20, MaxStepsPerEvent: 5, MaxRequestsPerStep: 5, LiveCount: 2})
+		w := newWorld(flow.Config{MaxSteps: 20, MaxStepsPerEvent: 5, MaxRequestsPerStep: 5, LiveCount: 2, MaxSessions: 3, MaxUnread: 4})
+		w.net = newNetwork(w)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			seen, err := command(t, w, d)
 			if err != nil {
@@ -117,9 +118,9 @@ func command(t *testing.T, w *world, d *datadriven.TestData) ([]string, error) {
 		}
 		if d.HasArg("by-the-mapper") {
 			c.Id = "00000000-0000-5000-8000-0000000000c0"
-			return w.deliver(record{topics.FlowEvents, w.flowID(arg(0)), &flowv1.FlowEvent{Event: &flowv1.FlowEvent_Command{Command: c}}})
+			return w.deliver(record{topic: topics.FlowEvents, key: w.flowID(arg(0)), msg: &flowv1.FlowEvent{Event: &flowv1.FlowEvent_Command{Command: c}}})
 		}
-		return w.deliver(record{topics.FlowCommands, w.flowID(arg(0)), c})
+		return w.deliver(record{topic: topics.FlowCommands, key: w.flowID(arg(0)), msg: c})
 	case "history":
 		j, err := w.rows(w.flowID(arg(0)))
 		if err != nil {
@@ -140,6 +141,42 @@ func command(t *testing.T, w *world, d *datadriven.TestData) ([]string, error) {
 		return replay(w, w.flowID(arg(0)), strings.TrimSpace(d.Input))
 	case "live":
 		return []string{fmt.Sprintf("%d in memory, %d made so far", flow.LiveCount(w.worker), w.sandbox.started)}, nil
+	case "host":
+		w.host(arg(0))
+		return nil, nil
+	case "talk":
+		return w.net.talk()
+	case "forget-messages":
+		w.net.collect()
+		w.net.flight = nil
+		return nil, nil
+	case "again": // the last message in flight comes twice, and before the others
+		w.net.collect()
+		last := w.net.flight[len(w.net.flight)-1]
+		w.net.flight = append([]inFlight{last}, w.net.flight...)
+		return w.net.talk()
+	case "flood":
+		return flood(w, w.flowID(arg(0)))
+	case "forge":
+		return forge(w, w.flowID(arg(0)), arg(1))
+	case "reply":
+		var topic, request string
+		if d.HasArg("on") {
+			d.ScanArgs(t, "on", &topic)
+		}
+		if d.HasArg("to") {
+			d.ScanArgs(t, "to", &request)
+		}
+		return w.net.reply(strings.TrimSpace(d.Input), topic, request)
+	case "sessions":
+		return w.sessions(w.flowID(arg(0))), nil
+	case "key":
+		w.key(arg(0), arg(1), arg(2))
+		return nil, nil
+	case "route":
+		v := w.vnodes[w.holder().ShortHash()].(*vnodev1.VirtualNode)
+		v.Channels = []*vnodev1.ChannelRoute{{Channel: arg(0), Topic: arg(1), Active: d.HasArg("active"), IgnoreWhenInactive: d.HasArg("ignore")}}
+		return nil, nil
 	case "log":
 		defer w.log.Reset()
 		return strings.Split(strings.TrimSpace(w.readable(w.log.String())), "\n"), nil
@@ -197,6 +234,56 @@ func loseRow(w *world, j *journal.Journal, id, step string) error {
 		delete(w.state.store, k)
 	}
 	return nil
+}
+
+// flood sends a flow more messages of its first session than it may leave unread, the first of them never.
+func flood(w *world, id string) ([]string, error) {
+	s := w.head(id).GetSessions()[0]
+	var seen []string
+	for i := range uint32(8) {
+		e := eventFor(w, id, s)
+		e.Sequence = i + 2
+		e.Payload = &flowv1.SessionEvent_Data{Data: &flowv1.SessionData{Payload: []byte("x")}}
+		out, err := w.deliver(record{topic: topics.FlowEvents, key: id, msg: &flowv1.FlowEvent{Event: &flowv1.FlowEvent_Session{Session: e}}})
+		seen = append(seen, out...)
+		if err != nil {
+			return seen, err
+		}
+	}
+	return seen, nil
+}
+
+// eventFor is what the other side of a flow's session could send.
+func eventFor(w *world, id string, s *flowv1.Session) *flowv1.SessionEvent {
+	me := w.head(id).GetStart().GetIdentity()
+	e := &flowv1.SessionEvent{
+		Direction: flowv1.Direction_DIRECTION_INBOUND, SessionId: s.GetSessionId(), Initiating: s.GetCounterparty(), Initiated: me,
+		FromInitiator: !s.GetInitiator(), Sequence: 1, SentAtUs: w.nowUs, Payload: &flowv1.SessionEvent_Data{Data: &flowv1.SessionData{Payload: []byte("forged")}},
+	}
+	if s.GetInitiator() {
+		e.Initiating, e.Initiated = me, s.GetCounterparty()
+	}
+	return e
+}
+
+// forge sends a flow what its session's other side would never send.
+func forge(w *world, id, how string) ([]string, error) {
+	e := eventFor(w, id, w.head(id).GetSessions()[0])
+	switch how {
+	case "session":
+		e.SessionId = id
+	case "sender":
+		e.FromInitiator = !e.FromInitiator
+	case "identity":
+		e.Initiating, e.Initiated = &vnodev1.HoldingIdentity{X500Name: "O=Mallory, L=London, C=GB", GroupId: "group"}, &vnodev1.HoldingIdentity{X500Name: "O=Mallory, L=London, C=GB", GroupId: "group"}
+	case "number":
+		e.Sequence = 0
+	case "direction":
+		e.Direction = flowv1.Direction_DIRECTION_OUTBOUND
+	case "id":
+		e.SessionId = "x"
+	}
+	return w.deliver(record{topic: topics.FlowEvents, key: id, msg: &flowv1.FlowEvent{Event: &flowv1.FlowEvent_Session{Session: e}}})
 }
 
 // roundTimes cuts durations of microseconds, which only count the transactions of the test.

@@ -22,7 +22,6 @@ func StatusOf(head *flowv1.Checkpoint) *flowv1.FlowStatus {
 		FlowId:           flowIDText(head),
 		FlowClass:        head.GetStart().GetFlowClass(),
 		State:            head.GetState(),
-		Result:           head.GetResult(),
 		Error:            head.GetError(),
 		TerminatedReason: head.GetTerminatedReason(),
 		CreatedAtUs:      head.GetCreatedAtUs(),
@@ -31,6 +30,9 @@ func StatusOf(head *flowv1.Checkpoint) *flowv1.FlowStatus {
 		InitiatedBy:      head.GetStart().GetInitiatedBy(),
 		WaitingFor:       WaitingFor(head),
 		LastCommand:      head.GetLastCommand(),
+	}
+	if head.GetState() == flowv1.FlowState_FLOW_STATE_COMPLETED { // before, other sides may still have to close
+		s.Result = head.GetResult()
 	}
 	return s
 }
@@ -52,10 +54,13 @@ func WaitingFor(head *flowv1.Checkpoint) string {
 	}
 	var texts []string
 	for _, w := range head.GetWaiting() {
-		if w.GetOperation() == "checkpoint" {
+		if w.GetOperation() == opCheckpoint {
 			continue
 		}
 		text := w.GetOperation()
+		if s := sessionOf(head, w.GetSessionId()); s != nil {
+			text = fmt.Sprintf("%s of %s (session %s)", waitingWord(w.GetOperation()), s.GetCounterparty().GetX500Name(), shortSession(s.GetSessionId()))
+		}
 		if w.GetDeadlineUs() != 0 {
 			text += " until " + time.UnixMicro(w.GetDeadlineUs()).UTC().Format("2006-01-02T15:04:05.000Z")
 		}
@@ -65,6 +70,18 @@ func WaitingFor(head *flowv1.Checkpoint) string {
 		texts = append(texts[:3], fmt.Sprintf("%d more", n-3))
 	}
 	return strings.Join(texts, ", ")
+}
+
+// waitingWord is what people call what a session is waited for.
+func waitingWord(operation string) string {
+	switch operation {
+	case opReceive:
+		return "message"
+	case opClose:
+		return "close"
+	default:
+		return "answer"
+	}
 }
 
 // statusKey is the key of the flow's status and of its start: client request id, "-", short hash.

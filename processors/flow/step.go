@@ -2,7 +2,6 @@ package flow
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"google.golang.org/protobuf/proto"
 
@@ -20,8 +19,10 @@ type State struct {
 	Head *flowv1.Checkpoint
 	// Open has the rows of the step that is being answered, by ordinal.
 	Open []*flowv1.JournalRequest
-	// Burst counts the steps that were taken in the running event, Rows the requests in them.
+	// Burst counts the steps that were taken in the running event, Rows the requests in them, Bytes what they sent and
+	// were answered.
 	Burst, Rows uint32
+	Bytes       int
 	Rules       Rules
 }
 
@@ -43,6 +44,14 @@ func Step(s State, event Event) (State, []Effect, error) {
 		err = d.yielded(e)
 	case Broke:
 		err = d.broke(e)
+	case Arrived:
+		err = d.arrived(e)
+	case NoResponder:
+		d.noResponder(e)
+	case Replied:
+		err = d.replied(e)
+	case Silent:
+		err = d.silent(e)
 	case Due:
 		err = d.due(e)
 	case Continued:
@@ -67,6 +76,8 @@ type draft struct {
 	// dirty marks the rows of Open that must be written, run the module's call at the end of the step.
 	dirty map[int]bool
 	run   *Run
+	// inbox has the messages that may be read.
+	inbox Inbox
 }
 
 func (d *draft) do(e ...Effect) { d.effects = append(d.effects, e...) }
@@ -125,12 +136,20 @@ func (d *draft) started(e Started) error {
 		Segments:     journal.NewLine(),
 		ClockUs:      e.NowUs,
 	}
-	encoded, err := encodeStart(e.Started)
+	encoded, err := encodeStart(e)
 	if err != nil {
 		return engine.Poison("flow: %w", err)
 	}
 	d.do(WriteStart{&flowv1.JournalStart{Seed: e.Seed, Start: encoded, NowUs: e.NowUs, ModuleSha256: e.Module}})
 	d.note(OutcomeStarted)
+	if e.Session != nil {
+		d.note(OutcomeResponder)
+		s := proto.Clone(e.Session).(*flowv1.Session)
+		if s.GetTimeoutUs() <= 0 || s.GetTimeoutUs() > d.Rules.MaxSleepUs {
+			s.TimeoutUs = d.Rules.SessionTimeoutUs
+		}
+		d.addSession(s)
+	}
 	switch {
 	case e.Stopped != "":
 		d.kill(e.Stopped, e.NowUs)
@@ -152,9 +171,10 @@ func withoutBody(s *flowv1.StartFlow) *flowv1.StartFlow {
 }
 
 // encodeStart makes the module's argument.
-func encodeStart(s *flowv1.Started) ([]byte, error) {
+func encodeStart(e Started) ([]byte, error) {
+	s := e.Started
 	start := s.GetStart()
-	return schemas.Marshal(&appv1.Start{
+	arg := &appv1.Start{
 		FlowClass: start.GetFlowClass(),
 		Input:     start.GetRequestBody(),
 		FlowId:    s.GetFlowId(),
@@ -169,7 +189,17 @@ func encodeStart(s *flowv1.Started) ([]byte, error) {
 			{Name: "corda.client.id", Value: start.GetClientRequestId()},
 		},
 		Attempt: 1,
-	})
+	}
+	if session := e.Session; session != nil {
+		arg.Session = &appv1.Session{
+			Id: session.GetSessionId(), CounterpartyX500Name: session.GetCounterparty().GetX500Name(),
+			Protocol: session.GetProtocol(), ProtocolVersion: session.GetProtocolVersion(),
+		}
+		for _, p := range session.GetPeerProperties() {
+			arg.Session.Properties = append(arg.Session.Properties, &appv1.Property{Name: p.GetName(), Value: p.GetValue()})
+		}
+	}
+	return schemas.Marshal(arg)
 }
 
 func (d *draft) yielded(e Yielded) error {
@@ -178,13 +208,14 @@ func (d *draft) yielded(e Yielded) error {
 	}
 	d.Head.UpdatedAtUs = e.NowUs
 	d.Burst++
+	d.stock(e.Inbox)
 	switch {
 	case e.Yield.Done != nil:
 		d.done(e.Yield.Done.GetResult(), e.NowUs)
 	case e.Yield.Failed != nil:
 		d.fail(applicationError(e.Yield.Failed), e.NowUs)
 	default:
-		d.asked(e.Yield.Asked, e.NowUs)
+		d.asked(e, e.NowUs)
 	}
 	return nil
 }
@@ -197,9 +228,20 @@ func (d *draft) done(result []byte, nowUs int64) {
 		d.fail(platformError(ErrInterface, "the flow's result is not JSON: build the application with an SDK of this version"), nowUs)
 	default:
 		d.Head.Result = result
-		d.end(flowv1.FlowState_FLOW_STATE_COMPLETED, &flowv1.JournalEnd{Result: result}, nowUs)
-		d.note(OutcomeCompleted)
+		d.Head.Waiting = nil
+		if d.endSessions(nowUs) {
+			d.complete(nowUs)
+			return
+		}
+		d.Head.Ending = true
+		d.do(DropInstance{})
 	}
+}
+
+// complete ends a flow whose code returned and whose sessions are closed.
+func (d *draft) complete(nowUs int64) {
+	d.end(flowv1.FlowState_FLOW_STATE_COMPLETED, &flowv1.JournalEnd{Result: d.Head.GetResult()}, nowUs)
+	d.note(OutcomeCompleted)
 }
 
 // maxErrorText bounds what a flow's own error may add to its status, bytes.
@@ -221,7 +263,8 @@ func applicationError(e *appv1.Error) *flowv1.FlowError {
 }
 
 // asked takes the requests of the next step.
-func (d *draft) asked(asked []journal.Asked, nowUs int64) {
+func (d *draft) asked(e Yielded, nowUs int64) {
+	asked := e.Yield.Asked
 	if d.Head.GetStep() >= d.Rules.MaxSteps {
 		d.fail(limitError(ErrTooLong, "the flow took %d steps and asks for more: split it, or do more in each step", d.Head.GetStep()), nowUs)
 		return
@@ -240,7 +283,11 @@ func (d *draft) asked(asked []journal.Asked, nowUs int64) {
 		key := journal.Key{Flow: d.id(), Attempt: d.attempt(), Step: d.Head.GetStep(), Ordinal: uint32(i)}
 		d.Open[i] = a.Row(key.String(), nowUs)
 		d.mark(i)
-		durable = d.ask(i, a, nowUs) || durable
+		var known Known
+		if i < len(e.Known) {
+			known = e.Known[i]
+		}
+		durable = d.ask(i, a, known, nowUs) || durable
 	}
 	if durable {
 		d.do(GoOn{d.attempt(), d.Head.GetStep()})
@@ -248,84 +295,19 @@ func (d *draft) asked(asked []journal.Asked, nowUs int64) {
 	d.proceed(nowUs)
 }
 
-// ask does what a request wants, and tells whether the step must be durable first.
-func (d *draft) ask(i int, a journal.Asked, nowUs int64) (durable bool) {
-	if len(a.Arguments) > d.Rules.MaxArgument {
-		d.note(OutcomeTooLarge)
-		d.answerError(i, TypeLimit, fmt.Sprintf("arguments of %s have %d bytes, at most %d are allowed: send less", a.Operation, len(a.Arguments), d.Rules.MaxArgument), nowUs)
-		return false
-	}
-	switch op := a.Request.GetOperation().(type) {
-	case *appv1.Request_Sleep:
-		us := op.Sleep.GetDurationUs()
-		switch {
-		case us <= 0:
-			d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Result{}}, nowUs)
-		case us > d.Rules.MaxSleepUs:
-			d.answerError(i, TypeInvalid, fmt.Sprintf("a sleep of %d µs is asked, at most %d are allowed", us, d.Rules.MaxSleepUs), nowUs)
-		default:
-			d.wait(i, nowUs+us)
-			d.do(SetTimer{d.attempt(), d.Head.GetStep(), uint32(i), nowUs + us})
-		}
-		return false
-	case *appv1.Request_Checkpoint:
-		d.wait(i, 0)
-		return true
-	default:
-		d.note(OutcomeUnsupported)
-		d.answerError(i, TypeUnsupported, fmt.Sprintf("operation %s is not known to this cluster: upgrade it, or build the application with an older SDK", a.Operation), nowUs)
-		return false
-	}
-}
-
-func (d *draft) wait(i int, deadlineUs int64) {
-	d.Head.Waiting = append(d.Head.Waiting, &flowv1.Waiting{
-		Ordinal: uint32(i), Operation: d.Open[i].GetOperation(), DeadlineUs: deadlineUs, RequestId: d.Open[i].GetRequestId(),
-	})
-}
-
-// mark has a row written at the end of the step.
-func (d *draft) mark(i int) {
-	if d.dirty == nil {
-		d.dirty = map[int]bool{}
-	}
-	d.dirty[i] = true
-}
-
-// change copies a row so that it can be changed.
-func (d *draft) change(i int) *flowv1.JournalRequest {
-	d.Open[i] = proto.Clone(d.Open[i]).(*flowv1.JournalRequest)
-	d.mark(i)
-	return d.Open[i]
-}
-
-func (d *draft) answerError(i int, kind, message string, nowUs int64) {
-	d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Error{Error: &appv1.Error{Type: kind, Message: message}}}, nowUs)
-}
-
-func (d *draft) answer(i int, a *appv1.Answer, nowUs int64) {
-	raw, err := schemas.Marshal(a)
-	if err != nil { // an answer is made of valid UTF-8 only, so this cannot be
-		raw = nil
-	}
-	row := d.change(i)
-	row.Answer = raw
-	row.AnsweredAtUs = nowUs
-	waiting := d.Head.Waiting[:0:0]
-	for _, w := range d.Head.GetWaiting() {
-		if w.GetOrdinal() != uint32(i) {
-			waiting = append(waiting, w)
-		}
-	}
-	d.Head.Waiting = waiting
-}
+// maxEventBytes is after how many bytes a flow lets the others of its partition go first: a transaction has bounds.
+const maxEventBytes = 8 << 20
 
 // proceed resumes the module when its step is answered and nobody holds it.
 func (d *draft) proceed(nowUs int64) {
+	if d.Head.GetEnding() {
+		d.finishEnding(nowUs)
+		return
+	}
 	if d.Head.GetPause() != nil || !journal.AllAnswered(d.Open) {
 		return
 	}
-	if d.Burst >= d.Rules.MaxStepsPerEvent || d.Rows >= d.Rules.MaxRequestsPerStep {
+	if d.Burst >= d.Rules.MaxStepsPerEvent || d.Rows >= d.Rules.MaxRequestsPerStep || d.Bytes >= maxEventBytes {
 		d.do(GoOn{d.attempt(), d.Head.GetStep()})
 		return
 	}
@@ -350,12 +332,20 @@ func (d *draft) proceed(nowUs int64) {
 }
 
 func (d *draft) due(e Due) error {
-	if !d.current(e.Attempt, e.Step) || int(e.Ordinal) >= len(d.Open) || journal.Answered(d.Open[e.Ordinal]) || d.Open[e.Ordinal].GetOperation() != "sleep" {
+	if !d.current(e.Attempt, e.Step) || int(e.Ordinal) >= len(d.Open) || journal.Answered(d.Open[e.Ordinal]) {
+		d.note(OutcomeStale)
+		return nil
+	}
+	switch operation := d.Open[e.Ordinal].GetOperation(); {
+	case operation == opSleep:
+		d.answer(int(e.Ordinal), &appv1.Answer{Outcome: &appv1.Answer_Result{}}, e.NowUs)
+	case repliesTo(operation) != "":
+		d.overdue(int(e.Ordinal), operation, e.NowUs)
+	default:
 		d.note(OutcomeStale)
 		return nil
 	}
 	d.Head.UpdatedAtUs = e.NowUs
-	d.answer(int(e.Ordinal), &appv1.Answer{Outcome: &appv1.Answer_Result{}}, e.NowUs)
 	d.proceed(e.NowUs)
 	return nil
 }
@@ -371,7 +361,7 @@ func (d *draft) continued(e Continued) error {
 		return nil
 	}
 	for i, row := range d.Open {
-		if row.GetOperation() == "checkpoint" && !journal.Answered(row) {
+		if row.GetOperation() == opCheckpoint && !journal.Answered(row) {
 			d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Result{}}, e.NowUs)
 		}
 	}
@@ -422,12 +412,20 @@ func (d *draft) forgotten(e Forgotten) {
 
 func (d *draft) fail(e *flowv1.FlowError, nowUs int64) {
 	d.Head.Error = e
+	d.Head.Result = nil
+	reason := e.GetId()
+	if e.GetId() == ErrApplication {
+		reason = e.GetType() + ": " + e.GetMessage()
+	}
+	d.abandonSessions("flow-failed", reason, nowUs)
 	d.end(flowv1.FlowState_FLOW_STATE_FAILED, &flowv1.JournalEnd{Error: e}, nowUs)
 	d.note(OutcomeFailed)
 }
 
 func (d *draft) kill(reason string, nowUs int64) {
 	d.Head.TerminatedReason = reason
+	d.Head.Result = nil
+	d.abandonSessions("flow-killed", "the flow was killed", nowUs)
 	d.end(flowv1.FlowState_FLOW_STATE_KILLED, &flowv1.JournalEnd{Error: &flowv1.FlowError{Type: "killed", Message: reason}}, nowUs)
 	d.note(OutcomeKilled)
 }
@@ -435,11 +433,13 @@ func (d *draft) kill(reason string, nowUs int64) {
 // end makes the flow terminal, once and for all.
 func (d *draft) end(state flowv1.FlowState, row *flowv1.JournalEnd, nowUs int64) {
 	d.cancelTimers()
+	d.dropUnread()
 	row.State, row.AtUs = state, nowUs
 	d.do(WriteEnd{Attempt: d.Head.GetAttempt(), Step: d.Head.GetStep() + 1, Row: row})
 	d.Head.State = state
 	d.Head.Waiting = nil
 	d.Head.Pause = nil
+	d.Head.Ending = false
 	d.Head.UpdatedAtUs = nowUs
 	d.Head.KeepUntilUs = nowUs + d.Rules.KeepUs
 	d.run = nil

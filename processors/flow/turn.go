@@ -32,12 +32,14 @@ type turn struct {
 	state   State
 	loadErr error // why the rows of the current step cannot be read
 
+	inbox *inbox
+
 	inst Instance // in use; nil when there is none
 	at   place    // where inst stands
 }
 
 func (w *Worker) newTurn(ctx engine.Context, flow identity.UUID, sinceUs int64) *turn {
-	t := &turn{w: w, ctx: ctx, flow: flow, nowUs: ctx.Now().UnixMicro(), sinceUs: sinceUs, state: State{Rules: w.cfg.rules()}}
+	t := &turn{w: w, ctx: ctx, flow: flow, nowUs: ctx.Now().UnixMicro(), sinceUs: sinceUs, state: State{Rules: w.cfg.rules()}, inbox: newInbox(ctx, flow)}
 	if head, ok := ctx.Value().(*flowv1.Checkpoint); ok {
 		t.state.Head = head
 		if !Ended(head.GetState()) && head.GetStep() > 0 {
@@ -56,7 +58,7 @@ func (t *turn) goOn(e Event) error {
 		return t.run(e)
 	}
 	if t.loadErr != nil {
-		return t.run(Broke{Error: replayFault(t.loadErr), Park: true, NowUs: t.nowUs})
+		return t.run(append(kept(e), Broke{Error: replayFault(t.loadErr), Park: true, NowUs: t.nowUs})...)
 	}
 	hash := head.GetStart().GetVnode()
 	v, err := t.w.vnode(hash)
@@ -64,7 +66,7 @@ func (t *turn) goOn(e Event) error {
 	case asNotHere(err) && !t.waited():
 		return t.retry(err)
 	case asNotHere(err):
-		return t.run(Broke{Error: platformError(ErrNotHere, "%s: look at the virtual node, then resume the flow", err.Error()), Park: true, NowUs: t.nowUs})
+		return t.run(append(kept(e), Broke{Error: platformError(ErrNotHere, "%s: look at the virtual node, then resume the flow", err.Error()), Park: true, NowUs: t.nowUs})...)
 	case err != nil:
 		return err
 	case v.GetFlowOperation() == vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE:
@@ -73,19 +75,37 @@ func (t *turn) goOn(e Event) error {
 	return t.run(e)
 }
 
-// run takes the steps that an event leads to, until nothing more can be done within it, and writes what they ask for.
-func (t *turn) run(first Event) error {
+// kept is what must not be lost of an event that cannot be worked off: messages and replies do not come again.
+func kept(e Event) []Event {
+	switch e := e.(type) {
+	case Arrived:
+		e.Hold = true
+		return []Event{e}
+	case Replied:
+		e.Hold = true
+		return []Event{e}
+	default:
+		return nil
+	}
+}
+
+// run takes the steps that events lead to, until nothing more can be done within them, and writes what they ask for.
+func (t *turn) run(events ...Event) error {
 	before, beforeStatus := t.state.Head, StatusOf(t.state.Head)
 	// The engine's methods leave by a panic of their own when a write is refused; the instance must not outlive it.
-	kept := false
+	parkedAgain := false
 	defer func() {
-		if !kept {
+		if !parkedAgain {
 			t.release()
 		}
 	}()
 	gone := false
-	for events := []Event{first}; len(events) > 0; events = events[1:] {
-		after, effects, err := t.step(events[0])
+	for ; len(events) > 0; events = events[1:] {
+		event, err := t.stocked(events[0])
+		if err != nil {
+			return err
+		}
+		after, effects, err := t.step(event)
 		if err != nil {
 			return err
 		}
@@ -100,17 +120,23 @@ func (t *turn) run(first Event) error {
 			}
 		}
 	}
+	if err := t.inbox.save(); err != nil {
+		return err
+	}
 	head := t.state.Head
 	switch {
 	case gone:
 		t.ctx.Delete()
+		if head.GetStart().GetInitiator() == flowv1.Initiator_INITIATOR_P2P { // nobody else writes a responder's status
+			t.ctx.Emit(topics.FlowStatus, statusKey(head), nil)
+		}
 	case head != nil && !proto.Equal(before, head):
 		t.ctx.SetValue(head)
 	}
 	if status := StatusOf(head); status != nil && !sameStatus(beforeStatus, status) {
 		t.ctx.Emit(topics.FlowStatus, statusKey(head), status)
 	}
-	kept = t.keep()
+	parkedAgain = t.keep()
 	return nil
 }
 
@@ -178,13 +204,17 @@ func (t *turn) apply(effect Effect, gone *bool) (Event, error) {
 			t.log().Warn("a flow is parked", "reason", t.state.Head.GetPause().GetReason())
 		}
 	default:
-		return nil, engine.Poison("flow: no way to apply %T", effect)
+		done, err := t.applyOutgoing(effect)
+		if !done && err == nil {
+			err = engine.Poison("flow: no way to apply %T", effect)
+		}
+		return nil, err
 	}
 	return nil, nil
 }
 
 func timerName(attempt, step, ordinal uint32) string {
-	return fmt.Sprintf("sleep/%d/%d/%d", attempt, step, ordinal)
+	return fmt.Sprintf("due/%d/%d/%d", attempt, step, ordinal)
 }
 
 func forget() *flowv1.FlowTimer {
@@ -262,7 +292,7 @@ func (t *turn) call(r Run) (Event, error) {
 		return Broke{Error: platformError(ErrInterface, "%s: build the application with an SDK of this version", validText(err.Error())), NowUs: t.nowUs}, nil
 	}
 	t.at = place{attempt: t.state.Head.GetAttempt(), step: r.Step + 1, askedAtUs: t.nowUs}
-	return Yielded{Yield: yield, NowUs: t.nowUs}, nil
+	return Yielded{Yield: yield, Known: t.known(yield.Asked), NowUs: t.nowUs}, nil
 }
 
 // log is the worker's log with the flow's names.

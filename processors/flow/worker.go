@@ -32,6 +32,8 @@ type Deps struct {
 	// VirtualNodes, Packages and Chunks are views of virtual.node.info, cpi.info and cpi.chunks, ready.
 	VirtualNodes, Chunks View
 	Packages             WholeView
+	// Directory knows members and keys, fed by views of virtual.node.info and crypto.keys. Default: an empty one.
+	Directory *Directory
 	// Sandbox runs the modules.
 	Sandbox Sandbox
 	// Random is where seeds come from. Default: the system's generator.
@@ -60,6 +62,9 @@ func NewWorker(cfg Config, deps Deps) (*Worker, error) {
 	cfg = cfg.withDefaults()
 	if deps.Random == nil {
 		deps.Random = rand.Reader
+	}
+	if deps.Directory == nil {
+		deps.Directory = NewDirectory()
 	}
 	if deps.Log == nil {
 		deps.Log = slog.Default()
@@ -97,11 +102,12 @@ func (w *Worker) Close() {
 
 // startOf finds out what a start needs.
 func (t *turn) startOf(s *flowv1.Started) (Started, error) {
-	e := Started{Started: s, Seed: make([]byte, 32), NowUs: t.nowUs}
-	if _, err := io.ReadFull(t.w.deps.Random, e.Seed); err != nil {
-		return e, t.retry(fmt.Errorf("draw a seed: %w", err))
+	e := Started{Started: s, NowUs: t.nowUs}
+	var err error
+	if e.Seed, err = t.seed(); err != nil {
+		return e, err
 	}
-	err := t.w.resolve(&e)
+	err = t.w.resolve(&e)
 	if asNotHere(err) {
 		if !t.waited() {
 			return e, t.retry(err)
@@ -116,7 +122,7 @@ func (t *turn) startOf(s *flowv1.Started) (Started, error) {
 // resolve finds the module that has a flow's class.
 func (w *Worker) resolve(e *Started) error {
 	start := e.Started.GetStart()
-	vnode, err := w.vnode(start.GetVnode())
+	vnode, cpi, err := w.packageOf(start.GetVnode())
 	if err != nil {
 		return err
 	}
@@ -124,14 +130,6 @@ func (w *Worker) resolve(e *Started) error {
 		e.Stopped = fmt.Sprintf("virtual node %s lets no flow start", start.GetVnode())
 	}
 	e.CPIChecksum = vnode.GetCpiChecksum()
-	msg, ok := w.deps.Packages.Get(e.CPIChecksum)
-	if !ok {
-		return notHere("package %s of virtual node %s is not known to this worker", e.CPIChecksum, start.GetVnode())
-	}
-	cpi, ok := msg.(*cpiv1.Cpi)
-	if !ok {
-		return fmt.Errorf("view of packages holds a %T", msg)
-	}
 	fromClient := start.GetInitiator() != flowv1.Initiator_INITIATOR_P2P
 	var startable []string
 	for _, m := range cpi.GetModules() {
@@ -158,6 +156,32 @@ func orNone(names []string) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
+}
+
+// packageOf finds a virtual node and its package. Its error is a *notHereError when they may be visible later.
+func (w *Worker) packageOf(hash string) (*vnodev1.VirtualNode, *cpiv1.Cpi, error) {
+	vnode, err := w.vnode(hash)
+	if err != nil {
+		return nil, nil, err
+	}
+	msg, ok := w.deps.Packages.Get(vnode.GetCpiChecksum())
+	if !ok {
+		return nil, nil, notHere("package %s of virtual node %s is not known to this worker", vnode.GetCpiChecksum(), hash)
+	}
+	cpi, ok := msg.(*cpiv1.Cpi)
+	if !ok {
+		return nil, nil, fmt.Errorf("view of packages holds a %T", msg)
+	}
+	return vnode, cpi, nil
+}
+
+// seed draws a flow's only source of randomness.
+func (t *turn) seed() ([]byte, error) {
+	seed := make([]byte, 32)
+	if _, err := io.ReadFull(t.w.deps.Random, seed); err != nil {
+		return nil, t.retry(fmt.Errorf("draw a seed: %w", err))
+	}
+	return seed, nil
 }
 
 func (w *Worker) vnode(hash string) (*vnodev1.VirtualNode, error) {

@@ -54,12 +54,14 @@ func (constant) Read(p []byte) (int, error) {
 type record struct {
 	topic, key string
 	msg        proto.Message
+	headers    map[string]string
 }
 
 // committed is what Kafka holds of one partition: every test of a crash or an abort goes back to it.
 type committed struct {
 	table  map[string][]byte
 	store  map[string][]byte
+	inbox  map[string][]byte
 	timers map[string]int64 // key and name → due
 	due    map[string]proto.Message
 	loop   []record
@@ -67,33 +69,35 @@ type committed struct {
 }
 
 func emptyState() committed {
-	return committed{table: map[string][]byte{}, store: map[string][]byte{}, timers: map[string]int64{}, due: map[string]proto.Message{}}
+	return committed{table: map[string][]byte{}, store: map[string][]byte{}, inbox: map[string][]byte{}, timers: map[string]int64{}, due: map[string]proto.Message{}}
 }
 
 func (c committed) clone() committed {
 	return committed{
-		table: maps.Clone(c.table), store: maps.Clone(c.store), timers: maps.Clone(c.timers), due: maps.Clone(c.due),
+		table: maps.Clone(c.table), store: maps.Clone(c.store), inbox: maps.Clone(c.inbox), timers: maps.Clone(c.timers), due: maps.Clone(c.due),
 		loop: slices.Clone(c.loop), out: slices.Clone(c.out),
 	}
 }
 
 // world is one partition of the group, with everything around the worker in memory.
 type world struct {
-	cfg     flow.Config
-	sandbox *fakeSandbox // nil in a world with the real one
-	runtime flow.Sandbox
-	worker  *flow.Worker
-	hooks   map[string]engine.Callback
-	vnodes  view
-	cpis    view
-	chunks  view
-	log     *bytes.Buffer
-	state   committed
-	nowUs   int64
-	offset  int64
-	names   map[string]string // flow id → client request id
-	retries []record          // what the engine's retry store holds
-	still   bool              // the clock stands: records are processed in one transaction
+	cfg       flow.Config
+	sandbox   *fakeSandbox // nil in a world with the real one
+	runtime   flow.Sandbox
+	worker    *flow.Worker
+	hooks     map[string]engine.Callback
+	vnodes    view
+	directory *flow.Directory
+	net       *network // nil in worlds where nobody talks
+	cpis      view
+	chunks    view
+	log       *bytes.Buffer
+	state     committed
+	nowUs     int64
+	offset    int64
+	names     map[string]string // flow id → client request id
+	retries   []record          // what the engine's retry store holds
+	still     bool              // the clock stands: records are processed in one transaction
 
 }
 
@@ -107,7 +111,7 @@ func newWorld(cfg flow.Config) *world {
 func worldWith(cfg flow.Config, runtime flow.Sandbox) *world {
 	w := &world{
 		cfg: cfg, runtime: runtime, vnodes: view{}, cpis: view{}, chunks: view{}, log: &bytes.Buffer{},
-		state: emptyState(),
+		state: emptyState(), directory: flow.NewDirectory(),
 		nowUs: epoch, names: map[string]string{},
 	}
 	w.boot()
@@ -124,7 +128,7 @@ func (w *world) boot() {
 	}}))
 	var err error
 	w.worker, err = flow.NewWorker(w.cfg, flow.Deps{
-		VirtualNodes: w.vnodes, Packages: w.cpis, Chunks: w.chunks, Sandbox: w.runtime, Random: constant{}, Log: log,
+		VirtualNodes: w.vnodes, Packages: w.cpis, Chunks: w.chunks, Directory: w.directory, Sandbox: w.runtime, Random: constant{}, Log: log,
 	})
 	if err != nil {
 		panic(err)
@@ -156,10 +160,35 @@ func (w *world) install(class, program string) {
 	cpi.Modules = slices.DeleteFunc(cpi.Modules, func(m *cpiv1.Module) bool { return m.GetName() == class })
 	cpi.Modules = append(cpi.Modules, &cpiv1.Module{
 		Name: class, Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, Sha256: sha[:], SizeBytes: uint64(len(program)), Chunks: 2,
-		Flows: []*cpiv1.FlowClass{{Name: class, Startable: class != "responder"}},
+		Flows: []*cpiv1.FlowClass{{Name: class, Startable: class != "responder", Protocol: protocolOf(class), ProtocolVersions: versionsOf(class)}},
 	})
+	cpi.Cpks = []*cpiv1.Cpk{{Channels: []*cpiv1.ChannelDeclaration{
+		{Name: "deals", Kind: cpiv1.ChannelKind_CHANNEL_KIND_SEND}, {Name: "bids", Kind: cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE},
+	}}}
 	w.cpis["CPI"] = cpi
-	holder := w.holder()
+	for _, name := range []string{"Alice", "Bob"} {
+		w.host(name)
+	}
+}
+
+// protocolOf is the protocol that a class answers: those that are called responder answer "chat".
+func protocolOf(class string) string {
+	if strings.HasPrefix(class, "responder") {
+		return "chat"
+	}
+	return ""
+}
+
+func versionsOf(class string) []uint32 {
+	if strings.HasPrefix(class, "responder") {
+		return []uint32{1, 2}
+	}
+	return nil
+}
+
+// host makes a virtual node.
+func (w *world) host(name string) {
+	holder := holderOf(name)
 	if w.vnodes[holder.ShortHash()] == nil {
 		w.vnodes[holder.ShortHash()] = &vnodev1.VirtualNode{
 			Identity:  &vnodev1.HoldingIdentity{X500Name: holder.Name.String(), GroupId: holder.GroupID},
@@ -167,11 +196,14 @@ func (w *world) install(class, program string) {
 			FlowStart:     vnodev1.OperationalStatus_OPERATIONAL_STATUS_ACTIVE,
 			FlowOperation: vnodev1.OperationalStatus_OPERATIONAL_STATUS_ACTIVE,
 		}
+		w.directory.VirtualNode(holder.ShortHash(), w.vnodes[holder.ShortHash()])
 	}
 }
 
-func (w *world) holder() identity.Holding {
-	h, err := identity.NewHolding("O=Alice, L=London, C=GB", "group")
+func (w *world) holder() identity.Holding { return holderOf("Alice") }
+
+func holderOf(name string) identity.Holding {
+	h, err := identity.NewHolding("O="+name+", L=London, C=GB", "group")
 	if err != nil {
 		panic(err)
 	}
@@ -194,7 +226,7 @@ func (w *world) start(class, request, body string) ([]string, error) {
 	id := identity.FlowID([16]byte{7}, 0, w.offset)
 	w.names[id.String()] = request
 	h := w.holder()
-	return w.deliver(record{topics.FlowEvents, id.String(), &flowv1.FlowEvent{Event: &flowv1.FlowEvent_Started{Started: &flowv1.Started{
+	return w.deliver(record{topic: topics.FlowEvents, key: id.String(), msg: &flowv1.FlowEvent{Event: &flowv1.FlowEvent_Started{Started: &flowv1.Started{
 		Start: &flowv1.StartFlow{
 			Identity: &vnodev1.HoldingIdentity{X500Name: h.Name.String(), GroupId: h.GroupID},
 			Vnode:    h.ShortHash(), ClientRequestId: request, FlowClass: class, RequestBody: []byte(body),
@@ -227,7 +259,7 @@ func (w *world) deliver(r record) ([]string, error) {
 	w.state = next
 	var seen []string
 	for _, o := range w.state.out[before:] {
-		seen = append(seen, w.readable(o.topic+" "+describe(o.msg)))
+		seen = append(seen, w.readable(o.topic+" "+describeRecord(o)))
 	}
 	for _, t := range timers {
 		seen = append(seen, w.readable(t))
@@ -283,7 +315,7 @@ func (w *world) next() (record, bool) {
 			continue
 		}
 		key, _, _ := strings.Cut(name, " ")
-		r := record{"loop", key, w.state.due[name]}
+		r := record{topic: "loop", key: key, msg: w.state.due[name]}
 		w.state.timers, w.state.due = maps.Clone(w.state.timers), maps.Clone(w.state.due)
 		delete(w.state.timers, name)
 		delete(w.state.due, name)
@@ -311,17 +343,25 @@ func changedTimers(before, after map[string]int64) []string {
 	for name, at := range after {
 		if before[name] != at {
 			_, timer, _ := strings.Cut(name, " ")
-			out = append(out, fmt.Sprintf("timer %s at %s", timer, clock(at)))
+			out = append(out, fmt.Sprintf("timer %s at %s", timerText(timer), clock(at)))
 		}
 	}
 	for name := range before {
 		if _, ok := after[name]; !ok {
 			_, timer, _ := strings.Cut(name, " ")
-			out = append(out, "timer "+timer+" cancelled")
+			out = append(out, "timer "+timerText(timer)+" cancelled")
 		}
 	}
 	slices.Sort(out)
 	return out
+}
+
+// timerText leaves the id of a session away.
+func timerText(name string) string {
+	if strings.HasPrefix(name, "session/") {
+		return "session"
+	}
+	return name
 }
 
 // clock shows a time as the time since the world began, without the microseconds that transactions take.
@@ -332,9 +372,12 @@ func clock(us int64) string {
 // readable replaces ids by names.
 func (w *world) readable(s string) string {
 	for id, name := range w.names {
-		s = strings.ReplaceAll(s, id, name)
+		s = strings.ReplaceAll(strings.ReplaceAll(s, id, name), id[:8], name)
 	}
-	return strings.ReplaceAll(s, w.holder().ShortHash(), "Alice")
+	for _, name := range []string{"Alice", "Bob"} {
+		s = strings.ReplaceAll(s, holderOf(name).ShortHash(), name)
+	}
+	return s
 }
 
 func describe(m proto.Message) string {
@@ -371,6 +414,8 @@ func describe(m proto.Message) string {
 			return fmt.Sprintf("continue %d/%d", e.Continue.GetAttempt(), e.Continue.GetStep())
 		case *flowv1.FlowTimer_Due_:
 			return fmt.Sprintf("due %d/%d/%d", e.Due.GetAttempt(), e.Due.GetStep(), e.Due.GetOrdinal())
+		case *flowv1.FlowTimer_SessionDue_:
+			return "session due"
 		default:
 			return "forget"
 		}
@@ -430,7 +475,7 @@ func (c *fakeContext) Context() context.Context     { return context.Background(
 func (c *fakeContext) Now() time.Time               { return time.UnixMicro(c.w.nowUs) }
 func (c *fakeContext) Cause() engine.Cause          { return engine.Cause{Topic: c.r.topic} }
 func (c *fakeContext) TopicID() [16]byte            { return [16]byte{7} }
-func (c *fakeContext) Header(string) string         { return "" }
+func (c *fakeContext) Header(name string) string    { return c.r.headers[name] }
 func (c *fakeContext) Topic() goka.Stream           { return goka.Stream(c.r.topic) }
 func (c *fakeContext) Delete(...goka.ContextOption) { delete(c.s.table, c.r.key) }
 
@@ -448,12 +493,19 @@ func (c *fakeContext) Value() any {
 
 func (c *fakeContext) SetValue(v any, _ ...goka.ContextOption) { c.s.table[c.r.key] = encode(v) }
 
-func (c *fakeContext) Emit(topic goka.Stream, key string, v any, _ ...goka.ContextOption) {
-	c.s.out = append(c.s.out, record{string(topic), key, proto.Clone(v.(proto.Message))})
+func (c *fakeContext) Emit(topic goka.Stream, key string, v any, options ...goka.ContextOption) {
+	r := record{topic: string(topic), key: key, headers: flow.EmittedHeaders(options)}
+	switch v := v.(type) {
+	case proto.Message:
+		r.msg = proto.Clone(v)
+	case []byte:
+		r.msg = &flowv1.InboxRow{Payload: v}
+	}
+	c.s.out = append(c.s.out, r)
 }
 
 func (c *fakeContext) Loopback(key string, v any, _ ...goka.ContextOption) {
-	c.s.loop = append(slices.Clone(c.s.loop), record{"loop", key, v.(proto.Message)})
+	c.s.loop = append(slices.Clone(c.s.loop), record{topic: "loop", key: key, msg: v.(proto.Message)})
 }
 
 func (c *fakeContext) SetTimer(name string, due time.Time, msg any) {
@@ -467,10 +519,14 @@ func (c *fakeContext) CancelTimer(name string) {
 }
 
 func (c *fakeContext) Store(name string) engine.PartitionStore {
-	if name != topics.FlowJournalStore {
+	switch name {
+	case topics.FlowJournalStore:
+		return fakeStore{c.s.store}
+	case topics.FlowInboxStore:
+		return fakeStore{c.s.inbox}
+	default:
 		panic("no store " + name)
 	}
-	return fakeStore{c.s.store}
 }
 
 type fakeStore struct{ rows map[string][]byte }

@@ -13,9 +13,9 @@ import (
 // Stable ids of commands.
 const (
 	// ErrCommand: a command names no flow.
-	ErrCommand = "FL-MAPPER-005"
+	ErrCommand = "FL-MAPPER-007"
 	// RefusedWaiting: a start that waits for admission can be killed, and nothing else.
-	RefusedWaiting = "FL-MAPPER-006"
+	RefusedWaiting = "FL-MAPPER-008"
 )
 
 // Commanded is an operator's command for a flow that had not begun when the command was written.

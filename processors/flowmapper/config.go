@@ -14,12 +14,29 @@ type Config struct {
 	MaxRunning int
 	// Keep is how long a mapping and the flow's status outlive the flow. Default seven days.
 	Keep time.Duration
+	// SessionKeep is how long the mapping of a session outlives it (Corda's session.cleanupTime). Default 10 min. It must be
+	// longer than SessionTTL, or a message that comes late could begin a session again.
+	SessionKeep time.Duration
+	// SessionTTL is how old a message may be that begins a session (Corda's session.p2pTTL). Default 5 min.
+	SessionTTL time.Duration
+	// PeerWait is how long a message waits for the other side's virtual node to become visible here. Default 5 s.
+	PeerWait time.Duration
+	// VirtualNodes is a view of virtual.node.info, ready: who lives in this cluster.
+	VirtualNodes View
 	// Metrics counts what happens; nil for none.
 	Metrics *Metrics
 }
 
+// View is a compacted topic in memory.
+type View interface {
+	Get(key string) (msg any, ok bool)
+}
+
 // Defaults of the settings.
 const (
+	DefaultSessionKeep        = 10 * time.Minute
+	DefaultSessionTTL         = 5 * time.Minute
+	DefaultPeerWait           = 5 * time.Second
 	DefaultMaxRunningPerVnode = 1_000
 	DefaultMaxRunning         = 10_000
 	DefaultKeep               = 7 * 24 * time.Hour
@@ -36,10 +53,24 @@ func (c Config) Validate() error {
 	if c.Keep < 0 {
 		return fmt.Errorf("flow-mapper: Keep is %s; give a positive duration, or 0 for %s", c.Keep, DefaultKeep)
 	}
+	if c.SessionKeep < 0 || c.SessionTTL < 0 || c.PeerWait < 0 {
+		return fmt.Errorf("flow-mapper: SessionKeep %s, SessionTTL %s and PeerWait %s must be positive, or 0 for their defaults", c.SessionKeep, c.SessionTTL, c.PeerWait)
+	}
+	if d := c.withDefaults(); d.SessionKeep <= d.SessionTTL {
+		return fmt.Errorf("flow-mapper: SessionKeep is %s and SessionTTL %s; give a longer SessionKeep, or late messages begin sessions again", d.SessionKeep, d.SessionTTL)
+	}
 	return nil
 }
 
 func (c Config) withDefaults() Config {
+	for _, v := range []struct {
+		value *time.Duration
+		or    time.Duration
+	}{{&c.SessionKeep, DefaultSessionKeep}, {&c.SessionTTL, DefaultSessionTTL}, {&c.PeerWait, DefaultPeerWait}} {
+		if *v.value == 0 {
+			*v.value = v.or
+		}
+	}
 	if c.MaxRunningPerVnode == 0 {
 		c.MaxRunningPerVnode = DefaultMaxRunningPerVnode
 	}
@@ -57,5 +88,7 @@ func (c Config) rules() Rules {
 		MaxRunningPerVnode: uint64(c.MaxRunningPerVnode),
 		MaxRunning:         uint64(c.MaxRunning),
 		KeepUs:             c.Keep.Microseconds(),
+		SessionKeepUs:      c.SessionKeep.Microseconds(),
+		SessionTTLUs:       c.SessionTTL.Microseconds(),
 	}
 }

@@ -9,6 +9,10 @@ func Explanations() map[string]string {
 			"It is in flow-mapper.dlq. The flow's place is given back when a right record comes.",
 		"FL-MAPPER-003": "A row of flow-mapper-table cannot be used. `fairlead tail flow-mapper-table --from start --key KEY` shows what the topic has. " +
 			"When that is right, the worker's local storage is not: stop it, delete its data directory, and it reads the topic again.",
+		"FL-MAPPER-005": "A record on flow.mapper.session can never be right: the message names the field and what it must be. " +
+			"It is in flow-mapper.dlq, and the session that it belonged to will time out. Flow workers check all of this before they write; look for another writer of the topic, or an older worker.",
+		"FL-MAPPER-006": "A record of an external channel cannot start a flow: it is too large, or the channel's declaration is wrong. The message says which. " +
+			"It is in flow-mapper.channels.dlq; the records after it go on.",
 		"FL-MAPPER-004": "A record carries none of the events that this version of the flow mapper knows: its writer is newer, or wrong. " +
 			"It is in flow-mapper.dlq; upgrade the worker, then have its writer send it again.",
 		ErrCommand: "A record on flow.mapper.start carries a command but does not name the flow, or has no command. It is in flow-mapper.dlq and changed nothing. " +

@@ -1,6 +1,8 @@
 package flowmapper
 
 import (
+	"fmt"
+
 	"github.com/lovoo/goka"
 
 	"github.com/fairleadio/fairlead/engine"
@@ -8,6 +10,7 @@ import (
 	"github.com/fairleadio/fairlead/schemas"
 	auditv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -19,10 +22,13 @@ func Graph(cfg Config) *engine.Graph {
 	g := group{cfg: cfg.withDefaults()}
 	return engine.Define(topics.FlowMapperGroup,
 		engine.Input(topics.FlowMapperStart, schemas.Codec[*flowv1.MapperStart](), engine.Typed(g.onStart)),
+		engine.Input(topics.FlowMapperSession, schemas.Codec[*flowv1.MapperSession](), engine.Typed(g.onSession)),
 		engine.Loop(schemas.Codec[*flowv1.MapperTimer](), engine.Typed(g.onTimer)),
 		goka.Persist(schemas.Codec[*flowv1.MapperState]()),
 		engine.Store(topics.FlowMapperAdmissionStore),
 		goka.Output(topics.FlowEvents, schemas.Codec[*flowv1.FlowEvent]()),
+		goka.Output(topics.FlowMapperSession, schemas.Codec[*flowv1.MapperSession]()),
+		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
 		goka.Output(topics.FlowStatus, schemas.Codec[*flowv1.FlowStatus]()),
 		goka.Output(topics.Audit, schemas.Codec[*auditv1.Entry]()),
 		engine.WithHooks(engine.Hooks{OnRevoke: g.onRevoke}),
@@ -49,6 +55,56 @@ func (g group) onStart(ctx engine.Context, m *flowv1.MapperStart) error {
 	default:
 		return engine.Poison("FL-MAPPER-004: record %q of %s has none of start, ended and command; send one of them", ctx.Key(), topics.FlowMapperStart)
 	}
+}
+
+func (g group) onSession(ctx engine.Context, m *flowv1.MapperSession) error {
+	now := ctx.Now().UnixMicro()
+	switch e := m.GetEvent().(type) {
+	case *flowv1.MapperSession_Session:
+		cause := ctx.Cause()
+		came := SessionCame{
+			Key: ctx.Key(), Event: e.Session, FlowID: identity.FlowID(ctx.TopicID(), cause.Partition, cause.Offset),
+			PeerHere: g.isHere(Peer(e.Session)), NowUs: now,
+		}
+		// A virtual node that was made a moment ago may not be in this process's view yet.
+		if young := now-e.Session.GetSentAtUs() < g.cfg.PeerWait.Microseconds(); !came.PeerHere && young && CheckSession(came.Key, e.Session) == nil && e.Session.GetDirection() == flowv1.Direction_DIRECTION_OUTBOUND {
+			return engine.Retry(0, fmt.Errorf("session %s: no virtual node of %s is known to this worker", e.Session.GetSessionId(), Peer(e.Session).GetX500Name()))
+		}
+		return g.runSession(ctx, came)
+	case *flowv1.MapperSession_CleanUp_:
+		return g.runSession(ctx, CleanedUp{Key: ctx.Key(), Flow: e.CleanUp.GetFlowId(), NowUs: now})
+	default:
+		return engine.Poison("FL-MAPPER-004: record %q of %s has neither session nor clean-up; send one of them", ctx.Key(), topics.FlowMapperSession)
+	}
+}
+
+// isHere tells whether an identity has a virtual node in this cluster.
+func (g group) isHere(h *vnodev1.HoldingIdentity) bool {
+	holder, err := identity.NewHolding(h.GetX500Name(), h.GetGroupId())
+	if err != nil || g.cfg.VirtualNodes == nil {
+		return false
+	}
+	_, ok := g.cfg.VirtualNodes.Get(holder.ShortHash())
+	return ok
+}
+
+// runSession takes a step that has nothing to do with admission.
+func (g group) runSession(ctx engine.Context, event Event) error {
+	before := State{Rules: g.cfg.rules()}
+	before.Mapping, _ = ctx.Value().(*flowv1.MapperState)
+	after, effects, err := Step(before, event)
+	if err != nil {
+		return err
+	}
+	if after.Mapping != before.Mapping {
+		ctx.SetValue(after.Mapping)
+	}
+	for _, effect := range effects {
+		if err := g.apply(ctx, admissionStore{}, effect); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g group) onTimer(ctx engine.Context, m *flowv1.MapperTimer) error {
@@ -110,6 +166,10 @@ func (g group) apply(ctx engine.Context, admission admissionStore, effect Effect
 			return nil
 		}
 		ctx.Emit(topics.FlowStatus, ctx.Key(), e.Status)
+	case SendToFlow:
+		ctx.Emit(topics.FlowEvents, e.FlowID.String(), &flowv1.FlowEvent{Event: &flowv1.FlowEvent_Session{Session: e.Event}})
+	case SendToPeer:
+		ctx.Emit(topics.FlowMapperSession, e.Key, &flowv1.MapperSession{Event: &flowv1.MapperSession_Session{Session: e.Event}})
 	case SetExpiry:
 		ctx.SetTimer(expiryTimer, microTime(e.AtUs), &flowv1.MapperTimer{Event: &flowv1.MapperTimer_Expire_{Expire: &flowv1.MapperTimer_Expire{}}})
 	case Enqueue:

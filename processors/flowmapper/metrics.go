@@ -11,6 +11,7 @@ type Metrics struct {
 	events  *prometheus.CounterVec
 	running *prometheus.GaugeVec
 	waiting *prometheus.GaugeVec
+	records *prometheus.CounterVec
 }
 
 // NewMetrics registers the group's collectors.
@@ -18,7 +19,7 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_flow_mapper_events_total",
-			Help: "Events by what became of them: accepted, waiting, admitted, repeated, ended, killed, command-refused, passed-on, forgotten, stale.",
+			Help: "Events by what became of them: accepted, waiting, admitted, repeated, ended, killed, command-refused, passed-on, forgotten, stale; of sessions: session-out, session-in, session-error, session-no-peer, session-expired, session-stale, session-ended.",
 		}, []string{"outcome"}),
 		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "fairlead_flow_mapper_running_flows",
@@ -28,8 +29,12 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 			Name: "fairlead_flow_mapper_waiting_starts",
 			Help: "Starts of a partition that wait for admission, as of the partition's last event.",
 		}, []string{"partition"}),
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_flow_mapper_channel_records_total",
+			Help: "Records of external channels by what became of them: started, dead; and stuck for partitions that cannot be read on. A transaction that is repeated counts again.",
+		}, []string{"outcome"}),
 	}
-	for _, c := range []prometheus.Collector{m.events, m.running, m.waiting} {
+	for _, c := range []prometheus.Collector{m.events, m.running, m.waiting, m.records} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("flow-mapper: register metrics: %w", err)
 		}
@@ -40,6 +45,12 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 func (m *Metrics) count(o Outcome) {
 	if m != nil {
 		m.events.WithLabelValues(string(o)).Inc()
+	}
+}
+
+func (m *Metrics) channel(outcome string) {
+	if m != nil {
+		m.records.WithLabelValues(outcome).Inc()
 	}
 }
 

@@ -106,6 +106,18 @@ const (
 	OutcomeKilled Outcome = "killed"
 	// OutcomeRefused: a command made no sense for a start that waits.
 	OutcomeRefused Outcome = "command-refused"
+	// OutcomeSessionOut and OutcomeSessionIn: an event of a session went on to the other side, or to its flow.
+	OutcomeSessionOut Outcome = "session-out"
+	OutcomeSessionIn  Outcome = "session-in"
+	// OutcomeSessionError: an error ended a session. OutcomeSessionNoPeer: the other side is not in this cluster.
+	OutcomeSessionError  Outcome = "session-error"
+	OutcomeSessionNoPeer Outcome = "session-no-peer"
+	// OutcomeSessionExpired: a message came for a side that is over; its sender was told. OutcomeSessionStale: it was
+	// dropped.
+	OutcomeSessionExpired Outcome = "session-expired"
+	OutcomeSessionStale   Outcome = "session-stale"
+	// OutcomeSessionEnded: a flow is done with its side.
+	OutcomeSessionEnded Outcome = "session-ended"
 )
 
 // Step decides what one event does to one mapping and to the places of the partition. It is pure: the same arguments
@@ -118,6 +130,10 @@ func Step(s State, event Event) (State, []Effect, error) {
 		return s.ended(e)
 	case Admitted:
 		return s.admitted(e)
+	case SessionCame:
+		return s.session(e)
+	case CleanedUp:
+		return s.cleanedUp(e)
 	case Expired:
 		return s.expired(e)
 	case Commanded:
@@ -200,14 +216,19 @@ func (s State) admitted(e Admitted) (State, []Effect, error) {
 }
 
 func (s State) expired(e Expired) (State, []Effect, error) {
-	if s.Mapping == nil || s.Mapping.GetStatus() != flowv1.MappingStatus_MAPPING_STATUS_CLOSING {
+	over := s.Mapping.GetStatus() == flowv1.MappingStatus_MAPPING_STATUS_CLOSING || s.Mapping.GetSession() && s.Mapping.GetExpiresAtUs() != 0
+	if s.Mapping == nil || !over {
 		return s, []Effect{Note{OutcomeStale}}, nil
 	}
 	if at := s.Mapping.GetExpiresAtUs(); at > e.NowUs {
 		return s, []Effect{SetExpiry{at}, Note{OutcomeStale}}, nil
 	}
+	effects := []Effect{SendStatus{nil}, Note{OutcomeForgotten}}
+	if s.Mapping.GetSession() { // which has no status
+		effects = effects[1:]
+	}
 	s.Mapping = nil
-	return s, []Effect{SendStatus{nil}, Note{OutcomeForgotten}}, nil
+	return s, effects, nil
 }
 
 // fill gives free places away and adds what that asks for.

@@ -37,9 +37,10 @@ func (p *Pending[T]) state() *call { return &p.call }
 
 // call is what All knows of a call. Most ask once; a message of several parts asks for each.
 type call struct {
-	// ask makes the next request.
-	ask func(*Context) asked
-	// take takes the answer, and tells whether it was the last.
+	// operation is what is asked, unless there is a function ask that makes the next request.
+	operation wire.Operation
+	ask       func(*Context) asked
+	// take takes the answer, and tells whether it was the last; nil when there is nothing to take.
 	take func(ctx *Context, result []byte) (last bool, err error)
 	// lane is where the parts of two messages must not mix: one way of one session. Empty for no lane.
 	lane string
@@ -59,21 +60,18 @@ type asked struct {
 }
 
 // pending is a call of one request.
-func pending[T any](ask func(*Context) wire.Operation, take func(ctx *Context, result []byte, into *T) error) *Pending[T] {
+func pending[T any](o wire.Operation, take func(ctx *Context, result []byte, into *T) error) *Pending[T] {
 	p := &Pending[T]{}
-	p.ask = func(ctx *Context) asked { return asked{operation: ask(ctx)} }
-	p.take = func(ctx *Context, result []byte) (bool, error) {
-		if take == nil {
-			return true, nil
-		}
-		return true, take(ctx, result, &p.value)
-	}
+	p.operation = o
+	p.take = func(ctx *Context, result []byte) (bool, error) { return true, take(ctx, result, &p.value) }
 	return p
 }
 
 // action is a call of one request without a result.
 func action(o wire.Operation) *Action {
-	return pending[struct{}](func(*Context) wire.Operation { return o }, nil)
+	p := &Action{}
+	p.operation = o
+	return p
 }
 
 // failed is a call that came to nothing before it was issued.
@@ -85,8 +83,40 @@ func failed[T any](err error) *Pending[T] {
 
 // do issues one call.
 func do[T any](ctx *Context, p *Pending[T]) (T, error) {
-	err := All(ctx, p)
-	return p.value, err
+	p.issue()
+	for !p.done {
+		p.answer(ctx, ctx.exchange([]wire.Request{{Operation: p.next(ctx).operation}})[0])
+	}
+	return p.value, p.err
+}
+
+// issue marks a call as issued.
+func (c *call) issue() {
+	if c.issued {
+		panic("flow.All: a call is issued once; make a new one")
+	}
+	c.issued = true
+}
+
+// next is the call's next request.
+func (c *call) next(ctx *Context) asked {
+	if c.ask == nil {
+		return asked{operation: c.operation}
+	}
+	return c.ask(ctx)
+}
+
+// answer takes the answer of a request.
+func (c *call) answer(ctx *Context, a wire.Answer) {
+	switch {
+	case a.Error != nil:
+		c.done, c.err = true, &Error{Type: a.Error.Type, Message: a.Error.Message}
+	case c.take == nil:
+		c.done = true
+	default:
+		c.done, c.err = c.take(ctx, a.Result)
+		c.done = c.done || c.err != nil
+	}
 }
 
 // receive decodes a result of the platform.
@@ -111,14 +141,17 @@ func All(ctx *Context, calls ...Call) error {
 	states := make([]*call, len(calls))
 	for i, c := range calls {
 		states[i] = c.state()
-		if states[i].issued {
-			panic("flow.All: a call is issued once; make a new one")
-		}
-		states[i].issued = true
+		states[i].issue()
 	}
 	for turn := next(ctx, states); len(turn) > 0; turn = next(ctx, states) {
 		for _, step := range steps(turn) {
-			exchange(ctx, step)
+			requests := make([]wire.Request, len(step))
+			for i, w := range step {
+				requests[i].Operation = w.operation
+			}
+			for i, a := range ctx.exchange(requests) {
+				step[i].call.answer(ctx, a)
+			}
 		}
 	}
 	for _, c := range states {
@@ -143,7 +176,7 @@ func next(ctx *Context, calls []*call) []wanted {
 		if c.done || c.lane != "" && contains(busy, c.lane) {
 			continue
 		}
-		w := wanted{c, c.ask(ctx)}
+		w := wanted{c, c.next(ctx)}
 		if c.lane != "" && (w.part || w.open) {
 			busy = append(busy, c.lane)
 		}
@@ -246,23 +279,11 @@ func weight(o wire.Operation) (size int, brings bool) {
 	}
 }
 
-// exchange issues one step and hands out its answers.
-func exchange(ctx *Context, step []wanted) {
-	requests := make([]wire.Request, len(step))
-	for i, w := range step {
-		requests[i] = wire.Request{Operation: w.operation}
+// exchange issues one step.
+func (c *Context) exchange(requests []wire.Request) []wire.Answer {
+	answers := c.host.Exchange(requests)
+	if len(answers) != len(requests) {
+		panic(fmt.Sprintf("flow: the platform answered %d of %d requests", len(answers), len(requests)))
 	}
-	answers := ctx.host.Exchange(requests)
-	if len(answers) != len(step) {
-		panic(fmt.Sprintf("flow: the platform answered %d of %d requests", len(answers), len(step)))
-	}
-	for i, a := range answers {
-		c := step[i].call
-		if a.Error != nil {
-			c.done, c.err = true, &Error{Type: a.Error.Type, Message: a.Error.Message}
-			continue
-		}
-		c.done, c.err = c.take(ctx, a.Result)
-		c.done = c.done || c.err != nil
-	}
+	return answers
 }

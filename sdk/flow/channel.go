@@ -12,7 +12,8 @@ type Header struct{ Name, Value string }
 // Emit writes a record to an external channel of the package. It commits together with the flow's step: a
 // read-committed consumer sees it exactly once. The errors are "no-channel" and "channel-inactive".
 func (c *Context) Emit(channel string, key, value []byte, headers ...Header) error {
-	return All(c, EmitCall(channel, key, value, headers...))
+	_, err := do(c, EmitCall(channel, key, value, headers...))
+	return err
 }
 
 // EmitJSON is Emit with a value that is written as JSON and a key that is text.

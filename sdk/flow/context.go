@@ -89,15 +89,15 @@ func (c *Context) Properties() map[string]string { return maps.Clone(c.propertie
 
 // SetProperty attaches a named value to the flow. Sessions that are opened from now on hand it on to their responders.
 // Names that begin with "corda." or "fairlead." are the platform's, and a value may not be changed: both are the error
-// "bad-property".
+// "invalid-argument".
 func (c *Context) SetProperty(name, value string) error {
 	switch old, taken := c.properties[name]; {
 	case name == "":
-		return Errorf("bad-property", "a property has a name")
+		return Errorf(ErrInvalidArgument.Type, "a property has a name")
 	case reserved(name):
-		return Errorf("bad-property", "property %q: names that begin with %q or %q are the platform's", name, "corda.", "fairlead.")
+		return Errorf(ErrInvalidArgument.Type, "property %q: names that begin with %q or %q are the platform's", name, "corda.", "fairlead.")
 	case taken && old != value:
-		return Errorf("bad-property", "property %q is %q already", name, old)
+		return Errorf(ErrInvalidArgument.Type, "property %q is %q already", name, old)
 	}
 	c.properties[name] = value
 	return nil
@@ -160,11 +160,13 @@ func (c *Context) Sleep(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	return All(c, Timer(d))
+	_, err := do(c, Timer(d))
+	return err
 }
 
 // Checkpoint suspends the flow until all that it did so far is durable, and gives it a fresh budget of
 // instructions: long computations put one between their parts.
 func (c *Context) Checkpoint() error {
-	return All(c, action(&wire.Checkpoint{}))
+	_, err := do(c, action(&wire.Checkpoint{}))
+	return err
 }

@@ -22,7 +22,13 @@ var (
 	ErrSessionTimeout = &Error{Type: "session-timeout"}
 	// ErrBadMessage: the other side sent something that does not fit the type that was asked for.
 	ErrBadMessage = &Error{Type: "bad-message"}
-	// ErrNotFound: there is no such row, or no such member.
+	// ErrInvalidArgument: a request makes no sense, such as a name that is no X.500 name; the message says why.
+	ErrInvalidArgument = &Error{Type: "invalid-argument"}
+	// ErrLimit: what is asked, or its answer, is larger than the platform takes. Ask for less, or page by page.
+	ErrLimit = &Error{Type: "limit"}
+	// ErrTimeout: another worker of the platform did not answer in time; whether it did what was asked is not known.
+	ErrTimeout = &Error{Type: "timeout"}
+	// ErrNotFound: there is no such row, member or key.
 	ErrNotFound = &Error{Type: "not-found"}
 	// ErrExists: a row with the same primary key exists.
 	ErrExists = &Error{Type: "exists"}

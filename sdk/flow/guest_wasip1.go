@@ -44,7 +44,7 @@ func growStack() byte {
 	return frame[len(registry.Names())]
 }
 
-// start begins the flow. The empty flow class asks for the list of flows instead: see [Listing].
+// start begins the flow. The empty flow class asks for the list of flows instead.
 //
 //go:wasmexport fairlead_start
 func start(ptr, n uint32) uint64 {
@@ -53,7 +53,7 @@ func start(ptr, n uint32) uint64 {
 		return give(registry.Failed("protocol", "fairlead_start: "+err.Error()))
 	}
 	if s.FlowClass == "" {
-		return give(list())
+		return give(registry.List())
 	}
 	if running {
 		return give(registry.Failed("protocol", "fairlead_start: a flow runs in this instance already"))

@@ -47,7 +47,7 @@ func MyKeysCall(first PublicKey, others ...PublicKey) *Pending[[]Key] {
 }
 
 func findKeys(o *wire.FindKeys) *Pending[[]Key] {
-	return pending(func(*Context) wire.Operation { return o }, func(_ *Context, result []byte, into *[]Key) error {
+	return pending(o, func(_ *Context, result []byte, into *[]Key) error {
 		var r wire.Keys
 		if err := receive(result, &r); err != nil {
 			return err
@@ -78,7 +78,7 @@ func SignCall(data []byte, key PublicKey, opts ...SignOption) *Pending[Signature
 	for _, opt := range opts {
 		opt(o)
 	}
-	return pending(func(*Context) wire.Operation { return o }, func(_ *Context, result []byte, into *Signature) error {
+	return pending(o, func(_ *Context, result []byte, into *Signature) error {
 		var r wire.Signature
 		if err := receive(result, &r); err != nil {
 			return err

@@ -42,7 +42,7 @@ func MembersByKeyCall(keys ...PublicKey) *Pending[[]Member] {
 }
 
 func lookUp(o *wire.LookupMembers) *Pending[[]Member] {
-	return pending(func(*Context) wire.Operation { return o }, func(_ *Context, result []byte, into *[]Member) error {
+	return pending(o, func(_ *Context, result []byte, into *[]Member) error {
 		var r wire.Members
 		if err := receive(result, &r); err != nil {
 			return err

@@ -8,8 +8,8 @@ import (
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
 )
 
-// partBytes is how large the parts are in which messages travel: what is around a part has to fit into 512 KiB too.
-const partBytes = 508 << 10
+// partBytes is how large the parts are in which messages travel.
+const partBytes = 512 << 10
 
 // Session is one end of a conversation between two flows, usually of two virtual nodes. The rules are in the package's
 // documentation.
@@ -78,10 +78,7 @@ func OpenSessionCall(counterparty, protocol string, opts ...SessionOption) *Pend
 	for _, opt := range opts {
 		opt(o, properties)
 	}
-	return pending(func(c *Context) wire.Operation {
-		o.Properties = c.handedOn(properties)
-		return o
-	}, func(c *Context, result []byte, into **Session) error {
+	p := pending(o, func(c *Context, result []byte, into **Session) error {
 		var r wire.OpenedSession
 		if err := receive(result, &r); err != nil {
 			return err
@@ -89,6 +86,11 @@ func OpenSessionCall(counterparty, protocol string, opts ...SessionOption) *Pend
 		*into = &Session{ctx: c, id: r.SessionID, counterparty: r.Counterparty, protocol: protocol}
 		return nil
 	})
+	p.ask = func(c *Context) asked {
+		o.Properties = c.handedOn(properties)
+		return asked{operation: o}
+	}
+	return p
 }
 
 // ID is the session's id, the same on both sides.
@@ -115,7 +117,7 @@ func (s *Session) Info() (SessionInfo, error) {
 
 // InfoCall is [Session.Info] as a call.
 func InfoCall(s *Session) *Pending[SessionInfo] {
-	return pending(func(*Context) wire.Operation { return &wire.SessionInfo{SessionID: s.id} },
+	return pending(&wire.SessionInfo{SessionID: s.id},
 		func(_ *Context, result []byte, into *SessionInfo) error {
 			var r wire.SessionInfoResult
 			if err := receive(result, &r); err != nil {
@@ -135,10 +137,16 @@ func propertyMap(all []wire.Property) map[string]string {
 }
 
 // Send sends a value as JSON. It does not wait for the other side.
-func (s *Session) Send(v any) error { return All(s.ctx, SendCall(s, v)) }
+func (s *Session) Send(v any) error {
+	_, err := do(s.ctx, SendCall(s, v))
+	return err
+}
 
 // SendBytes sends a message as it is. It does not wait for the other side.
-func (s *Session) SendBytes(message []byte) error { return All(s.ctx, SendBytesCall(s, message)) }
+func (s *Session) SendBytes(message []byte) error {
+	_, err := do(s.ctx, SendBytesCall(s, message))
+	return err
+}
 
 // SendCall is [Session.Send] as a call.
 func SendCall(s *Session, v any) *Action {
@@ -266,17 +274,17 @@ func (s *Session) Close() error {
 	if s.closed {
 		return nil
 	}
-	return All(s.ctx, CloseCall(s))
+	_, err := do(s.ctx, CloseCall(s))
+	return err
 }
 
 // CloseCall is [Session.Close] as a call.
 func CloseCall(s *Session) *Action {
 	p := action(&wire.CloseSession{SessionID: s.id})
 	p.lane = "send " + s.id
-	take := p.take
-	p.take = func(ctx *Context, result []byte) (bool, error) {
+	p.take = func(*Context, []byte) (bool, error) {
 		s.closed = true
-		return take(ctx, result)
+		return true, nil
 	}
 	return p
 }

@@ -68,7 +68,7 @@ func (t Table[Row]) MergeCall(rows ...Row) *Pending[[]Row] {
 	if err != nil {
 		return failed[[]Row](t.invalid(err))
 	}
-	return pending(func(*Context) wire.Operation { return &wire.MergeRows{Table: string(t), Rows: b} },
+	return pending(&wire.MergeRows{Table: string(t), Rows: b},
 		func(_ *Context, result []byte, into *[]Row) error {
 			var r wire.Rows
 			if err := receive(result, &r); err != nil {
@@ -86,7 +86,8 @@ func (t Table[Row]) Remove(ctx *Context, keys ...any) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return All(ctx, t.RemoveCall(keys...))
+	_, err := do(ctx, t.RemoveCall(keys...))
+	return err
 }
 
 // RemoveCall is [Table.Remove] as a call.
@@ -126,7 +127,7 @@ func (t Table[Row]) FindCall(keys ...any) *Pending[[]*Row] {
 	if err != nil {
 		return failed[[]*Row](t.invalid(err))
 	}
-	return pending(func(*Context) wire.Operation { return &wire.FindRows{Table: string(t), Keys: b} },
+	return pending(&wire.FindRows{Table: string(t), Keys: b},
 		func(_ *Context, result []byte, into *[]*Row) error {
 			var r wire.Rows
 			if err := receive(result, &r); err != nil {
@@ -193,7 +194,7 @@ func pages[Row any](read func(after []byte) (Page[Row], error)) iter.Seq2[Row, e
 }
 
 func pagesCall[Row any](o wire.Operation) *Pending[Page[Row]] {
-	return pending(func(*Context) wire.Operation { return o }, func(_ *Context, result []byte, into *Page[Row]) error {
+	return pending(o, func(_ *Context, result []byte, into *Page[Row]) error {
 		var r wire.Page
 		if err := receive(result, &r); err != nil {
 			return err

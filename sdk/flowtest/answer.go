@@ -45,11 +45,11 @@ func (m *Member) sign(o *wire.Sign) wire.Answer {
 	i := slices.IndexFunc(m.keys, func(k key) bool { return bytes.Equal(k.PublicKey, o.PublicKey) })
 	switch {
 	case i < 0:
-		return fault("not-found", fmt.Sprintf("key %s is not one of %s", keyID(o.PublicKey), m.Name()))
+		return fault(flow.ErrNotFound.Type, fmt.Sprintf("key %s is not one of %s", keyID(o.PublicKey), m.Name()))
 	case m.keys[i].Category != "LEDGER" && m.keys[i].Category != "NOTARY":
-		return fault("not-allowed", fmt.Sprintf("key %s is of category %s; flows sign with LEDGER and NOTARY keys", m.keys[i].ID, m.keys[i].Category))
+		return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("key %s is of category %s; flows sign with LEDGER and NOTARY keys", m.keys[i].ID, m.keys[i].Category))
 	case o.Scheme != "" && o.Scheme != "EdDSA":
-		return fault("bad-scheme", fmt.Sprintf("key %s is an Ed25519 key and cannot sign by %s; use EdDSA", m.keys[i].ID, o.Scheme))
+		return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("key %s is an Ed25519 key and cannot sign by %s; use EdDSA", m.keys[i].ID, o.Scheme))
 	}
 	k := m.keys[i]
 	data := append([]byte(signed+m.id.ShortHash+"\x00"), o.Data...)
@@ -83,7 +83,7 @@ func (n *Network) lookUp(o *wire.LookupMembers) wire.Answer {
 	for _, name := range o.Names {
 		canonical, err := canonicalName(name)
 		if err != nil {
-			return fault("bad-name", fmt.Sprintf("%q is not an X.500 name: %s", name, err))
+			return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("%q is not an X.500 name: %s", name, err))
 		}
 		names[canonical] = true
 	}

@@ -13,7 +13,7 @@ func describe(o wire.Operation, f *Flow) string {
 	with := func(session string) string {
 		if s := f.m.net.sessions[session]; s != nil {
 			if e := s.endOf(f); e != nil {
-				return e.counterparty.Name()
+				return e.counterparty
 			}
 		}
 		return "unknown session " + session

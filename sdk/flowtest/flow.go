@@ -61,13 +61,12 @@ type Flow struct {
 	seed    [32]byte
 	random  *rand.ChaCha8
 	clock   time.Time
-	session *end // of a responder
 	ends    []*end
-	opened  int // sessions
 	outcome Outcome
 
 	begun, ended bool
-	open         []*request // of the current step
+	ending       *wire.Yield // the flow's code is done, and only closes of its sessions are waited for
+	open         []*request  // of the current step
 	journal      []entry
 
 	asking atomic.Bool
@@ -116,6 +115,9 @@ func (f *Flow) Waiting() []string {
 		if q.answer == nil {
 			out = append(out, describe(q.operation, f))
 		}
+	}
+	if f.ending != nil && !f.ended {
+		out = append(out, "the close of its sessions by the other side")
 	}
 	return out
 }
@@ -231,6 +233,9 @@ func (f *Flow) ask(requests []wire.Request) {
 
 // settle answers what can be answered. It tells whether that made the flow ready to go on.
 func (f *Flow) settle() bool {
+	if f.ending != nil && !f.ended {
+		f.finishEnding()
+	}
 	if len(f.open) == 0 || f.ended || slices.Contains(f.m.net.ready, f) {
 		return false
 	}
@@ -248,30 +253,49 @@ func (f *Flow) settle() bool {
 	return all
 }
 
-// finish takes the flow's end.
+// finish takes the end of the flow's code. A flow that is done ends when its sessions are closed.
 func (f *Flow) finish(y *wire.Yield) {
-	f.ended, f.open = true, nil
-	f.outcome.Ended = f.clock
 	<-f.gone
+	f.open = nil
 	if y == nil { // the test has failed
-		f.outcome.Err = &flow.Error{Type: "test-failed"}
-		f.closeSessions(f.outcome.Err)
-		return
-	}
-	if y.Failed != nil {
-		f.outcome.Err = &flow.Error{Type: y.Failed.Error.Type, Message: y.Failed.Error.Message}
-	} else if f.outcome.JSON = y.Done.Result; f.outcome.JSON == nil {
-		f.outcome.JSON = []byte("null")
-	}
-	f.closeSessions(f.outcome.Err)
-	if !f.m.net.settings.noReplay {
+		y = &wire.Yield{Failed: &wire.Failed{Error: &wire.Error{Type: "test-failed", Message: "the test ended within the flow"}}}
+	} else if !f.m.net.settings.noReplay {
 		f.replay(*y)
 	}
+	if y.Failed != nil {
+		err := &flow.Error{Type: y.Failed.Error.Type, Message: y.Failed.Error.Message}
+		f.leaveSessions(err)
+		f.end(nil, err)
+		return
+	}
+	f.ending = y
+	f.leaveSessions(nil)
+	f.finishEnding()
+}
+
+// finishEnding ends a flow whose code is done, when all closes came or one cannot come any more.
+func (f *Flow) finishEnding() {
+	until, wrong := f.sessionsLeft()
+	switch {
+	case wrong != nil:
+		f.end(nil, wrong)
+	case until.IsZero():
+		result := f.ending.Done.Result
+		if len(result) == 0 {
+			result = []byte("null")
+		}
+		f.end(result, nil)
+	}
+}
+
+func (f *Flow) end(result []byte, err *flow.Error) {
+	f.ended = true
+	f.outcome.JSON, f.outcome.Err, f.outcome.Ended = result, err, later(f.clock, f.m.net.now)
 }
 
 // giveUp ends the flow's goroutine.
 func (f *Flow) giveUp() {
-	if !f.begun || f.ended {
+	if !f.begun || f.ended || f.ending != nil {
 		return
 	}
 	f.ended = true

@@ -151,6 +151,11 @@ func (n *Network) settle() {
 // nextDue is when the next request that waits for a time is due.
 func (n *Network) nextDue() (next time.Time, ok bool) {
 	for _, f := range n.flows {
+		if f.ending != nil && !f.ended {
+			if until, _ := f.sessionsLeft(); !until.IsZero() && (!ok || until.Before(next)) {
+				next, ok = until, true
+			}
+		}
 		for _, q := range f.open {
 			if q.answer == nil && !q.due.IsZero() && (!ok || q.due.Before(next)) {
 				next, ok = q.due, true

@@ -2,6 +2,7 @@ package flowtest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
@@ -24,9 +25,10 @@ type session struct {
 type end struct {
 	session      *session
 	flow         *Flow
-	counterparty *Member
+	counterparty string // X.500 name
 	inbox        []part
 	heard        time.Time // when the other side was last heard of
+	asked        bool      // the opener sent something, or asked for the responder
 	closed       bool      // by this side
 	peerClosed   bool
 	err          *flow.Error
@@ -63,7 +65,32 @@ func (e *end) timeout() time.Duration {
 }
 
 // lost tells that nothing gets through to the other side now.
-func (e *end) lost() bool { return e.flow.m.unreachable || e.counterparty.unreachable }
+func (e *end) lost() bool {
+	m := e.flow.m.net.members[e.counterparty]
+	return e.flow.m.unreachable || m != nil && m.unreachable
+}
+
+// fails ends the session by an error.
+func (e *end) fails(err *flow.Error) wire.Answer {
+	e.err = err
+	return fault(err.Type, err.Message)
+}
+
+// ended tells whether nothing more can come of this end.
+func (e *end) ended() bool { return e.err != nil || e.closed && !e.waitsForClose() }
+
+// waitsForClose tells whether this end, once closed, still needs the other side's close: the opener's does, unless that
+// is not required or there is no other side.
+func (e *end) waitsForClose() bool {
+	return e == e.session.opener && !e.session.open.CloseNotRequired && e.asked && !e.peerClosed
+}
+
+// silent ends the session when the other side was not heard of for too long.
+func (e *end) silent() {
+	if at := e.heard.Add(e.timeout()); !e.ended() && !e.flow.m.net.now.Before(at) {
+		e.fails(&flow.Error{Type: flow.ErrSessionTimeout.Type, Message: fmt.Sprintf("no message of %s for %s", e.counterparty, e.timeout())})
+	}
+}
 
 func (f *Flow) answerSession(q *request) (wire.Answer, bool) {
 	n := f.m.net
@@ -76,19 +103,13 @@ func (f *Flow) answerSession(q *request) (wire.Answer, bool) {
 			q.end = s.endOf(f)
 		}
 		if q.end == nil {
-			return fault("not-found", fmt.Sprintf("the flow has no session %q", id)), true
+			return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("the flow has no session %q", id)), true
 		}
 	}
 	e := q.end
-	a, ok := e.answer(q)
-	if ok {
-		return a, true
-	}
-	if q.due = e.heard.Add(e.timeout()); !n.now.Before(q.due) {
-		e.err = &flow.Error{Type: flow.ErrSessionTimeout.Type, Message: fmt.Sprintf("nothing came from %s for %s", e.counterparty.Name(), e.timeout())}
-		return fault(e.err.Type, e.err.Message), true
-	}
-	return wire.Answer{}, false
+	e.silent()
+	q.due = e.heard.Add(e.timeout())
+	return e.answer(q)
 }
 
 func sessionOf(o wire.Operation) string {
@@ -108,15 +129,14 @@ func sessionOf(o wire.Operation) string {
 func (f *Flow) openSession(o *wire.OpenSession) wire.Answer {
 	name, err := canonicalName(o.Counterparty)
 	if err != nil {
-		return fault("bad-name", fmt.Sprintf("%q is not an X.500 name: %s", o.Counterparty, err))
+		return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("%q is not an X.500 name: %s", o.Counterparty, err))
+	}
+	if o.Protocol == "" || len(o.Versions) == 0 || slices.Contains(o.Versions, 0) {
+		return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("protocol %q, versions %v: both are needed, and versions begin with 1", o.Protocol, o.Versions))
 	}
 	n := f.m.net
-	m := n.members[name]
-	if m == nil {
-		return fault(flow.ErrNotFound.Type, fmt.Sprintf("the group has no active member %s", name))
-	}
 	s := &session{id: n.id("session").String(), open: o}
-	s.opener = &end{session: s, flow: f, counterparty: m, heard: n.now}
+	s.opener = &end{session: s, flow: f, counterparty: name, heard: n.now}
 	n.sessions[s.id] = s
 	f.ends = append(f.ends, s.opener)
 	return wire.Result(&wire.OpenedSession{SessionID: s.id, Counterparty: name})
@@ -124,17 +144,27 @@ func (f *Flow) openSession(o *wire.OpenSession) wire.Answer {
 
 // answer answers what can be answered without waiting any longer.
 func (e *end) answer(q *request) (wire.Answer, bool) {
-	if _, closes := q.operation.(*wire.CloseSession); closes {
-		return e.answerClose(q)
+	closed := fault(flow.ErrSessionClosed.Type, e.counterparty+" has closed the session")
+	if e.closed {
+		closed = fault(flow.ErrSessionClosed.Type, "this side has closed the session")
 	}
-	if e.err != nil {
-		return fault(e.err.Type, e.err.Message), true
-	}
-	closed := fault(flow.ErrSessionClosed.Type, fmt.Sprintf("the session with %s is closed", e.counterparty.Name()))
 	switch o := q.operation.(type) {
+	case *wire.ReceiveMessage:
+		if len(e.inbox) > 0 && !e.closed { // what came before an error can still be read
+			first := e.inbox[0]
+			e.inbox = e.inbox[1:]
+			return wire.Result(&wire.ReceivedMessage{Payload: first.payload, More: first.more}), true
+		}
+		return e.over(closed)
+	case *wire.CloseSession:
+		if e.err != nil {
+			return fault(e.err.Type, e.err.Message), true
+		}
+		e.close()
+		return wire.Result(nil), e.ended()
 	case *wire.SendMessage:
-		if e.closed || e.peerClosed {
-			return closed, true
+		if a, over := e.over(closed); over {
+			return a, true
 		}
 		e.begin()
 		if p := e.peer(); p != nil && !e.lost() {
@@ -142,46 +172,32 @@ func (e *end) answer(q *request) (wire.Answer, bool) {
 			p.heard = e.flow.m.net.now
 		}
 		return wire.Result(nil), true
-	case *wire.ReceiveMessage:
-		switch {
-		case len(e.inbox) > 0:
-			first := e.inbox[0]
-			e.inbox = e.inbox[1:]
-			return wire.Result(&wire.ReceivedMessage{Payload: first.payload, More: first.more}), true
-		case e.closed || e.peerClosed:
-			return closed, true
-		}
-	case *wire.SessionInfo:
-		if e.closed {
-			return closed, true
+	default: // session_info
+		if a, over := e.over(closed); over {
+			return a, true
 		}
 		e.begin()
-		if e.err != nil {
-			return fault(e.err.Type, e.err.Message), true
-		}
 		if p := e.peer(); p != nil {
 			return wire.Result(&wire.SessionInfoResult{Protocol: e.session.open.Protocol, ProtocolVersion: e.session.version, Properties: p.flow.start.Properties}), true
 		}
+		return e.over(closed)
+	}
+}
+
+// over answers with why nothing more can come, if that is so.
+func (e *end) over(closed wire.Answer) (wire.Answer, bool) {
+	switch {
+	case e.err != nil:
+		return fault(e.err.Type, e.err.Message), true
+	case e.closed || e.peerClosed:
+		return closed, true
 	}
 	return wire.Answer{}, false
 }
 
-// answerClose closes this side. The opener waits for the other side's close, unless that is not required or there is no
-// other side.
-func (e *end) answerClose(q *request) (wire.Answer, bool) {
-	if !q.asked {
-		e.close()
-	}
-	waits := e == e.session.opener && !e.session.open.CloseNotRequired && e.peer() != nil && !e.peerClosed
-	if waits && e.err != nil {
-		return fault(e.err.Type, e.err.Message), true
-	}
-	return wire.Result(nil), !waits
-}
-
 // close tells the other side that this one sends and reads no more.
 func (e *end) close() {
-	if e.closed {
+	if e.closed || e.err != nil {
 		return
 	}
 	e.closed = true
@@ -190,35 +206,66 @@ func (e *end) close() {
 	}
 }
 
-// begin starts the responder when the opener first sends something or asks for it.
+// begin starts the responder when the opener first sends something or asks for it. What is wrong with that, the opener
+// hears as a failure of the session.
 func (e *end) begin() {
 	s := e.session
-	if e != s.opener || s.responder != nil || e.lost() {
+	if e != s.opener || s.responder != nil {
+		return
+	}
+	e.asked = true
+	if e.lost() {
+		return
+	}
+	refuse := func(format string, args ...any) {
+		e.fails(&flow.Error{Type: flow.ErrSessionFailed.Type, Message: fmt.Sprintf(format, args...)})
+	}
+	m := e.flow.m.net.members[e.counterparty]
+	if m == nil {
+		refuse("no-virtual-node: the group has no member %s", e.counterparty)
 		return
 	}
 	r, version, ok := registry.Respond(s.open.Protocol, s.open.Versions)
 	if !ok {
-		e.err = &flow.Error{Type: flow.ErrSessionFailed.Type, Message: fmt.Sprintf("no-responder: %s has no responder of protocol %s, versions %v", e.counterparty.Name(), s.open.Protocol, s.open.Versions)}
+		refuse("no-responder: %s has no responder for protocol %q in versions %v", e.counterparty, s.open.Protocol, s.open.Versions)
 		return
 	}
 	s.version = version
-	f := e.counterparty.begin(&wire.Start{
-		FlowClass: r.Name, ClientRequestID: s.id, Attempt: 1,
+	f := m.begin(&wire.Start{
+		FlowClass: r.Name, ClientRequestID: s.id + "-INITIATED", Attempt: 1,
 		Session: &wire.Session{ID: s.id, Counterparty: e.flow.m.Name(), Protocol: s.open.Protocol, ProtocolVersion: version, Properties: s.open.Properties},
 	}, nil)
-	s.responder = &end{session: s, flow: f, counterparty: e.flow.m, heard: e.flow.m.net.now}
+	s.responder = &end{session: s, flow: f, counterparty: e.flow.m.Name(), heard: e.flow.m.net.now}
 	f.ends = append(f.ends, s.responder)
 	e.heard = e.flow.m.net.now
 }
 
-// closeSessions ends the sessions of a flow that has ended: a close for each when it is done, an error when it failed.
-func (f *Flow) closeSessions(failed *flow.Error) {
+// leaveSessions ends the sessions of a flow whose code is done: by a close, or by an error when it failed.
+func (f *Flow) leaveSessions(failed *flow.Error) {
 	for _, e := range f.ends {
-		if p := e.peer(); failed != nil && !e.closed && e.err == nil && p != nil && !e.lost() && p.err == nil && !p.closed {
-			p.err = &flow.Error{Type: flow.ErrSessionFailed.Type, Message: fmt.Sprintf("the flow of %s failed: %s", f.m.Name(), failed.Error())}
-			e.closed = true
+		if failed == nil {
+			e.close()
 			continue
 		}
-		e.close()
+		if p := e.peer(); !e.ended() && p != nil && !p.ended() && !e.lost() {
+			p.fails(&flow.Error{Type: flow.ErrSessionFailed.Type, Message: "flow-failed: " + failed.Error()})
+		}
+		if !e.ended() {
+			e.fails(failed)
+		}
 	}
+}
+
+// sessionsLeft tells whether a flow whose code is done still waits for a close of the other side, until when at the
+// latest, and what went wrong with one.
+func (f *Flow) sessionsLeft() (until time.Time, wrong *flow.Error) {
+	for _, e := range f.ends {
+		if e.silent(); e.closed && e.err != nil && wrong == nil {
+			wrong = &flow.Error{Type: e.err.Type, Message: fmt.Sprintf("the flow had ended, but its session with %s was not closed by the other side: %s", e.counterparty, e.err.Message)}
+		}
+		if due := e.heard.Add(e.timeout()); !e.ended() && (until.IsZero() || due.Before(until)) {
+			until = due
+		}
+	}
+	return until, wrong
 }

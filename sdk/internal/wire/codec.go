@@ -28,16 +28,19 @@ func Encode(m Message) []byte { return Append(nil, m) }
 // Decode reads a message into m, which must be zero. What m holds afterwards shares no memory with b.
 func Decode(b []byte, m Message) error {
 	c := Codec{reading: true}
-	for len(b) > 0 {
-		var err error
-		if c.field, b, err = takeField(b); err != nil {
-			return err
-		}
-		if m.fields(&c); c.err != nil {
-			return c.err
+	c.read(b, m)
+	return c.err
+}
+
+// read reads a message, which may lie in another one.
+func (c *Codec) read(b []byte, m Message) {
+	outer := c.field
+	for len(b) > 0 && c.err == nil {
+		if c.field, b, c.err = takeField(b); c.err == nil {
+			m.fields(c)
 		}
 	}
-	return nil
+	c.field = outer
 }
 
 // is tells whether the field at hand is this one, and of the type that it must have.
@@ -156,7 +159,7 @@ func one[T any, P pointer[T]](c *Codec, n int, v **T) {
 		if *v == nil {
 			*v = new(T)
 		}
-		c.err = Decode(c.field.bytes, P(*v))
+		c.read(c.field.bytes, P(*v))
 	}
 }
 
@@ -168,8 +171,8 @@ func many[T any, P pointer[T]](c *Codec, n int, v *[]T) {
 		}
 	} else if c.is(n, length) {
 		var m T
-		c.err = Decode(c.field.bytes, P(&m))
 		*v = append(*v, m)
+		c.read(c.field.bytes, P(&(*v)[len(*v)-1]))
 	}
 }
 

@@ -122,7 +122,7 @@ func (m *Request) fields(c *Codec) {
 	if m.Operation == nil || m.Operation.number() != c.field.number {
 		m.Operation = o
 	}
-	c.err = Decode(c.field.bytes, m.Operation)
+	c.read(c.field.bytes, m.Operation)
 }
 
 // Resume is the argument of fairlead_resume.

@@ -1,0 +1,143 @@
+package flow_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+)
+
+// talk makes the request of a word that concerns others, and tells whether it was one.
+func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
+	text := func(from int) []byte {
+		s := strings.Join(words[min(from, len(words)):], " ")
+		if len(i.got) > 0 {
+			s = strings.ReplaceAll(s, "$last", i.got[len(i.got)-1])
+		}
+		if s == "$large" {
+			s = strings.Repeat("x", 600<<10)
+		}
+		return []byte(s)
+	}
+	session := func() string {
+		n, err := strconv.Atoi(words[1])
+		if err != nil {
+			panic(err)
+		}
+		if n >= len(i.sessions) {
+			return "nowhere"
+		}
+		return i.sessions[n]
+	}
+	switch words[0] {
+	case "open":
+		open := &appv1.OpenSession{CounterpartyX500Name: "O=" + words[1] + ", L=London, C=GB", Protocol: words[2]}
+		for _, v := range strings.Split(words[3], "/") {
+			n, err := strconv.ParseUint(v, 10, 32)
+			if err != nil {
+				panic(err)
+			}
+			open.Versions = append(open.Versions, uint32(n))
+		}
+		if len(words) > 4 {
+			open.CloseNotRequired = true
+			open.Properties = []*appv1.Property{{Name: "mood", Value: words[4]}}
+		}
+		if len(words) > 5 {
+			d, err := time.ParseDuration(words[5])
+			if err != nil {
+				panic(err)
+			}
+			open.TimeoutUs = d.Microseconds()
+		}
+		r.Operation = &appv1.Request_OpenSession{OpenSession: open}
+	case "send":
+		more := len(words) > 2 && words[2] == "more"
+		from := 2
+		if more {
+			from = 3
+		}
+		r.Operation = &appv1.Request_Send{Send: &appv1.SendMessage{SessionId: session(), Payload: text(from), More: more}}
+	case "receive":
+		r.Operation = &appv1.Request_Receive{Receive: &appv1.ReceiveMessage{SessionId: session()}}
+	case "close":
+		r.Operation = &appv1.Request_CloseSession{CloseSession: &appv1.CloseSession{SessionId: session()}}
+	case "info":
+		r.Operation = &appv1.Request_SessionInfo{SessionInfo: &appv1.SessionInfo{SessionId: session()}}
+	case "sign":
+		r.Operation = &appv1.Request_Sign{Sign: &appv1.Sign{Data: text(2), PublicKey: []byte(words[1])}}
+	case "persist":
+		r.Operation = &appv1.Request_Persist{Persist: &appv1.PersistRows{Table: words[1], Rows: [][]byte{text(2)}}}
+	case "find":
+		r.Operation = &appv1.Request_Find{Find: &appv1.FindRows{Table: words[1], Keys: [][]byte{text(2)}}}
+	case "emit":
+		r.Operation = &appv1.Request_Emit{Emit: &appv1.EmitMessage{
+			Channel: words[1], Key: []byte("k"), Value: text(2), Headers: []*appv1.Property{{Name: "FL-cause", Value: "forged"}, {Name: "own", Value: "1"}},
+		}}
+	case "members":
+		r.Operation = &appv1.Request_LookupMembers{LookupMembers: &appv1.LookupMembers{X500Names: named(words[1:])}}
+	case "keys":
+		r.Operation = &appv1.Request_FindKeys{FindKeys: &appv1.FindKeys{Category: strings.Join(words[1:], "")}}
+	default:
+		return false
+	}
+	return true
+}
+
+func named(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = "c=GB, L=London, O=" + n
+	}
+	return out
+}
+
+// answered takes a result, and says in a word what it was.
+func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
+	read := func(m proto.Message) {
+		if err := proto.Unmarshal(result, m); err != nil {
+			panic(err)
+		}
+	}
+	switch r.GetOperation().(type) {
+	case *appv1.Request_OpenSession:
+		var o appv1.OpenedSession
+		read(&o)
+		i.sessions = append(i.sessions, o.GetSessionId())
+	case *appv1.Request_Receive:
+		var m appv1.ReceivedMessage
+		read(&m)
+		text := string(m.GetPayload())
+		if m.GetMore() {
+			text += "+"
+		}
+		i.got = append(i.got, text)
+	case *appv1.Request_SessionInfo:
+		var info appv1.SessionInfoResult
+		read(&info)
+		return fmt.Sprintf("%s %d %d", info.GetProtocol(), info.GetProtocolVersion(), len(info.GetProperties()))
+	case *appv1.Request_LookupMembers:
+		var m appv1.Members
+		read(&m)
+		var names []string
+		for _, x := range m.GetMembers() {
+			names = append(names, fmt.Sprintf("%s %s %d keys", x.GetX500Name(), x.GetStatus(), len(x.GetLedgerKeys())))
+		}
+		return strings.Join(names, "; ")
+	case *appv1.Request_FindKeys:
+		var k appv1.Keys
+		read(&k)
+		var ids []string
+		for _, x := range k.GetKeys() {
+			ids = append(ids, x.GetId()+" "+x.GetCategory())
+		}
+		return strings.Join(ids, "; ")
+	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find:
+		return "ok " + string(result)
+	}
+	return "ok"
+}

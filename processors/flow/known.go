@@ -1,0 +1,138 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/identity"
+	"github.com/fairleadio/fairlead/internal/channels"
+	"github.com/fairleadio/fairlead/processors/flow/journal"
+	"github.com/fairleadio/fairlead/schemas"
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	"github.com/fairleadio/fairlead/topics"
+)
+
+// known finds out what the requests of a step need of the views.
+func (t *turn) known(asked []journal.Asked) []Known {
+	out := make([]Known, len(asked))
+	for i, a := range asked {
+		switch op := a.Request.GetOperation().(type) {
+		case *appv1.Request_LookupMembers:
+			out[i] = t.members(op.LookupMembers)
+		case *appv1.Request_FindKeys:
+			out[i] = t.keys(op.FindKeys)
+		case *appv1.Request_Sign:
+			out[i] = t.signingKey(op.Sign)
+		case *appv1.Request_Emit:
+			out[i] = t.channel(op.Emit.GetChannel())
+		}
+	}
+	return out
+}
+
+func refused(kind, format string, args ...any) Known {
+	return Known{Refused: &appv1.Error{Type: kind, Message: validText(fmt.Sprintf(format, args...))}}
+}
+
+// result is the answer to a look-up.
+func (t *turn) result(m proto.Message) Known {
+	raw, err := schemas.Marshal(m)
+	switch {
+	case err != nil:
+		return refused(TypePlatform, "the result cannot be encoded: %v", err)
+	case len(raw) > t.state.Rules.MaxResult:
+		return refused(TypeLimit, "the result has %d bytes, at most %d are allowed: ask for less", len(raw), t.state.Rules.MaxResult)
+	}
+	return Known{Result: raw}
+}
+
+func (t *turn) start() *flowv1.StartFlow { return t.state.Head.GetStart() }
+
+func (t *turn) members(op *appv1.LookupMembers) Known {
+	names := make([]string, len(op.GetX500Names()))
+	for i, n := range op.GetX500Names() {
+		canonical, err := identity.Canonical(n)
+		if err != nil {
+			return refused(TypeInvalid, "x500_names: %v", err)
+		}
+		names[i] = canonical
+	}
+	return t.result(t.w.deps.Directory.members(t.start().GetIdentity().GetGroupId(), names, op.GetPublicKeys()))
+}
+
+func (t *turn) keys(op *appv1.FindKeys) Known {
+	out := &appv1.Keys{}
+	for _, k := range t.w.deps.Directory.findKeys(t.start().GetVnode(), op.GetPublicKeys(), op.GetCategory()) {
+		out.Keys = append(out.Keys, &appv1.Key{Id: k.GetKeyId(), PublicKey: k.GetPublicKey(), Category: k.GetCategory(), Scheme: k.GetScheme(), Alias: k.GetAlias()})
+	}
+	return t.result(out)
+}
+
+func (t *turn) signingKey(op *appv1.Sign) Known {
+	found := t.w.deps.Directory.findKeys(t.start().GetVnode(), [][]byte{op.GetPublicKey()}, "")
+	switch {
+	case len(found) == 0 || len(op.GetPublicKey()) == 0:
+		return refused(TypeNotFound, "virtual node %s has no such key: list them with find_keys", t.start().GetVnode())
+	case found[0].GetCategory() != "LEDGER" && found[0].GetCategory() != "NOTARY":
+		return refused(TypeInvalid, "key %s is of category %s; a flow signs with LEDGER or NOTARY keys", found[0].GetKeyId(), found[0].GetCategory())
+	}
+	return Known{VaultName: found[0].GetVaultName()}
+}
+
+// channel finds the topic that a channel leads to.
+func (t *turn) channel(name string) Known {
+	msg, _ := t.w.deps.Packages.Get(t.state.Head.GetCpiChecksum())
+	cpi, _ := msg.(*cpiv1.Cpi)
+	declared, ok := channels.Declared(cpi, name)
+	if !ok || declared.GetKind() != cpiv1.ChannelKind_CHANNEL_KIND_SEND {
+		return refused(TypeNoChannel, "package %s declares no channel %q to send to", t.state.Head.GetCpiChecksum(), name)
+	}
+	vnode, err := t.w.vnode(t.start().GetVnode())
+	if err != nil {
+		return refused(TypeChannelInactive, "channel %q: %v", name, err)
+	}
+	for _, r := range channels.Of(vnode, cpi) {
+		switch {
+		case r.Channel != name:
+		case !r.Active && r.Ignore:
+			return Known{}
+		case !r.Active:
+			return refused(TypeChannelInactive, "channel %q of virtual node %s is inactive", name, r.Vnode)
+		default:
+			return t.reachable(r)
+		}
+	}
+	return refused(TypeChannelInactive, "virtual node %s has no usable route for channel %q: set its external messaging routes", vnode.GetShortHash(), name)
+}
+
+func (t *turn) reachable(r channels.Route) Known {
+	err := engine.CanEmit(t.ctx, r.Topic)
+	switch {
+	case errors.Is(err, engine.ErrNoTopic):
+		return refused(TypeChannelInactive, "channel %q: topic %s does not exist: run fairlead topics apply", r.Channel, r.Topic)
+	case err != nil:
+		return refused(TypeChannelInactive, "channel %q: %v", r.Channel, err)
+	}
+	return Known{Topic: r.Topic}
+}
+
+// mayEmit tells whether a topic may be an external channel's.
+func mayEmit(topic string) bool { return topics.CheckChannelTopic(topic) == nil }
+
+// raw carries the bytes of an external channel.
+type raw struct{}
+
+func (raw) Encode(v any) ([]byte, error) {
+	b, ok := v.([]byte)
+	if !ok {
+		return nil, fmt.Errorf("flow: a channel carries bytes, not %T", v)
+	}
+	return b, nil
+}
+
+func (raw) Decode(b []byte) (any, error) { return b, nil }
