@@ -46,7 +46,7 @@ func (e *Engine) describe(ctx context.Context) (*topology, error) {
 	var names []string
 	co := map[string]bool{}
 	for _, ed := range e.graph.edges {
-		if ed.Kind == EdgeReads || ed.Kind == EdgeInbox {
+		if ed.Kind == EdgeReads || ed.Kind == EdgeInbox || ed.Kind == EdgeDynamic {
 			continue
 		}
 		names = append(names, e.cfg.Prefix+ed.Topic)

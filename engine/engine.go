@@ -31,6 +31,7 @@ type Engine struct {
 	expires   map[string]bool
 	adminCl   *kgo.Client
 	admin     *kadm.Client
+	dynamic   dynamicTopics
 
 	produceCtx context.Context
 	stop       context.CancelFunc

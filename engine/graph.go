@@ -42,12 +42,14 @@ type EdgeKind string
 
 // The kinds of edges. Table, Loop, Store, Rows and DeadLetters are the group's own topics.
 const (
-	EdgeInput       EdgeKind = "input"
-	EdgeOutput      EdgeKind = "output"
-	EdgeJoin        EdgeKind = "join"
-	EdgeLookup      EdgeKind = "lookup"
-	EdgeReads       EdgeKind = "reads"
-	EdgeInbox       EdgeKind = "inbox"
+	EdgeInput  EdgeKind = "input"
+	EdgeOutput EdgeKind = "output"
+	EdgeJoin   EdgeKind = "join"
+	EdgeLookup EdgeKind = "lookup"
+	EdgeReads  EdgeKind = "reads"
+	EdgeInbox  EdgeKind = "inbox"
+	// EdgeDynamic stands for topics that are known only at run time; its Topic is the name of their class.
+	EdgeDynamic     EdgeKind = "dynamic output"
 	EdgeTable       EdgeKind = "table"
 	EdgeLoop        EdgeKind = "loop"
 	EdgeStore       EdgeKind = "store"
@@ -83,6 +85,8 @@ type edge struct {
 	hooks *Hooks
 	batch *batchDef
 	dead  DeadLetterFunc
+	// allowed is that of EmitsDynamic.
+	allowed func(topic string) bool
 }
 
 func (e *edge) String() string { return fmt.Sprintf("%s %s", e.kind, e.name) }
@@ -175,6 +179,7 @@ type Graph struct {
 	guarded bool
 	parks   bool
 	dead    DeadLetterFunc
+	dynamic *edge
 	err     error
 }
 
@@ -223,6 +228,13 @@ func Define(group goka.Group, edges ...goka.Edge) *Graph {
 				g.err = fmt.Errorf("group %s: more than one OnDeadLetter", group)
 			}
 			g.dead = own.dead
+		case EdgeDynamic:
+			if g.dynamic != nil || own.allowed == nil || own.codec == nil {
+				g.err = fmt.Errorf("group %s: more than one EmitsDynamic, or one without codec or function", group)
+				continue
+			}
+			g.dynamic = own
+			g.add(EdgeDynamic, own.name, own.codec)
 		case edgeHooks:
 			g.hooks = append(g.hooks, *own.hooks)
 		default:

@@ -203,8 +203,16 @@ func (rc *recordContext) write(l *changelog, key string, value []byte, typ strin
 }
 
 func (rc *recordContext) Emit(topic goka.Stream, key string, value any, options ...goka.ContextOption) {
-	codec, ok := rc.p.s.e.graph.outputs[string(topic)]
-	if !ok {
+	g := rc.p.s.e.graph
+	codec, ok := g.outputs[string(topic)]
+	switch {
+	case ok:
+	case g.dynamic != nil:
+		if err := rc.canEmit(string(topic)); err != nil {
+			rc.Fail(fmt.Errorf("emit to a dynamic topic: %w", err))
+		}
+		codec = g.dynamic.codec
+	default:
 		rc.Fail(fmt.Errorf("topic %q is not an output of the group; add goka.Output to it", topic))
 	}
 	rc.emit(string(topic), key, value, codec, options)
@@ -231,6 +239,9 @@ func (rc *recordContext) emit(topic, key string, value any, codec Codec, options
 		if typ := typeName(codec, value); typ != "" {
 			rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderType, Value: []byte(typ)})
 		}
+	}
+	if key == "" && rc.p.s.e.graph.isDynamic(topic) {
+		rec.Key = nil
 	}
 	applyHeaders(rec, options)
 	rc.add(rec)

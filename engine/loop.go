@@ -290,7 +290,8 @@ func (s *session) strike(pe *produceError) error {
 	s.clearFailures()
 	err := fmt.Errorf("produce to %s: %w", pe.topic, pe.err)
 	s.e.cfg.Log.Warn("transaction aborted", "group", string(s.e.graph.group), "cause", pe.cause.String(), "error", err)
-	if pe.cause.Topic == "" || !refusesRecord(pe.err) {
+	ofRecord := refusesRecord(pe.err) || s.e.graph.isDynamic(pe.topic) && refusesTopic(pe.err)
+	if pe.cause.Topic == "" || !ofRecord {
 		return fmt.Errorf("%w: %w", errRebuild, err)
 	}
 	s.strikes[pe.cause]++

@@ -64,7 +64,7 @@ func (c *Cluster) CreateTopics(t testing.TB, partitions int32, graphs ...*engine
 	seen := map[string]bool{}
 	for _, g := range graphs {
 		for _, e := range g.Edges() {
-			if seen[e.Topic] {
+			if seen[e.Topic] || e.Kind == engine.EdgeDynamic {
 				continue
 			}
 			seen[e.Topic] = true
