@@ -10,6 +10,7 @@ func All() []Topic {
 	var all []Topic
 	all = append(all, flowTopics()...)
 	all = append(all, requestTopics()...)
+	all = append(all, channelTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, toolTopics()...)
 	slices.SortFunc(all, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
@@ -44,11 +45,18 @@ func flowTopics() []Topic {
 			Name: FlowMapperStart, Doc: "Asks for flows to be started, and tells the mapper which have ended.",
 			Key: "client request id-vnode", Type: "fairlead.flow.v1.MapperStart",
 			Set: FlowMapperGroup, Class: Stream, Data: Tenant, Config: deleted(days7),
-			Owner: FlowMapperGroup, Writers: []string{FlowGroup, RestWorker},
+			Owner: FlowMapperGroup, Writers: []string{FlowGroup, FlowMapperChannels, RestWorker},
 			Readers: []Reader{{FlowMapperGroup, KindInput}}, OutOfRange: Fatal, Replay: ReplayRead,
 		},
 		{
-			Name: FlowEvents, Doc: "What happens to flows: accepted starts.",
+			Name: FlowMapperSession, Doc: "Messages of sessions, on their way from one flow to the other.",
+			Key: "session id of the side whose mapping decides", Type: "fairlead.flow.v1.MapperSession",
+			Set: FlowMapperGroup, Class: Stream, Data: Tenant, Config: deleted(days7),
+			Owner: FlowMapperGroup, Writers: []string{FlowGroup, FlowMapperGroup},
+			Readers: []Reader{{FlowMapperGroup, KindInput}}, OutOfRange: Fatal, Replay: ReplayRead,
+		},
+		{
+			Name: FlowEvents, Doc: "What happens to flows: accepted starts and messages of sessions.",
 			Key: "flow id", Type: "fairlead.flow.v1.FlowEvent",
 			Set: FlowGroup, Class: Stream, Data: Tenant, Config: deleted(days7),
 			Owner: FlowGroup, Writers: []string{FlowMapperGroup},
@@ -81,6 +89,7 @@ func flowTopics() []Topic {
 		flow.table("fairlead.flow.v1.Checkpoint", "flow id", "The head of each flow's durable state."),
 		flow.loop("fairlead.flow.v1.FlowTimer", Operational),
 		flow.store(FlowJournalStore, "fairlead.flow.v1.JournalRow", "Inputs and results of each flow's suspensions."),
+		flow.store(FlowInboxStore, "fairlead.flow.v1.InboxRow", "Messages of sessions that arrived and were not read yet."),
 	)
 	return append(own, flow.always()...)
 }
@@ -103,9 +112,9 @@ func factTopics() []Topic {
 		fact(OperationStatus, "How far uploads and changes of virtual nodes are; tombstones after seven days.", "request id",
 			"fairlead.operation.v1.OperationStatus", Operational, RestWorker),
 		fact(VirtualNodeInfo, "The virtual nodes of this cluster.", "short hash",
-			"fairlead.vnode.v1.VirtualNode", Operational, FlowGroup, RestWorker),
+			"fairlead.vnode.v1.VirtualNode", Operational, FlowGroup, FlowMapperGroup, FlowMapperChannels, RestWorker),
 		fact(CpiInfo, "The installed packages.", "checksum",
-			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, RestWorker),
+			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, FlowMapperChannels, RestWorker),
 		fact(CpiChunks, "The modules of the installed packages, in parts.", "module hash/part",
 			"fairlead.cpi.v1.Chunk", Tenant, FlowGroup),
 		fact(RBACUser, "Users and their roles.", "login name",

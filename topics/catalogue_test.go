@@ -73,6 +73,9 @@ func TestCatalogueIsWhole(t *testing.T) {
 func mapperEdges() []topics.Edge {
 	return []topics.Edge{
 		{Kind: topics.KindInput, Topic: topics.FlowMapperStart, Type: "fairlead.flow.v1.MapperStart"},
+		{Kind: topics.KindInput, Topic: topics.FlowMapperSession, Type: "fairlead.flow.v1.MapperSession"},
+		{Kind: topics.KindOutput, Topic: topics.FlowMapperSession, Type: "fairlead.flow.v1.MapperSession"},
+		{Kind: topics.KindReads, Topic: topics.VirtualNodeInfo, Type: "fairlead.vnode.v1.VirtualNode"},
 		{Kind: topics.KindOutput, Topic: topics.FlowEvents, Type: "fairlead.flow.v1.FlowEvent"},
 		{Kind: topics.KindOutput, Topic: topics.FlowStatus, Type: "fairlead.flow.v1.FlowStatus"},
 		{Kind: topics.KindTable, Topic: "flow-mapper-table", Type: "fairlead.flow.v1.MapperState"},

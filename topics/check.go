@@ -38,6 +38,9 @@ func Check(groupName string, edges []Edge) error {
 			}
 		}
 	}
+	if slices.Contains(DynamicWriters(), groupName) {
+		want[place{KindDynamic, string(External)}] = ""
+	}
 	var problems []error
 	for _, e := range edges {
 		at := place{e.Kind, e.Topic}

@@ -45,6 +45,9 @@ func Lint(catalogue []Topic, p Profile, cluster Cluster, wanted []string) []Find
 			continue
 		}
 		if e, ok := existing[t.Name]; ok {
+			if t.Class == External {
+				continue // it is shared with others, who may have shaped it
+			}
 			l.topic(t, e)
 		} else {
 			l.add(FoundMissing, t, "it does not exist: run fairlead topics apply")

@@ -2,10 +2,11 @@ package topics
 
 // Names of topics, without the cluster's prefix.
 const (
-	FlowMapperStart = "flow.mapper.start"
-	FlowEvents      = "flow.events"
-	FlowCommands    = "flow.commands"
-	FlowStatus      = "flow.status"
+	FlowMapperStart   = "flow.mapper.start"
+	FlowMapperSession = "flow.mapper.session"
+	FlowEvents        = "flow.events"
+	FlowCommands      = "flow.commands"
+	FlowStatus        = "flow.status"
 
 	FlowRepliesCrypto      = "flow.replies.crypto"
 	FlowRepliesPersistence = "flow.replies.persistence"
@@ -41,16 +42,23 @@ const (
 	PersistenceGroup = "persistence"
 )
 
-// Names of workers that are edges (they have no group of their own), and of tools.
+// Names of workers that are edges (they have no group of their own), of tools, and of the systems outside that share
+// topics with applications.
 const (
 	RestWorker     = "rest"
 	DatabaseWorker = "database"
 	Tools          = "tools"
+	Outside        = "outside"
+	// FlowMapperChannels is the edge of the flow mapper that reads external channels.
+	FlowMapperChannels = "flow-mapper.channels"
+	// PersistenceFeedGroup writes the change feeds of virtual nodes.
+	PersistenceFeedGroup = "persistence.feed"
 )
 
 // Names of engine stores; the topic is <group>-store-<name>.
 const (
 	FlowJournalStore         = "journal"
+	FlowInboxStore           = "inbox"
 	FlowMapperAdmissionStore = "admission"
 )
 

@@ -156,6 +156,9 @@ func NewPlan(catalogue []Topic, profile Profile, o Overrides, prune bool, cluste
 			p.create(s, cluster.Brokers)
 			continue
 		}
+		if s.Topic.Class == External {
+			continue // it is shared with others, who may have shaped it
+		}
 		p.partitions(s, e)
 		p.replicas(s, e)
 		p.config(s, e, o.IgnoreConfig)

@@ -65,12 +65,14 @@ type Kind string
 
 // The kinds of edges.
 const (
-	KindInput       Kind = "input"
-	KindOutput      Kind = "output"
-	KindJoin        Kind = "join"
-	KindLookup      Kind = "lookup"
-	KindReads       Kind = "reads"
-	KindInbox       Kind = "inbox"
+	KindInput  Kind = "input"
+	KindOutput Kind = "output"
+	KindJoin   Kind = "join"
+	KindLookup Kind = "lookup"
+	KindReads  Kind = "reads"
+	KindInbox  Kind = "inbox"
+	// KindDynamic is an edge to all topics of a class, which only the running cluster knows.
+	KindDynamic     Kind = "dynamic output"
 	KindTable       Kind = "table"
 	KindLoop        Kind = "loop"
 	KindStore       Kind = "store"

@@ -9,13 +9,15 @@ type Limits struct {
 	MemoryPages uint32
 	// Instructions is the budget of each call of start, resume or verify, in units of the meter.
 	Instructions int64
-	// MaxArgument and MaxResult bound one message to and from the guest, bytes.
+	// MaxArgument and MaxResult bound one message to and from the guest, bytes. They are above the 512 KiB that the
+	// flow worker allows for each operation: a step may hold several, and each has a frame.
 	MaxArgument, MaxResult int
 }
 
-// DefaultLimits are the limits of fairlead_abi 1: 64 MiB, about 100 ms of work on one core, 512 KiB.
+// DefaultLimits are the limits of fairlead_abi 1: 64 MiB, about 100 ms of work on one core, 4 MiB of answers to a step,
+// 1 MiB less a page asked by it.
 func DefaultLimits() Limits {
-	return Limits{MemoryPages: 1024, Instructions: 200_000_000, MaxArgument: 512 << 10, MaxResult: 512 << 10}
+	return Limits{MemoryPages: 1024, Instructions: 200_000_000, MaxArgument: 4 << 20, MaxResult: 1<<20 - 64<<10}
 }
 
 const (

@@ -98,7 +98,7 @@ func TestGuestsThatMisbehave(t *testing.T) {
 		{"goroutine-panic", sandbox.Panic, "panic: in a goroutine"},
 		{"deadlock", sandbox.Panic, "all goroutines are asleep"},
 		{"exit", sandbox.Exit, "status 3"},
-		{"megabyte", sandbox.ResultTooLarge, "at most 524288"},
+		{"megabyte", sandbox.ResultTooLarge, "at most 983040"},
 	} {
 		t.Run(c.class, func(t *testing.T) {
 			idle := sandbox.Idle(m)

@@ -930,8 +930,10 @@ type MapperState struct {
 	Waiting *StartFlow `protobuf:"bytes,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// Set while the start waits: its position in its virtual node's queue.
 	WaitingPosition uint64 `protobuf:"varint,6,opt,name=waiting_position,json=waitingPosition,proto3" json:"waiting_position,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The mapping is of one side of a session, not of a start.
+	Session       bool `protobuf:"varint,7,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MapperState) Reset() {
@@ -1004,6 +1006,13 @@ func (x *MapperState) GetWaitingPosition() uint64 {
 		return x.WaitingPosition
 	}
 	return 0
+}
+
+func (x *MapperState) GetSession() bool {
+	if x != nil {
+		return x.Session
+	}
+	return false
 }
 
 // AdmissionTotal is the row of flow-mapper-store-admission that counts a whole partition (key: 't', partition as a
@@ -1293,7 +1302,12 @@ type Checkpoint struct {
 	// until the first retry.
 	Segments []*Segment `protobuf:"bytes,16,rep,name=segments,proto3" json:"segments,omitempty"`
 	// The flow's clock at its last start or resume, microseconds UTC; the next is later.
-	ClockUs       int64 `protobuf:"varint,17,opt,name=clock_us,json=clockUs,proto3" json:"clock_us,omitempty"`
+	ClockUs  int64      `protobuf:"varint,17,opt,name=clock_us,json=clockUs,proto3" json:"clock_us,omitempty"`
+	Sessions []*Session `protobuf:"bytes,18,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// How many sessions the flow opened so far.
+	SessionsOpened uint32 `protobuf:"varint,19,opt,name=sessions_opened,json=sessionsOpened,proto3" json:"sessions_opened,omitempty"`
+	// Set when the flow's code is done and only the closes of its sessions are waited for; result is what it returned.
+	Ending        bool `protobuf:"varint,20,opt,name=ending,proto3" json:"ending,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1447,6 +1461,27 @@ func (x *Checkpoint) GetClockUs() int64 {
 	return 0
 }
 
+func (x *Checkpoint) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetSessionsOpened() uint32 {
+	if x != nil {
+		return x.SessionsOpened
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetEnding() bool {
+	if x != nil {
+		return x.Ending
+	}
+	return false
+}
+
 // Segment is the part of a flow's line that one attempt wrote.
 type Segment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1506,8 +1541,10 @@ type Waiting struct {
 	Ordinal   uint32                 `protobuf:"varint,1,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
 	Operation string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
 	// When it is given up or due, microseconds UTC; zero for never.
-	DeadlineUs    int64  `protobuf:"varint,3,opt,name=deadline_us,json=deadlineUs,proto3" json:"deadline_us,omitempty"`
-	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	DeadlineUs int64  `protobuf:"varint,3,opt,name=deadline_us,json=deadlineUs,proto3" json:"deadline_us,omitempty"`
+	RequestId  string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// For what waits for a session.
+	SessionId     string `protobuf:"bytes,5,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1566,6 +1603,13 @@ func (x *Waiting) GetDeadlineUs() int64 {
 func (x *Waiting) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
+	}
+	return ""
+}
+
+func (x *Waiting) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
 	}
 	return ""
 }
@@ -1995,6 +2039,7 @@ type FlowTimer struct {
 	//	*FlowTimer_Due_
 	//	*FlowTimer_Continue_
 	//	*FlowTimer_Forget_
+	//	*FlowTimer_SessionDue_
 	Event         isFlowTimer_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2064,6 +2109,15 @@ func (x *FlowTimer) GetForget() *FlowTimer_Forget {
 	return nil
 }
 
+func (x *FlowTimer) GetSessionDue() *FlowTimer_SessionDue {
+	if x != nil {
+		if x, ok := x.Event.(*FlowTimer_SessionDue_); ok {
+			return x.SessionDue
+		}
+	}
+	return nil
+}
+
 type isFlowTimer_Event interface {
 	isFlowTimer_Event()
 }
@@ -2083,11 +2137,18 @@ type FlowTimer_Forget_ struct {
 	Forget *FlowTimer_Forget `protobuf:"bytes,3,opt,name=forget,proto3,oneof"`
 }
 
+type FlowTimer_SessionDue_ struct {
+	// A session may have been silent for too long.
+	SessionDue *FlowTimer_SessionDue `protobuf:"bytes,4,opt,name=session_due,json=sessionDue,proto3,oneof"`
+}
+
 func (*FlowTimer_Due_) isFlowTimer_Event() {}
 
 func (*FlowTimer_Continue_) isFlowTimer_Event() {}
 
 func (*FlowTimer_Forget_) isFlowTimer_Event() {}
+
+func (*FlowTimer_SessionDue_) isFlowTimer_Event() {}
 
 // Expire carries nothing: the key says it.
 type MapperTimer_Expire struct {
@@ -2163,6 +2224,51 @@ func (*MapperTimer_Admit) Descriptor() ([]byte, []int) {
 	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{12, 1}
 }
 
+// SessionDue names the session.
+type FlowTimer_SessionDue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlowTimer_SessionDue) Reset() {
+	*x = FlowTimer_SessionDue{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlowTimer_SessionDue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlowTimer_SessionDue) ProtoMessage() {}
+
+func (x *FlowTimer_SessionDue) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlowTimer_SessionDue.ProtoReflect.Descriptor instead.
+func (*FlowTimer_SessionDue) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 0}
+}
+
+func (x *FlowTimer_SessionDue) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
 // Due names the request of the current attempt.
 type FlowTimer_Due struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2175,7 +2281,7 @@ type FlowTimer_Due struct {
 
 func (x *FlowTimer_Due) Reset() {
 	*x = FlowTimer_Due{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2187,7 +2293,7 @@ func (x *FlowTimer_Due) String() string {
 func (*FlowTimer_Due) ProtoMessage() {}
 
 func (x *FlowTimer_Due) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2200,7 +2306,7 @@ func (x *FlowTimer_Due) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Due.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Due) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 0}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 1}
 }
 
 func (x *FlowTimer_Due) GetAttempt() uint32 {
@@ -2235,7 +2341,7 @@ type FlowTimer_Continue struct {
 
 func (x *FlowTimer_Continue) Reset() {
 	*x = FlowTimer_Continue{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2247,7 +2353,7 @@ func (x *FlowTimer_Continue) String() string {
 func (*FlowTimer_Continue) ProtoMessage() {}
 
 func (x *FlowTimer_Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2260,7 +2366,7 @@ func (x *FlowTimer_Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Continue.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Continue) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 1}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 2}
 }
 
 func (x *FlowTimer_Continue) GetAttempt() uint32 {
@@ -2286,7 +2392,7 @@ type FlowTimer_Forget struct {
 
 func (x *FlowTimer_Forget) Reset() {
 	*x = FlowTimer_Forget{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2298,7 +2404,7 @@ func (x *FlowTimer_Forget) String() string {
 func (*FlowTimer_Forget) ProtoMessage() {}
 
 func (x *FlowTimer_Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2311,7 +2417,7 @@ func (x *FlowTimer_Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Forget.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Forget) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 2}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 3}
 }
 
 var File_fairlead_flow_v1_flow_proto protoreflect.FileDescriptor
@@ -2370,14 +2476,15 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\tFlowError\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x0e\n" +
-	"\x02id\x18\x03 \x01(\tR\x02id\"\xfb\x01\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"\x95\x02\n" +
 	"\vMapperState\x12\x17\n" +
 	"\aflow_id\x18\x01 \x01(\fR\x06flowId\x127\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1f.fairlead.flow.v1.MappingStatusR\x06status\x12\"\n" +
 	"\rexpires_at_us\x18\x03 \x01(\x03R\vexpiresAtUs\x12\x14\n" +
 	"\x05vnode\x18\x04 \x01(\tR\x05vnode\x125\n" +
 	"\awaiting\x18\x05 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\awaiting\x12)\n" +
-	"\x10waiting_position\x18\x06 \x01(\x04R\x0fwaitingPosition\"c\n" +
+	"\x10waiting_position\x18\x06 \x01(\x04R\x0fwaitingPosition\x12\x18\n" +
+	"\asession\x18\a \x01(\bR\asession\"c\n" +
 	"\x0eAdmissionTotal\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x04R\arunning\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x04R\awaiting\x12\x1d\n" +
@@ -2394,7 +2501,7 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05admit\x18\x02 \x01(\v2#.fairlead.flow.v1.MapperTimer.AdmitH\x00R\x05admit\x1a\b\n" +
 	"\x06Expire\x1a\a\n" +
 	"\x05AdmitB\a\n" +
-	"\x05event\"\x9b\x05\n" +
+	"\x05event\"\x93\x06\n" +
 	"\n" +
 	"Checkpoint\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
@@ -2414,17 +2521,22 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x06result\x18\x0e \x01(\fR\x06result\x12+\n" +
 	"\x11terminated_reason\x18\x0f \x01(\tR\x10terminatedReason\x125\n" +
 	"\bsegments\x18\x10 \x03(\v2\x19.fairlead.flow.v1.SegmentR\bsegments\x12\x19\n" +
-	"\bclock_us\x18\x11 \x01(\x03R\aclockUs\"@\n" +
+	"\bclock_us\x18\x11 \x01(\x03R\aclockUs\x125\n" +
+	"\bsessions\x18\x12 \x03(\v2\x19.fairlead.flow.v1.SessionR\bsessions\x12'\n" +
+	"\x0fsessions_opened\x18\x13 \x01(\rR\x0esessionsOpened\x12\x16\n" +
+	"\x06ending\x18\x14 \x01(\bR\x06ending\"@\n" +
 	"\aSegment\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1b\n" +
-	"\tfrom_step\x18\x02 \x01(\rR\bfromStep\"\x81\x01\n" +
+	"\tfrom_step\x18\x02 \x01(\rR\bfromStep\"\xa0\x01\n" +
 	"\aWaiting\x12\x18\n" +
 	"\aordinal\x18\x01 \x01(\rR\aordinal\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1f\n" +
 	"\vdeadline_us\x18\x03 \x01(\x03R\n" +
 	"deadlineUs\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tR\trequestId\"\\\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x05 \x01(\tR\tsessionId\"\\\n" +
 	"\x05Pause\x12\x0e\n" +
 	"\x02by\x18\x01 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x13\n" +
@@ -2456,11 +2568,17 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.fairlead.flow.v1.FlowStateR\x05state\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x121\n" +
 	"\x05error\x18\x03 \x01(\v2\x1b.fairlead.flow.v1.FlowErrorR\x05error\x12\x13\n" +
-	"\x05at_us\x18\x04 \x01(\x03R\x04atUs\"\xde\x02\n" +
+	"\x05at_us\x18\x04 \x01(\x03R\x04atUs\"\xd6\x03\n" +
 	"\tFlowTimer\x123\n" +
 	"\x03due\x18\x01 \x01(\v2\x1f.fairlead.flow.v1.FlowTimer.DueH\x00R\x03due\x12B\n" +
 	"\bcontinue\x18\x02 \x01(\v2$.fairlead.flow.v1.FlowTimer.ContinueH\x00R\bcontinue\x12<\n" +
-	"\x06forget\x18\x03 \x01(\v2\".fairlead.flow.v1.FlowTimer.ForgetH\x00R\x06forget\x1aM\n" +
+	"\x06forget\x18\x03 \x01(\v2\".fairlead.flow.v1.FlowTimer.ForgetH\x00R\x06forget\x12I\n" +
+	"\vsession_due\x18\x04 \x01(\v2&.fairlead.flow.v1.FlowTimer.SessionDueH\x00R\n" +
+	"sessionDue\x1a+\n" +
+	"\n" +
+	"SessionDue\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x1aM\n" +
 	"\x03Due\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\rR\x04step\x12\x18\n" +
@@ -2509,50 +2627,52 @@ func file_fairlead_flow_v1_flow_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_flow_v1_flow_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_fairlead_flow_v1_flow_proto_goTypes = []any{
-	(Initiator)(0),             // 0: fairlead.flow.v1.Initiator
-	(FlowCommandKind)(0),       // 1: fairlead.flow.v1.FlowCommandKind
-	(FlowState)(0),             // 2: fairlead.flow.v1.FlowState
-	(MappingStatus)(0),         // 3: fairlead.flow.v1.MappingStatus
-	(*MapperStart)(nil),        // 4: fairlead.flow.v1.MapperStart
-	(*StartFlow)(nil),          // 5: fairlead.flow.v1.StartFlow
-	(*FlowEnded)(nil),          // 6: fairlead.flow.v1.FlowEnded
-	(*FlowEvent)(nil),          // 7: fairlead.flow.v1.FlowEvent
-	(*Started)(nil),            // 8: fairlead.flow.v1.Started
-	(*FlowCommand)(nil),        // 9: fairlead.flow.v1.FlowCommand
-	(*FlowStatus)(nil),         // 10: fairlead.flow.v1.FlowStatus
-	(*FlowError)(nil),          // 11: fairlead.flow.v1.FlowError
-	(*MapperState)(nil),        // 12: fairlead.flow.v1.MapperState
-	(*AdmissionTotal)(nil),     // 13: fairlead.flow.v1.AdmissionTotal
-	(*AdmissionVnode)(nil),     // 14: fairlead.flow.v1.AdmissionVnode
-	(*AdmissionWaiting)(nil),   // 15: fairlead.flow.v1.AdmissionWaiting
-	(*MapperTimer)(nil),        // 16: fairlead.flow.v1.MapperTimer
-	(*Checkpoint)(nil),         // 17: fairlead.flow.v1.Checkpoint
-	(*Segment)(nil),            // 18: fairlead.flow.v1.Segment
-	(*Waiting)(nil),            // 19: fairlead.flow.v1.Waiting
-	(*Pause)(nil),              // 20: fairlead.flow.v1.Pause
-	(*JournalRow)(nil),         // 21: fairlead.flow.v1.JournalRow
-	(*JournalStart)(nil),       // 22: fairlead.flow.v1.JournalStart
-	(*JournalRequest)(nil),     // 23: fairlead.flow.v1.JournalRequest
-	(*JournalEnd)(nil),         // 24: fairlead.flow.v1.JournalEnd
-	(*FlowTimer)(nil),          // 25: fairlead.flow.v1.FlowTimer
-	(*MapperTimer_Expire)(nil), // 26: fairlead.flow.v1.MapperTimer.Expire
-	(*MapperTimer_Admit)(nil),  // 27: fairlead.flow.v1.MapperTimer.Admit
-	(*FlowTimer_Due)(nil),      // 28: fairlead.flow.v1.FlowTimer.Due
-	(*FlowTimer_Continue)(nil), // 29: fairlead.flow.v1.FlowTimer.Continue
-	(*FlowTimer_Forget)(nil),   // 30: fairlead.flow.v1.FlowTimer.Forget
-	(*v1.HoldingIdentity)(nil), // 31: fairlead.vnode.v1.HoldingIdentity
-	(*SessionEvent)(nil),       // 32: fairlead.flow.v1.SessionEvent
+	(Initiator)(0),               // 0: fairlead.flow.v1.Initiator
+	(FlowCommandKind)(0),         // 1: fairlead.flow.v1.FlowCommandKind
+	(FlowState)(0),               // 2: fairlead.flow.v1.FlowState
+	(MappingStatus)(0),           // 3: fairlead.flow.v1.MappingStatus
+	(*MapperStart)(nil),          // 4: fairlead.flow.v1.MapperStart
+	(*StartFlow)(nil),            // 5: fairlead.flow.v1.StartFlow
+	(*FlowEnded)(nil),            // 6: fairlead.flow.v1.FlowEnded
+	(*FlowEvent)(nil),            // 7: fairlead.flow.v1.FlowEvent
+	(*Started)(nil),              // 8: fairlead.flow.v1.Started
+	(*FlowCommand)(nil),          // 9: fairlead.flow.v1.FlowCommand
+	(*FlowStatus)(nil),           // 10: fairlead.flow.v1.FlowStatus
+	(*FlowError)(nil),            // 11: fairlead.flow.v1.FlowError
+	(*MapperState)(nil),          // 12: fairlead.flow.v1.MapperState
+	(*AdmissionTotal)(nil),       // 13: fairlead.flow.v1.AdmissionTotal
+	(*AdmissionVnode)(nil),       // 14: fairlead.flow.v1.AdmissionVnode
+	(*AdmissionWaiting)(nil),     // 15: fairlead.flow.v1.AdmissionWaiting
+	(*MapperTimer)(nil),          // 16: fairlead.flow.v1.MapperTimer
+	(*Checkpoint)(nil),           // 17: fairlead.flow.v1.Checkpoint
+	(*Segment)(nil),              // 18: fairlead.flow.v1.Segment
+	(*Waiting)(nil),              // 19: fairlead.flow.v1.Waiting
+	(*Pause)(nil),                // 20: fairlead.flow.v1.Pause
+	(*JournalRow)(nil),           // 21: fairlead.flow.v1.JournalRow
+	(*JournalStart)(nil),         // 22: fairlead.flow.v1.JournalStart
+	(*JournalRequest)(nil),       // 23: fairlead.flow.v1.JournalRequest
+	(*JournalEnd)(nil),           // 24: fairlead.flow.v1.JournalEnd
+	(*FlowTimer)(nil),            // 25: fairlead.flow.v1.FlowTimer
+	(*MapperTimer_Expire)(nil),   // 26: fairlead.flow.v1.MapperTimer.Expire
+	(*MapperTimer_Admit)(nil),    // 27: fairlead.flow.v1.MapperTimer.Admit
+	(*FlowTimer_SessionDue)(nil), // 28: fairlead.flow.v1.FlowTimer.SessionDue
+	(*FlowTimer_Due)(nil),        // 29: fairlead.flow.v1.FlowTimer.Due
+	(*FlowTimer_Continue)(nil),   // 30: fairlead.flow.v1.FlowTimer.Continue
+	(*FlowTimer_Forget)(nil),     // 31: fairlead.flow.v1.FlowTimer.Forget
+	(*v1.HoldingIdentity)(nil),   // 32: fairlead.vnode.v1.HoldingIdentity
+	(*SessionEvent)(nil),         // 33: fairlead.flow.v1.SessionEvent
+	(*Session)(nil),              // 34: fairlead.flow.v1.Session
 }
 var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	5,  // 0: fairlead.flow.v1.MapperStart.start:type_name -> fairlead.flow.v1.StartFlow
 	6,  // 1: fairlead.flow.v1.MapperStart.ended:type_name -> fairlead.flow.v1.FlowEnded
-	31, // 2: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
+	32, // 2: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
 	0,  // 3: fairlead.flow.v1.StartFlow.initiator:type_name -> fairlead.flow.v1.Initiator
 	2,  // 4: fairlead.flow.v1.FlowEnded.state:type_name -> fairlead.flow.v1.FlowState
 	8,  // 5: fairlead.flow.v1.FlowEvent.started:type_name -> fairlead.flow.v1.Started
-	32, // 6: fairlead.flow.v1.FlowEvent.session:type_name -> fairlead.flow.v1.SessionEvent
+	33, // 6: fairlead.flow.v1.FlowEvent.session:type_name -> fairlead.flow.v1.SessionEvent
 	5,  // 7: fairlead.flow.v1.Started.start:type_name -> fairlead.flow.v1.StartFlow
 	1,  // 8: fairlead.flow.v1.FlowCommand.kind:type_name -> fairlead.flow.v1.FlowCommandKind
 	2,  // 9: fairlead.flow.v1.FlowStatus.state:type_name -> fairlead.flow.v1.FlowState
@@ -2568,19 +2688,21 @@ var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	20, // 19: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
 	11, // 20: fairlead.flow.v1.Checkpoint.error:type_name -> fairlead.flow.v1.FlowError
 	18, // 21: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
-	22, // 22: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
-	23, // 23: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
-	24, // 24: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
-	2,  // 25: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
-	11, // 26: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
-	28, // 27: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
-	29, // 28: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
-	30, // 29: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	34, // 22: fairlead.flow.v1.Checkpoint.sessions:type_name -> fairlead.flow.v1.Session
+	22, // 23: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
+	23, // 24: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
+	24, // 25: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
+	2,  // 26: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
+	11, // 27: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
+	29, // 28: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
+	30, // 29: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
+	31, // 30: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
+	28, // 31: fairlead.flow.v1.FlowTimer.session_due:type_name -> fairlead.flow.v1.FlowTimer.SessionDue
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_flow_v1_flow_proto_init() }
@@ -2610,6 +2732,7 @@ func file_fairlead_flow_v1_flow_proto_init() {
 		(*FlowTimer_Due_)(nil),
 		(*FlowTimer_Continue_)(nil),
 		(*FlowTimer_Forget_)(nil),
+		(*FlowTimer_SessionDue_)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2617,7 +2740,7 @@ func file_fairlead_flow_v1_flow_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_flow_v1_flow_proto_rawDesc), len(file_fairlead_flow_v1_flow_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

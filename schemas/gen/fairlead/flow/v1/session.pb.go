@@ -74,6 +74,68 @@ func (Direction) EnumDescriptor() ([]byte, []int) {
 	return file_fairlead_flow_v1_session_proto_rawDescGZIP(), []int{0}
 }
 
+// SessionStatus is where one end of a session is in its life.
+type SessionStatus int32
+
+const (
+	SessionStatus_SESSION_STATUS_UNSPECIFIED SessionStatus = 0
+	// The initiator has not heard of the responder.
+	SessionStatus_SESSION_STATUS_CREATED SessionStatus = 1
+	// Both sides know of each other.
+	SessionStatus_SESSION_STATUS_CONFIRMED SessionStatus = 2
+	// One side closed, the other has not.
+	SessionStatus_SESSION_STATUS_CLOSING SessionStatus = 3
+	SessionStatus_SESSION_STATUS_CLOSED  SessionStatus = 4
+	SessionStatus_SESSION_STATUS_ERROR   SessionStatus = 5
+)
+
+// Enum value maps for SessionStatus.
+var (
+	SessionStatus_name = map[int32]string{
+		0: "SESSION_STATUS_UNSPECIFIED",
+		1: "SESSION_STATUS_CREATED",
+		2: "SESSION_STATUS_CONFIRMED",
+		3: "SESSION_STATUS_CLOSING",
+		4: "SESSION_STATUS_CLOSED",
+		5: "SESSION_STATUS_ERROR",
+	}
+	SessionStatus_value = map[string]int32{
+		"SESSION_STATUS_UNSPECIFIED": 0,
+		"SESSION_STATUS_CREATED":     1,
+		"SESSION_STATUS_CONFIRMED":   2,
+		"SESSION_STATUS_CLOSING":     3,
+		"SESSION_STATUS_CLOSED":      4,
+		"SESSION_STATUS_ERROR":       5,
+	}
+)
+
+func (x SessionStatus) Enum() *SessionStatus {
+	p := new(SessionStatus)
+	*p = x
+	return p
+}
+
+func (x SessionStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SessionStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlead_flow_v1_session_proto_enumTypes[1].Descriptor()
+}
+
+func (SessionStatus) Type() protoreflect.EnumType {
+	return &file_fairlead_flow_v1_session_proto_enumTypes[1]
+}
+
+func (x SessionStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SessionStatus.Descriptor instead.
+func (SessionStatus) EnumDescriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_session_proto_rawDescGZIP(), []int{1}
+}
+
 // MapperSession is the record of topic flow.mapper.session, keyed by the session id of the receiving side: the
 // initiator's side has the plain id, the responder's the same with "-INITIATED".
 type MapperSession struct {
@@ -668,9 +730,13 @@ func (x *SessionData) GetInfo() *SessionInfoResponse {
 	return nil
 }
 
-// SessionClose tells that the sender will send no more.
+// SessionClose tells that the sender will send no more, and read no more.
 type SessionClose struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Set while the initiator has not heard of the responder.
+	Init *SessionInit `protobuf:"bytes,1,opt,name=init,proto3" json:"init,omitempty"`
+	// Set when it is the responder's first.
+	Info          *SessionInfoResponse `protobuf:"bytes,2,opt,name=info,proto3" json:"info,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -705,6 +771,319 @@ func (*SessionClose) Descriptor() ([]byte, []int) {
 	return file_fairlead_flow_v1_session_proto_rawDescGZIP(), []int{7}
 }
 
+func (x *SessionClose) GetInit() *SessionInit {
+	if x != nil {
+		return x.Init
+	}
+	return nil
+}
+
+func (x *SessionClose) GetInfo() *SessionInfoResponse {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+// Session is one end of a session, as its flow's checkpoint keeps it.
+type Session struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The plain id, without suffix.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// This flow opened it.
+	Initiator    bool                `protobuf:"varint,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	Counterparty *v1.HoldingIdentity `protobuf:"bytes,3,opt,name=counterparty,proto3" json:"counterparty,omitempty"`
+	Status       SessionStatus       `protobuf:"varint,4,opt,name=status,proto3,enum=fairlead.flow.v1.SessionStatus" json:"status,omitempty"`
+	Protocol     string              `protobuf:"bytes,5,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// Those that the initiator offered.
+	Versions []uint32 `protobuf:"varint,6,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	// The one that was taken; zero while the initiator does not know it.
+	ProtocolVersion  uint32 `protobuf:"varint,7,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
+	CloseNotRequired bool   `protobuf:"varint,8,opt,name=close_not_required,json=closeNotRequired,proto3" json:"close_not_required,omitempty"`
+	TimeoutUs        int64  `protobuf:"varint,9,opt,name=timeout_us,json=timeoutUs,proto3" json:"timeout_us,omitempty"`
+	// This side's context properties, and the other's.
+	Properties     []*SessionProperty `protobuf:"bytes,10,rep,name=properties,proto3" json:"properties,omitempty"`
+	PeerProperties []*SessionProperty `protobuf:"bytes,11,rep,name=peer_properties,json=peerProperties,proto3" json:"peer_properties,omitempty"`
+	// The last sequence number that was sent.
+	Sent uint32 `protobuf:"varint,12,opt,name=sent,proto3" json:"sent,omitempty"`
+	// Everything up to this number arrived; those beyond it that did, ascending.
+	Arrived uint32   `protobuf:"varint,13,opt,name=arrived,proto3" json:"arrived,omitempty"`
+	Ahead   []uint32 `protobuf:"varint,14,rep,packed,name=ahead,proto3" json:"ahead,omitempty"`
+	// The last number that the flow read.
+	Read uint32 `protobuf:"varint,15,opt,name=read,proto3" json:"read,omitempty"`
+	// The number of the other side's close; zero while it is open.
+	PeerClosed uint32 `protobuf:"varint,16,opt,name=peer_closed,json=peerClosed,proto3" json:"peer_closed,omitempty"`
+	// This side sent its close.
+	CloseSent bool `protobuf:"varint,17,opt,name=close_sent,json=closeSent,proto3" json:"close_sent,omitempty"`
+	// The other side was asked, or told, which protocol is spoken.
+	InfoSent bool `protobuf:"varint,18,opt,name=info_sent,json=infoSent,proto3" json:"info_sent,omitempty"`
+	// Set with ERROR.
+	Error      *SessionError `protobuf:"bytes,19,opt,name=error,proto3" json:"error,omitempty"`
+	OpenedAtUs int64         `protobuf:"varint,20,opt,name=opened_at_us,json=openedAtUs,proto3" json:"opened_at_us,omitempty"`
+	// When the other side was last heard.
+	HeardAtUs int64 `protobuf:"varint,21,opt,name=heard_at_us,json=heardAtUs,proto3" json:"heard_at_us,omitempty"`
+	// The step in which the flow opened it, and the last in which the flow sent, read or closed: a retry from an earlier
+	// step breaks it.
+	OpenedStep uint32 `protobuf:"varint,22,opt,name=opened_step,json=openedStep,proto3" json:"opened_step,omitempty"`
+	UsedStep   uint32 `protobuf:"varint,23,opt,name=used_step,json=usedStep,proto3" json:"used_step,omitempty"`
+	// The mapper was told that this side is done.
+	CleanedUp     bool `protobuf:"varint,24,opt,name=cleaned_up,json=cleanedUp,proto3" json:"cleaned_up,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Session) Reset() {
+	*x = Session{}
+	mi := &file_fairlead_flow_v1_session_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session) ProtoMessage() {}
+
+func (x *Session) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_session_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session.ProtoReflect.Descriptor instead.
+func (*Session) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_session_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Session) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *Session) GetInitiator() bool {
+	if x != nil {
+		return x.Initiator
+	}
+	return false
+}
+
+func (x *Session) GetCounterparty() *v1.HoldingIdentity {
+	if x != nil {
+		return x.Counterparty
+	}
+	return nil
+}
+
+func (x *Session) GetStatus() SessionStatus {
+	if x != nil {
+		return x.Status
+	}
+	return SessionStatus_SESSION_STATUS_UNSPECIFIED
+}
+
+func (x *Session) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *Session) GetVersions() []uint32 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *Session) GetProtocolVersion() uint32 {
+	if x != nil {
+		return x.ProtocolVersion
+	}
+	return 0
+}
+
+func (x *Session) GetCloseNotRequired() bool {
+	if x != nil {
+		return x.CloseNotRequired
+	}
+	return false
+}
+
+func (x *Session) GetTimeoutUs() int64 {
+	if x != nil {
+		return x.TimeoutUs
+	}
+	return 0
+}
+
+func (x *Session) GetProperties() []*SessionProperty {
+	if x != nil {
+		return x.Properties
+	}
+	return nil
+}
+
+func (x *Session) GetPeerProperties() []*SessionProperty {
+	if x != nil {
+		return x.PeerProperties
+	}
+	return nil
+}
+
+func (x *Session) GetSent() uint32 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *Session) GetArrived() uint32 {
+	if x != nil {
+		return x.Arrived
+	}
+	return 0
+}
+
+func (x *Session) GetAhead() []uint32 {
+	if x != nil {
+		return x.Ahead
+	}
+	return nil
+}
+
+func (x *Session) GetRead() uint32 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *Session) GetPeerClosed() uint32 {
+	if x != nil {
+		return x.PeerClosed
+	}
+	return 0
+}
+
+func (x *Session) GetCloseSent() bool {
+	if x != nil {
+		return x.CloseSent
+	}
+	return false
+}
+
+func (x *Session) GetInfoSent() bool {
+	if x != nil {
+		return x.InfoSent
+	}
+	return false
+}
+
+func (x *Session) GetError() *SessionError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *Session) GetOpenedAtUs() int64 {
+	if x != nil {
+		return x.OpenedAtUs
+	}
+	return 0
+}
+
+func (x *Session) GetHeardAtUs() int64 {
+	if x != nil {
+		return x.HeardAtUs
+	}
+	return 0
+}
+
+func (x *Session) GetOpenedStep() uint32 {
+	if x != nil {
+		return x.OpenedStep
+	}
+	return 0
+}
+
+func (x *Session) GetUsedStep() uint32 {
+	if x != nil {
+		return x.UsedStep
+	}
+	return 0
+}
+
+func (x *Session) GetCleanedUp() bool {
+	if x != nil {
+		return x.CleanedUp
+	}
+	return false
+}
+
+// InboxRow is the row of flow-store-inbox: a message that its flow has not read. Its key is flow id (16 bytes), session
+// id (16 bytes) and sequence number (big-endian u32).
+type InboxRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payload       []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InboxRow) Reset() {
+	*x = InboxRow{}
+	mi := &file_fairlead_flow_v1_session_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InboxRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InboxRow) ProtoMessage() {}
+
+func (x *InboxRow) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_session_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InboxRow.ProtoReflect.Descriptor instead.
+func (*InboxRow) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_session_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *InboxRow) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+func (x *InboxRow) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 // SessionError ends the session: its sender's flow failed, or there is no such session.
 type SessionError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -717,7 +1096,7 @@ type SessionError struct {
 
 func (x *SessionError) Reset() {
 	*x = SessionError{}
-	mi := &file_fairlead_flow_v1_session_proto_msgTypes[8]
+	mi := &file_fairlead_flow_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -729,7 +1108,7 @@ func (x *SessionError) String() string {
 func (*SessionError) ProtoMessage() {}
 
 func (x *SessionError) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_session_proto_msgTypes[8]
+	mi := &file_fairlead_flow_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -742,7 +1121,7 @@ func (x *SessionError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionError.ProtoReflect.Descriptor instead.
 func (*SessionError) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_fairlead_flow_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SessionError) GetType() string {
@@ -769,7 +1148,7 @@ type MapperSession_CleanUp struct {
 
 func (x *MapperSession_CleanUp) Reset() {
 	*x = MapperSession_CleanUp{}
-	mi := &file_fairlead_flow_v1_session_proto_msgTypes[9]
+	mi := &file_fairlead_flow_v1_session_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +1160,7 @@ func (x *MapperSession_CleanUp) String() string {
 func (*MapperSession_CleanUp) ProtoMessage() {}
 
 func (x *MapperSession_CleanUp) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_session_proto_msgTypes[9]
+	mi := &file_fairlead_flow_v1_session_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,15 +1238,62 @@ const file_fairlead_flow_v1_session_proto_rawDesc = "" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x121\n" +
 	"\x04init\x18\x03 \x01(\v2\x1d.fairlead.flow.v1.SessionInitR\x04init\x129\n" +
-	"\x04info\x18\x04 \x01(\v2%.fairlead.flow.v1.SessionInfoResponseR\x04info\"\x0e\n" +
-	"\fSessionClose\"<\n" +
+	"\x04info\x18\x04 \x01(\v2%.fairlead.flow.v1.SessionInfoResponseR\x04info\"|\n" +
+	"\fSessionClose\x121\n" +
+	"\x04init\x18\x01 \x01(\v2\x1d.fairlead.flow.v1.SessionInitR\x04init\x129\n" +
+	"\x04info\x18\x02 \x01(\v2%.fairlead.flow.v1.SessionInfoResponseR\x04info\"\x90\a\n" +
+	"\aSession\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1c\n" +
+	"\tinitiator\x18\x02 \x01(\bR\tinitiator\x12F\n" +
+	"\fcounterparty\x18\x03 \x01(\v2\".fairlead.vnode.v1.HoldingIdentityR\fcounterparty\x127\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x1f.fairlead.flow.v1.SessionStatusR\x06status\x12\x1a\n" +
+	"\bprotocol\x18\x05 \x01(\tR\bprotocol\x12\x1a\n" +
+	"\bversions\x18\x06 \x03(\rR\bversions\x12)\n" +
+	"\x10protocol_version\x18\a \x01(\rR\x0fprotocolVersion\x12,\n" +
+	"\x12close_not_required\x18\b \x01(\bR\x10closeNotRequired\x12\x1d\n" +
+	"\n" +
+	"timeout_us\x18\t \x01(\x03R\ttimeoutUs\x12A\n" +
+	"\n" +
+	"properties\x18\n" +
+	" \x03(\v2!.fairlead.flow.v1.SessionPropertyR\n" +
+	"properties\x12J\n" +
+	"\x0fpeer_properties\x18\v \x03(\v2!.fairlead.flow.v1.SessionPropertyR\x0epeerProperties\x12\x12\n" +
+	"\x04sent\x18\f \x01(\rR\x04sent\x12\x18\n" +
+	"\aarrived\x18\r \x01(\rR\aarrived\x12\x14\n" +
+	"\x05ahead\x18\x0e \x03(\rR\x05ahead\x12\x12\n" +
+	"\x04read\x18\x0f \x01(\rR\x04read\x12\x1f\n" +
+	"\vpeer_closed\x18\x10 \x01(\rR\n" +
+	"peerClosed\x12\x1d\n" +
+	"\n" +
+	"close_sent\x18\x11 \x01(\bR\tcloseSent\x12\x1b\n" +
+	"\tinfo_sent\x18\x12 \x01(\bR\binfoSent\x124\n" +
+	"\x05error\x18\x13 \x01(\v2\x1e.fairlead.flow.v1.SessionErrorR\x05error\x12 \n" +
+	"\fopened_at_us\x18\x14 \x01(\x03R\n" +
+	"openedAtUs\x12\x1e\n" +
+	"\vheard_at_us\x18\x15 \x01(\x03R\theardAtUs\x12\x1f\n" +
+	"\vopened_step\x18\x16 \x01(\rR\n" +
+	"openedStep\x12\x1b\n" +
+	"\tused_step\x18\x17 \x01(\rR\busedStep\x12\x1d\n" +
+	"\n" +
+	"cleaned_up\x18\x18 \x01(\bR\tcleanedUp\"8\n" +
+	"\bInboxRow\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"<\n" +
 	"\fSessionError\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage*U\n" +
 	"\tDirection\x12\x19\n" +
 	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DIRECTION_OUTBOUND\x10\x01\x12\x15\n" +
-	"\x11DIRECTION_INBOUND\x10\x02BDZBgithub.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1;flowv1b\x06proto3"
+	"\x11DIRECTION_INBOUND\x10\x02*\xba\x01\n" +
+	"\rSessionStatus\x12\x1e\n" +
+	"\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16SESSION_STATUS_CREATED\x10\x01\x12\x1c\n" +
+	"\x18SESSION_STATUS_CONFIRMED\x10\x02\x12\x1a\n" +
+	"\x16SESSION_STATUS_CLOSING\x10\x03\x12\x19\n" +
+	"\x15SESSION_STATUS_CLOSED\x10\x04\x12\x18\n" +
+	"\x14SESSION_STATUS_ERROR\x10\x05BDZBgithub.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_fairlead_flow_v1_session_proto_rawDescOnce sync.Once
@@ -881,43 +1307,53 @@ func file_fairlead_flow_v1_session_proto_rawDescGZIP() []byte {
 	return file_fairlead_flow_v1_session_proto_rawDescData
 }
 
-var file_fairlead_flow_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fairlead_flow_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_fairlead_flow_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_fairlead_flow_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_fairlead_flow_v1_session_proto_goTypes = []any{
 	(Direction)(0),                // 0: fairlead.flow.v1.Direction
-	(*MapperSession)(nil),         // 1: fairlead.flow.v1.MapperSession
-	(*SessionEvent)(nil),          // 2: fairlead.flow.v1.SessionEvent
-	(*SessionInit)(nil),           // 3: fairlead.flow.v1.SessionInit
-	(*SessionProperty)(nil),       // 4: fairlead.flow.v1.SessionProperty
-	(*SessionInfoRequest)(nil),    // 5: fairlead.flow.v1.SessionInfoRequest
-	(*SessionInfoResponse)(nil),   // 6: fairlead.flow.v1.SessionInfoResponse
-	(*SessionData)(nil),           // 7: fairlead.flow.v1.SessionData
-	(*SessionClose)(nil),          // 8: fairlead.flow.v1.SessionClose
-	(*SessionError)(nil),          // 9: fairlead.flow.v1.SessionError
-	(*MapperSession_CleanUp)(nil), // 10: fairlead.flow.v1.MapperSession.CleanUp
-	(*v1.HoldingIdentity)(nil),    // 11: fairlead.vnode.v1.HoldingIdentity
+	(SessionStatus)(0),            // 1: fairlead.flow.v1.SessionStatus
+	(*MapperSession)(nil),         // 2: fairlead.flow.v1.MapperSession
+	(*SessionEvent)(nil),          // 3: fairlead.flow.v1.SessionEvent
+	(*SessionInit)(nil),           // 4: fairlead.flow.v1.SessionInit
+	(*SessionProperty)(nil),       // 5: fairlead.flow.v1.SessionProperty
+	(*SessionInfoRequest)(nil),    // 6: fairlead.flow.v1.SessionInfoRequest
+	(*SessionInfoResponse)(nil),   // 7: fairlead.flow.v1.SessionInfoResponse
+	(*SessionData)(nil),           // 8: fairlead.flow.v1.SessionData
+	(*SessionClose)(nil),          // 9: fairlead.flow.v1.SessionClose
+	(*Session)(nil),               // 10: fairlead.flow.v1.Session
+	(*InboxRow)(nil),              // 11: fairlead.flow.v1.InboxRow
+	(*SessionError)(nil),          // 12: fairlead.flow.v1.SessionError
+	(*MapperSession_CleanUp)(nil), // 13: fairlead.flow.v1.MapperSession.CleanUp
+	(*v1.HoldingIdentity)(nil),    // 14: fairlead.vnode.v1.HoldingIdentity
 }
 var file_fairlead_flow_v1_session_proto_depIdxs = []int32{
-	2,  // 0: fairlead.flow.v1.MapperSession.session:type_name -> fairlead.flow.v1.SessionEvent
-	10, // 1: fairlead.flow.v1.MapperSession.clean_up:type_name -> fairlead.flow.v1.MapperSession.CleanUp
+	3,  // 0: fairlead.flow.v1.MapperSession.session:type_name -> fairlead.flow.v1.SessionEvent
+	13, // 1: fairlead.flow.v1.MapperSession.clean_up:type_name -> fairlead.flow.v1.MapperSession.CleanUp
 	0,  // 2: fairlead.flow.v1.SessionEvent.direction:type_name -> fairlead.flow.v1.Direction
-	11, // 3: fairlead.flow.v1.SessionEvent.initiating:type_name -> fairlead.vnode.v1.HoldingIdentity
-	11, // 4: fairlead.flow.v1.SessionEvent.initiated:type_name -> fairlead.vnode.v1.HoldingIdentity
-	5,  // 5: fairlead.flow.v1.SessionEvent.info_request:type_name -> fairlead.flow.v1.SessionInfoRequest
-	6,  // 6: fairlead.flow.v1.SessionEvent.info_response:type_name -> fairlead.flow.v1.SessionInfoResponse
-	7,  // 7: fairlead.flow.v1.SessionEvent.data:type_name -> fairlead.flow.v1.SessionData
-	8,  // 8: fairlead.flow.v1.SessionEvent.close:type_name -> fairlead.flow.v1.SessionClose
-	9,  // 9: fairlead.flow.v1.SessionEvent.error:type_name -> fairlead.flow.v1.SessionError
-	4,  // 10: fairlead.flow.v1.SessionInit.properties:type_name -> fairlead.flow.v1.SessionProperty
-	3,  // 11: fairlead.flow.v1.SessionInfoRequest.init:type_name -> fairlead.flow.v1.SessionInit
-	4,  // 12: fairlead.flow.v1.SessionInfoResponse.properties:type_name -> fairlead.flow.v1.SessionProperty
-	3,  // 13: fairlead.flow.v1.SessionData.init:type_name -> fairlead.flow.v1.SessionInit
-	6,  // 14: fairlead.flow.v1.SessionData.info:type_name -> fairlead.flow.v1.SessionInfoResponse
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	14, // 3: fairlead.flow.v1.SessionEvent.initiating:type_name -> fairlead.vnode.v1.HoldingIdentity
+	14, // 4: fairlead.flow.v1.SessionEvent.initiated:type_name -> fairlead.vnode.v1.HoldingIdentity
+	6,  // 5: fairlead.flow.v1.SessionEvent.info_request:type_name -> fairlead.flow.v1.SessionInfoRequest
+	7,  // 6: fairlead.flow.v1.SessionEvent.info_response:type_name -> fairlead.flow.v1.SessionInfoResponse
+	8,  // 7: fairlead.flow.v1.SessionEvent.data:type_name -> fairlead.flow.v1.SessionData
+	9,  // 8: fairlead.flow.v1.SessionEvent.close:type_name -> fairlead.flow.v1.SessionClose
+	12, // 9: fairlead.flow.v1.SessionEvent.error:type_name -> fairlead.flow.v1.SessionError
+	5,  // 10: fairlead.flow.v1.SessionInit.properties:type_name -> fairlead.flow.v1.SessionProperty
+	4,  // 11: fairlead.flow.v1.SessionInfoRequest.init:type_name -> fairlead.flow.v1.SessionInit
+	5,  // 12: fairlead.flow.v1.SessionInfoResponse.properties:type_name -> fairlead.flow.v1.SessionProperty
+	4,  // 13: fairlead.flow.v1.SessionData.init:type_name -> fairlead.flow.v1.SessionInit
+	7,  // 14: fairlead.flow.v1.SessionData.info:type_name -> fairlead.flow.v1.SessionInfoResponse
+	4,  // 15: fairlead.flow.v1.SessionClose.init:type_name -> fairlead.flow.v1.SessionInit
+	7,  // 16: fairlead.flow.v1.SessionClose.info:type_name -> fairlead.flow.v1.SessionInfoResponse
+	14, // 17: fairlead.flow.v1.Session.counterparty:type_name -> fairlead.vnode.v1.HoldingIdentity
+	1,  // 18: fairlead.flow.v1.Session.status:type_name -> fairlead.flow.v1.SessionStatus
+	5,  // 19: fairlead.flow.v1.Session.properties:type_name -> fairlead.flow.v1.SessionProperty
+	5,  // 20: fairlead.flow.v1.Session.peer_properties:type_name -> fairlead.flow.v1.SessionProperty
+	12, // 21: fairlead.flow.v1.Session.error:type_name -> fairlead.flow.v1.SessionError
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_flow_v1_session_proto_init() }
@@ -941,8 +1377,8 @@ func file_fairlead_flow_v1_session_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_flow_v1_session_proto_rawDesc), len(file_fairlead_flow_v1_session_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   10,
+			NumEnums:      2,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
