@@ -11,6 +11,7 @@ func All() []Topic {
 	all = append(all, flowTopics()...)
 	all = append(all, requestTopics()...)
 	all = append(all, channelTopics()...)
+	all = append(all, persistenceTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, toolTopics()...)
 	slices.SortFunc(all, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
@@ -112,9 +113,9 @@ func factTopics() []Topic {
 		fact(OperationStatus, "How far uploads and changes of virtual nodes are; tombstones after seven days.", "request id",
 			"fairlead.operation.v1.OperationStatus", Operational, RestWorker),
 		fact(VirtualNodeInfo, "The virtual nodes of this cluster.", "short hash",
-			"fairlead.vnode.v1.VirtualNode", Operational, FlowGroup, FlowMapperGroup, FlowMapperChannels, RestWorker),
+			"fairlead.vnode.v1.VirtualNode", Operational, FlowGroup, FlowMapperGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker),
 		fact(CpiInfo, "The installed packages.", "checksum",
-			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, FlowMapperChannels, RestWorker),
+			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker),
 		fact(CpiChunks, "The modules of the installed packages, in parts.", "module hash/part",
 			"fairlead.cpi.v1.Chunk", Tenant, FlowGroup),
 		fact(RBACUser, "Users and their roles.", "login name",

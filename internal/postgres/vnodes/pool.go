@@ -32,6 +32,8 @@ type Config struct {
 	// StatementTimeout is the server's own bound, behind the caller's deadline. Default 60 s. LockTimeout bounds the
 	// wait for a lock. Default 10 s.
 	StatementTimeout, LockTimeout time.Duration
+	// TimeLimit bounds a transaction from the moment on in which it has a connection; zero leaves it to the context.
+	TimeLimit time.Duration
 	// CancelPatience is how long a cancelled session may take to heed before it is terminated. Default 2 s.
 	CancelPatience time.Duration
 	Log            *slog.Logger
@@ -323,4 +325,14 @@ func (p *Pool) dropOld() []*conn {
 		}
 	}
 	return old
+}
+
+// Ping logs in for a virtual node and out again, past the pool's bounds: it tells whether the server can be reached.
+func (p *Pool) Ping(ctx context.Context, vnode string) error {
+	c, err := p.connect(ctx, vnode)
+	if err != nil {
+		return err
+	}
+	c.close()
+	return nil
 }

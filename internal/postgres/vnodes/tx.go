@@ -21,6 +21,7 @@ type Take func(fields []rows.Field, values [][]byte) (full bool, err error)
 type Tx struct {
 	p        *Pool
 	c        *conn
+	ctx      context.Context // the transaction's whole life, which is within one call
 	readOnly bool
 	begun    bool
 	queue    []queued
@@ -37,7 +38,9 @@ type queued struct {
 type StatementError struct {
 	// Statement counts those that were queued, from 0; a negative number is what begins, ends or cleans up.
 	Statement int
-	Err       error
+	// Ending is set when the commit was on its way.
+	Ending bool
+	Err    error
 }
 
 // Error is the cause's.
@@ -45,6 +48,12 @@ func (e *StatementError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the cause: a *[postgres.Error], or what a [Take] returned.
 func (e *StatementError) Unwrap() error { return e.Err }
+
+// Ending tells whether an error of [Pool.Write] came while the transaction was being committed: then it may have been.
+func Ending(err error) bool {
+	var s *StatementError
+	return errors.As(err, &s) && s.Ending
+}
 
 // Read runs statements in a READ ONLY transaction, in one exchange with the server.
 func (p *Pool) Read(ctx context.Context, vnode string, f func(*Tx) error) error {
@@ -62,7 +71,12 @@ func (p *Pool) run(ctx context.Context, vnode string, readOnly bool, f func(*Tx)
 	if err != nil {
 		return err
 	}
-	t := &Tx{p: p, c: c, readOnly: readOnly}
+	if p.cfg.TimeLimit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.cfg.TimeLimit)
+		defer cancel()
+	}
+	t := &Tx{p: p, c: c, ctx: ctx, readOnly: readOnly}
 	defer func() {
 		if r := recover(); r != nil { // the callers' fault; the place must not be lost
 			p.discard(t, true)
@@ -107,7 +121,7 @@ func (p *Pool) discard(t *Tx, cancelled bool) {
 func (t *Tx) Queue(stmt rows.Statement, take Take) { t.queue = append(t.queue, queued{stmt, take}) }
 
 // Flush sends what is queued and takes the results. After an error the transaction can only end.
-func (t *Tx) Flush(ctx context.Context) error { return t.exchange(ctx, false) }
+func (t *Tx) Flush() error { return t.exchange(t.ctx, false) }
 
 // exchange sends what is queued, and what ends the transaction when this is the end.
 func (t *Tx) exchange(ctx context.Context, end bool) error {
@@ -146,13 +160,13 @@ func (t *Tx) exchange(ctx context.Context, end bool) error {
 		if t.readOnly && ctx.Err() == nil {
 			return nil
 		}
-		return &StatementError{-1, postgres.Classify("read a result of the virtual node", err)}
+		return &StatementError{-1, end, postgres.Classify("read a result of the virtual node", err)}
 	}
 	if cerr := pl.Close(); err == nil && cerr != nil {
 		err = cerr
 	}
 	if err != nil {
-		return t.failed(ctx, err)
+		return t.failed(ctx, end, err)
 	}
 	return nil
 }
@@ -178,7 +192,7 @@ func (t *Tx) results(pl *pgconn.Pipeline, queue []queued, begin, end bool) error
 	var first error
 	note := func(n int, err error) {
 		if first == nil && err != nil {
-			first = &StatementError{n, err}
+			first = &StatementError{n, end, err}
 		}
 	}
 	left := func() bool { return errors.As(first, new(leftError)) }
@@ -261,7 +275,7 @@ func (t *Tx) read(r *pgconn.ResultReader, take Take, committing bool) error {
 const maxPassed = 8 << 20
 
 // failed classifies the error of an exchange.
-func (t *Tx) failed(ctx context.Context, err error) error {
+func (t *Tx) failed(ctx context.Context, end bool, err error) error {
 	at := -1
 	var s *StatementError
 	if errors.As(err, &s) {
@@ -271,18 +285,18 @@ func (t *Tx) failed(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &large):
 		t.broken = true
-		return &StatementError{at, &rows.Problem{ID: rows.IDTooLarge, Type: rows.TypeTooLarge,
+		return &StatementError{at, end, &rows.Problem{ID: rows.IDTooLarge, Type: rows.TypeTooLarge,
 			Message: fmt.Sprintf("one row of the result has more than %d bytes; select fewer columns", maxMessage)}}
 	case errors.As(err, new(*rows.Problem)):
-		return &StatementError{at, err}
+		return &StatementError{at, end, err}
 	case ctx.Err() != nil:
 		t.broken = true
-		return &StatementError{at, postgres.Classify("run a statement of the virtual node", ctx.Err())}
+		return &StatementError{at, end, postgres.Classify("run a statement of the virtual node", ctx.Err())}
 	}
 	if t.c.pg.IsClosed() {
 		t.broken = true
 	}
-	return &StatementError{at, postgres.Classify("run a statement of the virtual node", err)}
+	return &StatementError{at, end, postgres.Classify("run a statement of the virtual node", err)}
 }
 
 // rollback ends a transaction that failed, and cleans the session up.
