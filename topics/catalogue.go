@@ -13,6 +13,7 @@ func All() []Topic {
 	all = append(all, channelTopics()...)
 	all = append(all, persistenceTopics()...)
 	all = append(all, factTopics()...)
+	all = append(all, databaseTopics()...)
 	all = append(all, toolTopics()...)
 	slices.SortFunc(all, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
 	return all

@@ -23,10 +23,6 @@ func requestTopics() []Topic {
 			CryptoGroup, CryptoGroup, Operational, []string{RpcReplies}, RestWorker),
 		request(PersistenceRequests, "What flows ask of their virtual node's database.", "flow id", "fairlead.persistence.v1.Request",
 			PersistenceGroup, PersistenceGroup, Tenant, []string{FlowRepliesPersistence}, FlowGroup),
-		request(DbRequests, "Changes of the cluster's own data.", "entity", "fairlead.db.v1.Request",
-			DatabaseWorker, DatabaseWorker, Secret, []string{RpcReplies}, DatabaseWorker, RestWorker),
-		request(CpiUpload, "Package files on their way in, in parts.", "request id", "fairlead.db.v1.CpiPart",
-			DatabaseWorker, DatabaseWorker, Tenant, nil, RestWorker),
 		reply(FlowRepliesCrypto, "Answers of the crypto worker to flows.", CryptoGroup),
 		reply(FlowRepliesPersistence, "Answers of the persistence worker to flows.", PersistenceGroup),
 		{

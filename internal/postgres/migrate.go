@@ -62,8 +62,9 @@ type Migrator struct {
 	// History names the table; default "fairlead_migration". With Existing, it is there already.
 	History  string
 	Existing bool
-	// Before runs at the start of each transaction: checks, SETs.
-	Before func(ctx context.Context, tx *Tx) error
+	// Split, when set, takes the SQL apart, and the statements run one by one: for SQL of strangers, which must not end
+	// the transaction.
+	Split func(sql string) ([]string, error)
 }
 
 // MigrationError tells that the history and the migrations do not agree, or which migration failed.
@@ -168,11 +169,6 @@ func (m Migrator) Next(ctx context.Context, p *Pool) (applied string, err error)
 	m = m.withDefaults()
 	err = p.InTx(ctx, TxOptions{StatementTimeout: m.StatementTimeout, LockTimeout: m.LockTimeout}, func(ctx context.Context, tx *Tx) error {
 		applied = ""
-		if m.Before != nil {
-			if err := m.Before(ctx, tx); err != nil {
-				return err
-			}
-		}
 		if !m.NoAdvisoryLock {
 			if err := tx.Lock(ctx, "migrate "+m.Schema); err != nil {
 				return err
@@ -199,11 +195,27 @@ func (m Migrator) Next(ctx context.Context, p *Pool) (applied string, err error)
 		if _, err := tx.Exec(ctx, "SET LOCAL search_path = "+Identifier(m.Schema)); err != nil {
 			return err
 		}
-		if err := tx.Script(ctx, "run migration "+mig.Name, mig.SQL); err != nil {
+		if err := m.apply(ctx, tx, mig); err != nil {
 			return &MigrationError{m.Schema, m.Set, mig.Name, err}
 		}
 		applied = mig.Name
 		return nil
 	})
 	return applied, err
+}
+
+func (m Migrator) apply(ctx context.Context, tx *Tx, mig Migration) error {
+	if m.Split == nil {
+		return tx.Script(ctx, "run migration "+mig.Name, mig.SQL)
+	}
+	statements, err := m.Split(mig.SQL)
+	if err != nil {
+		return err
+	}
+	for i, sql := range statements {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("statement %d: %w", i+1, err)
+		}
+	}
+	return nil
 }

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -57,8 +60,8 @@ func (c Config) withDefaults() Config {
 
 // Pool is a set of connections to one database as one user.
 type Pool struct {
-	pool *pgxpool.Pool
-	cfg  Config
+	pool    *pgxpool.Pool
+	address string
 }
 
 // Open makes a pool. It connects when it is used, not here: only a wrong URL is told.
@@ -101,7 +104,27 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, classify("make a pool of connections", err)
 	}
-	return &Pool{pool: p, cfg: cfg}, nil
+	return &Pool{pool: p, address: address(pc.ConnConfig, cfg.URL)}, nil
+}
+
+// address is a URL without credentials. The mode of TLS is taken over from what was given.
+func address(c *pgx.ConnConfig, given string) string {
+	u := url.URL{Scheme: "postgres", Host: net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), Path: "/" + c.Database}
+	q := url.Values{}
+	if strings.HasPrefix(c.Host, "/") { // a socket's folder
+		u.Host = ""
+		q.Set("host", c.Host)
+		q.Set("port", strconv.Itoa(int(c.Port)))
+	}
+	if g, err := url.Parse(given); err == nil {
+		for _, name := range []string{"sslmode", "sslrootcert"} {
+			if v := g.Query().Get(name); v != "" {
+				q.Set(name, v)
+			}
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 func discard(c *pgx.Conn) bool {
@@ -118,6 +141,9 @@ func (p *Pool) Close() { p.pool.Close() }
 
 // Database returns the name of the database and User the role that the pool connects as.
 func (p *Pool) Database() string { return p.pool.Config().ConnConfig.Database }
+
+// Address returns the URL of the pool's server and database, without credentials.
+func (p *Pool) Address() string { return p.address }
 
 // User returns the role that the pool connects as.
 func (p *Pool) User() string { return p.pool.Config().ConnConfig.User }

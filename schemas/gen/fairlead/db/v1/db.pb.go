@@ -1887,6 +1887,107 @@ func (x *CpiPart) GetForce() bool {
 	return false
 }
 
+// Continue is the record of the database worker's loop, keyed as the request was: a running operation takes its next
+// step.
+type Continue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the operation: the key of its record on operation.status.
+	Operation     string `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Continue) Reset() {
+	*x = Continue{}
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Continue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Continue) ProtoMessage() {}
+
+func (x *Continue) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Continue.ProtoReflect.Descriptor instead.
+func (*Continue) Descriptor() ([]byte, []int) {
+	return file_fairlead_db_v1_db_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Continue) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+// Connections are what CreateVirtualNode and UpdateVirtualNodeDb carry sealed; the record's key is the associated data.
+// Each is Corda's JSON ({"database": {"jdbc": {"url": …}, "user": …, "pass": …}}) or a postgres URL.
+type Connections struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VaultDdl      string                 `protobuf:"bytes,1,opt,name=vault_ddl,json=vaultDdl,proto3" json:"vault_ddl,omitempty"`
+	VaultDml      string                 `protobuf:"bytes,2,opt,name=vault_dml,json=vaultDml,proto3" json:"vault_dml,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Connections) Reset() {
+	*x = Connections{}
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Connections) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Connections) ProtoMessage() {}
+
+func (x *Connections) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Connections.ProtoReflect.Descriptor instead.
+func (*Connections) Descriptor() ([]byte, []int) {
+	return file_fairlead_db_v1_db_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Connections) GetVaultDdl() string {
+	if x != nil {
+		return x.VaultDdl
+	}
+	return ""
+}
+
+func (x *Connections) GetVaultDml() string {
+	if x != nil {
+		return x.VaultDml
+	}
+	return ""
+}
+
 var File_fairlead_db_v1_db_proto protoreflect.FileDescriptor
 
 const file_fairlead_db_v1_db_proto_rawDesc = "" +
@@ -2024,7 +2125,12 @@ const file_fairlead_db_v1_db_proto_rawDesc = "" +
 	"\x04data\x18\x06 \x01(\fR\x04data\x12\x1f\n" +
 	"\vfile_sha256\x18\a \x01(\fR\n" +
 	"fileSha256\x12\x14\n" +
-	"\x05force\x18\b \x01(\bR\x05forceB@Z>github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1;dbv1b\x06proto3"
+	"\x05force\x18\b \x01(\bR\x05force\"(\n" +
+	"\bContinue\x12\x1c\n" +
+	"\toperation\x18\x01 \x01(\tR\toperation\"G\n" +
+	"\vConnections\x12\x1b\n" +
+	"\tvault_ddl\x18\x01 \x01(\tR\bvaultDdl\x12\x1b\n" +
+	"\tvault_dml\x18\x02 \x01(\tR\bvaultDmlB@Z>github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1;dbv1b\x06proto3"
 
 var (
 	file_fairlead_db_v1_db_proto_rawDescOnce sync.Once
@@ -2038,7 +2144,7 @@ func file_fairlead_db_v1_db_proto_rawDescGZIP() []byte {
 	return file_fairlead_db_v1_db_proto_rawDescData
 }
 
-var file_fairlead_db_v1_db_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_fairlead_db_v1_db_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_fairlead_db_v1_db_proto_goTypes = []any{
 	(*Request)(nil),             // 0: fairlead.db.v1.Request
 	(*PutConfig)(nil),           // 1: fairlead.db.v1.PutConfig
@@ -2066,8 +2172,10 @@ var file_fairlead_db_v1_db_proto_goTypes = []any{
 	(*CertificateChain)(nil),    // 23: fairlead.db.v1.CertificateChain
 	(*Republish)(nil),           // 24: fairlead.db.v1.Republish
 	(*CpiPart)(nil),             // 25: fairlead.db.v1.CpiPart
-	(v1.PermissionEffect)(0),    // 26: fairlead.rbac.v1.PermissionEffect
-	(v11.OperationalStatus)(0),  // 27: fairlead.vnode.v1.OperationalStatus
+	(*Continue)(nil),            // 26: fairlead.db.v1.Continue
+	(*Connections)(nil),         // 27: fairlead.db.v1.Connections
+	(v1.PermissionEffect)(0),    // 28: fairlead.rbac.v1.PermissionEffect
+	(v11.OperationalStatus)(0),  // 29: fairlead.vnode.v1.OperationalStatus
 }
 var file_fairlead_db_v1_db_proto_depIdxs = []int32{
 	1,  // 0: fairlead.db.v1.Request.put_config:type_name -> fairlead.db.v1.PutConfig
@@ -2090,9 +2198,9 @@ var file_fairlead_db_v1_db_proto_depIdxs = []int32{
 	20, // 17: fairlead.db.v1.Request.list_certificates:type_name -> fairlead.db.v1.ListCertificates
 	22, // 18: fairlead.db.v1.Request.get_certificate:type_name -> fairlead.db.v1.GetCertificate
 	24, // 19: fairlead.db.v1.Request.republish:type_name -> fairlead.db.v1.Republish
-	26, // 20: fairlead.db.v1.CreatePermission.effect:type_name -> fairlead.rbac.v1.PermissionEffect
+	28, // 20: fairlead.db.v1.CreatePermission.effect:type_name -> fairlead.rbac.v1.PermissionEffect
 	8,  // 21: fairlead.db.v1.CreatePermissions.permissions:type_name -> fairlead.db.v1.CreatePermission
-	27, // 22: fairlead.db.v1.SetVirtualNodeState.state:type_name -> fairlead.vnode.v1.OperationalStatus
+	29, // 22: fairlead.db.v1.SetVirtualNodeState.state:type_name -> fairlead.vnode.v1.OperationalStatus
 	23, // [23:23] is the sub-list for method output_type
 	23, // [23:23] is the sub-list for method input_type
 	23, // [23:23] is the sub-list for extension type_name
@@ -2133,7 +2241,7 @@ func file_fairlead_db_v1_db_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_db_v1_db_proto_rawDesc), len(file_fairlead_db_v1_db_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

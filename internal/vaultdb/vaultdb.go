@@ -1,0 +1,296 @@
+package vaultdb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fairleadio/fairlead/internal/postgres"
+	"github.com/fairleadio/fairlead/internal/postgres/vaultschema"
+)
+
+// ApplicationHistory is the table of a schema that remembers the application's migrations.
+const ApplicationHistory = "fairlead_application_migration"
+
+// platformHistory is the table that remembers the platform's.
+const platformHistory = "fairlead_migration"
+
+// about is the table that says what a schema is; see package vaultschema.
+const about = "fairlead_about"
+
+// Vaults makes the schemas of virtual nodes in the database that the cluster has for them.
+type Vaults struct {
+	admin     *postgres.Pool
+	clusterID string
+}
+
+// New takes the administrator's pool of the database of virtual nodes. The role must be able to make schemas and
+// roles.
+func New(admin *postgres.Pool, clusterID string) *Vaults { return &Vaults{admin, clusterID} }
+
+// Names returns the names of a virtual node's schema and roles.
+func (v *Vaults) Names(shortHash string) Names { return NamesOf(shortHash, v.clusterID) }
+
+// forbidden are the functions that tenants' SQL must not call.
+const forbidden = `^(pg_advisory_|pg_try_advisory_|pg_sleep|pg_read_|pg_ls_|pg_stat_file|pg_notify$|pg_export_snapshot$|pg_logical_|pg_create_|pg_drop_|pg_replication_|pg_terminate_backend$|pg_cancel_backend$|pg_log_backend|lo_|loread$|lowrite$|set_config$|dblink|pg_file_|pg_rotate_|pg_reload_conf$|pg_promote$|pg_switch_wal$|pg_backup_|pg_start_backup|pg_stop_backup|query_to_xml|database_to_xml|schema_to_xml|cursor_to_xml|table_to_xml)`
+
+// hardening is run as the owner of the functions: a superuser.
+const hardening = `DO $$
+DECLARE f record;
+BEGIN
+  FOR f IN SELECT p.oid::regprocedure AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+           WHERE n.nspname IN ('pg_catalog', 'public') AND p.proname ~ '` + forbidden + `' AND has_function_privilege('public', p.oid, 'EXECUTE')
+  LOOP
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f.name);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO CURRENT_USER', f.name);
+  END LOOP;
+  EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+  REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+END $$`
+
+// Harden takes from PUBLIC, in the database of virtual nodes, what tenants' SQL must not do. It may be repeated.
+func (v *Vaults) Harden(ctx context.Context) error {
+	err := v.admin.InTx(ctx, postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
+		if err := tx.Lock(ctx, "harden"); err != nil {
+			return err
+		}
+		return tx.Script(ctx, "revoke what tenants must not do", hardening)
+	})
+	open, cerr := v.open(ctx)
+	if cerr != nil {
+		return cerr
+	}
+	if len(open) > 0 {
+		return fmt.Errorf("FL-DB-021: in database %s everybody may still execute %s, and %s may not revoke it (%v): run this as a superuser: %s",
+			v.admin.Database(), strings.Join(open, ", "), v.admin.User(), err, hardening)
+	}
+	return err
+}
+
+// open returns the forbidden functions that PUBLIC may still call.
+func (v *Vaults) open(ctx context.Context) ([]string, error) {
+	var out []string
+	err := v.admin.Each(ctx, func(r postgres.Row) error {
+		var name string
+		if err := r.Scan(&name); err != nil {
+			return fmt.Errorf("read a function's name: %w", err)
+		}
+		out = append(out, name)
+		return nil
+	}, `SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+	    WHERE n.nspname IN ('pg_catalog', 'public') AND p.proname ~ $1 AND has_function_privilege('public', p.oid, 'EXECUTE')`, forbidden)
+	return out, err
+}
+
+// Provide makes the schema and the roles of a virtual node, and gives the roles these passwords. Attempt names who
+// makes it: what another attempt left, which never became a virtual node, is dropped first; what this one made stays.
+func (v *Vaults) Provide(ctx context.Context, shortHash, attempt, ddlPassword, dmlPassword string) error {
+	n := v.Names(shortHash)
+	var there, ours bool
+	if err := v.admin.One(ctx, []any{&there}, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", n.Schema); err != nil {
+		return err
+	}
+	if there {
+		comment := ""
+		err := v.admin.One(ctx, []any{&comment}, "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = $1", n.Schema)
+		if err != nil {
+			return err
+		}
+		ours = comment == commentOf(attempt)
+		if !ours {
+			if err := v.Drop(ctx, shortHash); err != nil {
+				return err
+			}
+		}
+	}
+	if err := v.SetPassword(ctx, n.DDL, ddlPassword); err != nil {
+		return err
+	}
+	if err := v.SetPassword(ctx, n.DML, dmlPassword); err != nil {
+		return err
+	}
+	return v.admin.InTx(ctx, postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
+		for _, sql := range v.provision(n, attempt) {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func commentOf(attempt string) string { return "fairlead: " + attempt }
+
+// provision are the statements that make a schema for two roles that exist. They may be repeated.
+func (v *Vaults) provision(n Names, attempt string) []string {
+	schema, ddl, dml := postgres.Identifier(n.Schema), postgres.Identifier(n.DDL), postgres.Identifier(n.DML)
+	history := postgres.Qualified(n.Schema, ApplicationHistory)
+	platform := postgres.Qualified(n.Schema, platformHistory)
+	out := []string{
+		"CREATE SCHEMA IF NOT EXISTS " + schema,
+		"COMMENT ON SCHEMA " + schema + " IS " + postgres.Literal(commentOf(attempt)),
+		"GRANT CONNECT ON DATABASE " + postgres.Identifier(v.admin.Database()) + " TO " + ddl + ", " + dml,
+		"GRANT USAGE, CREATE ON SCHEMA " + schema + " TO " + ddl,
+		"GRANT USAGE ON SCHEMA " + schema + " TO " + dml,
+		postgres.HistoryTable(n.Schema, platformHistory),
+		postgres.HistoryTable(n.Schema, ApplicationHistory),
+		"REVOKE ALL ON " + platform + " FROM " + ddl + ", " + dml,
+		"GRANT SELECT ON " + platform + ", " + history + " TO " + dml,
+		"GRANT SELECT, INSERT, DELETE ON " + history + " TO " + ddl,
+		// What the platform's migrations make from here on is the data role's to use.
+		"ALTER DEFAULT PRIVILEGES IN SCHEMA " + schema + " GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO " + dml,
+		"ALTER DEFAULT PRIVILEGES IN SCHEMA " + schema + " GRANT USAGE, SELECT ON SEQUENCES TO " + dml,
+	}
+	for _, role := range []string{ddl, dml} {
+		out = append(out, "ALTER ROLE "+role+" SET search_path TO "+schema, "ALTER ROLE "+role+" SET timezone TO 'UTC'")
+	}
+	return out
+}
+
+// SetPassword makes a login role that may nothing, or gives it another password.
+func (v *Vaults) SetPassword(ctx context.Context, role, password string) error {
+	verifier, err := scramVerifier(password)
+	if err != nil {
+		return err
+	}
+	var there bool
+	if err := v.admin.One(ctx, []any{&there}, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role); err != nil {
+		return err
+	}
+	verb := "CREATE ROLE "
+	if there {
+		verb = "ALTER ROLE "
+	}
+	_, err = v.admin.Exec(ctx, verb+postgres.Identifier(role)+" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS PASSWORD "+postgres.Literal(verifier))
+	return err
+}
+
+// Platform runs the platform's migrations in a schema and returns those that ran.
+func (v *Vaults) Platform(ctx context.Context, shortHash string) ([]string, error) {
+	m, err := vaultschema.Migrations()
+	if err != nil {
+		return nil, err
+	}
+	return postgres.Migrator{Schema: v.Names(shortHash).Schema, Set: vaultschema.Set, Migrations: m, Existing: true, History: platformHistory}.Run(ctx, v.admin)
+}
+
+// Drop removes a virtual node's schema, all that is in it, and its roles.
+func (v *Vaults) Drop(ctx context.Context, shortHash string) error {
+	n := v.Names(shortHash)
+	if _, err := v.admin.Exec(ctx, "DROP SCHEMA IF EXISTS "+postgres.Identifier(n.Schema)+" CASCADE"); err != nil {
+		return err
+	}
+	for _, role := range []string{n.DDL, n.DML} {
+		var there bool
+		if err := v.admin.One(ctx, []any{&there}, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role); err != nil {
+			return err
+		}
+		if !there {
+			continue
+		}
+		for _, sql := range []string{"DROP OWNED BY " + postgres.Identifier(role) + " CASCADE", "DROP ROLE " + postgres.Identifier(role)} {
+			if _, err := v.admin.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Target is a schema, reached as one of its roles.
+type Target struct {
+	// Address is a postgres URL without credentials; empty: the cluster's own database of virtual nodes.
+	Address                string
+	Schema, User, Password string
+}
+
+// Connect makes a pool of one connection to a target, for migrations and checks. The caller closes it.
+func (v *Vaults) Connect(ctx context.Context, t Target) (*postgres.Pool, error) {
+	cfg := postgres.Config{
+		URL: t.Address, User: t.User, Password: t.Password, MaxConns: 1, SearchPath: t.Schema, Application: "fairlead migrations",
+	}
+	if t.Address == "" {
+		cfg.URL, cfg.Database = v.admin.Address(), v.admin.Database()
+	}
+	return postgres.Open(ctx, cfg)
+}
+
+// Limits bound the migrations of a package.
+type Limits struct {
+	// Statement bounds each statement, Lock the wait for locks, Whole one migration.
+	Statement, Lock, Whole time.Duration
+}
+
+// DefaultLimits are five minutes a statement, ten seconds for a lock, half an hour for a migration.
+func DefaultLimits() Limits {
+	return Limits{Statement: 5 * time.Minute, Lock: 10 * time.Second, Whole: 30 * time.Minute}
+}
+
+// Application is a CPK's migrations in a schema.
+func Application(schema, cpk string, m []postgres.Migration, l Limits) postgres.Migrator {
+	return postgres.Migrator{
+		Schema: schema, Set: cpk, Migrations: m, History: ApplicationHistory, Existing: true, NoAdvisoryLock: true, Split: Split,
+		StatementTimeout: l.Statement, LockTimeout: l.Lock,
+	}
+}
+
+// Prepare makes what the ddl role makes from here on the dml role's to use. It is run as the ddl role, which alone may
+// say so.
+func Prepare(ctx context.Context, q postgres.Queryer, schema, dml string) error {
+	for _, sql := range []string{
+		"ALTER DEFAULT PRIVILEGES IN SCHEMA " + postgres.Identifier(schema) + " GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO " + postgres.Identifier(dml),
+		"ALTER DEFAULT PRIVILEGES IN SCHEMA " + postgres.Identifier(schema) + " GRANT USAGE, SELECT ON SEQUENCES TO " + postgres.Identifier(dml),
+	} {
+		if _, err := q.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reset drops what the application's migrations made, and their history. The platform's tables stay. It is run as the
+// ddl role; Provide and [Prepare] must follow, for the role loses its grants too.
+func Reset(ctx context.Context, p *postgres.Pool, schema string) error {
+	return p.InTx(ctx, postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+postgres.Qualified(schema, ApplicationHistory)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "DROP OWNED BY CURRENT_USER CASCADE")
+		return err
+	})
+}
+
+// SQL is what an administrator runs in a database that the cluster may not change: the schema, the platform's tables
+// and the application's migrations, with their histories.
+func SQL(schema string, application map[string][]postgres.Migration, order []string) (string, error) {
+	platform, err := vaultschema.Migrations()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "-- Run as the owner of the schema; afterwards give USAGE on it, and SELECT, INSERT, UPDATE and DELETE on its tables,\n-- to the role of the DML connection.\n")
+	fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\nSET search_path TO %s;\n", postgres.Identifier(schema), postgres.Identifier(schema))
+	fmt.Fprintf(&b, "%s;\n%s;\n", postgres.HistoryTable(schema, platformHistory), postgres.HistoryTable(schema, ApplicationHistory))
+	write := func(table, set string, list []postgres.Migration) {
+		for _, m := range list {
+			fmt.Fprintf(&b, "\n-- %s %s\nBEGIN;\n%s\n", set, m.Name, terminated(m.SQL))
+			fmt.Fprintf(&b, "INSERT INTO %s (set_name, name, checksum) VALUES (%s, %s, %s);\nCOMMIT;\n", postgres.Qualified(schema, table),
+				postgres.Literal(set), postgres.Literal(m.Name), postgres.Literal(m.Checksum()))
+		}
+	}
+	write(platformHistory, vaultschema.Set, platform)
+	for _, cpk := range order {
+		write(ApplicationHistory, cpk, application[cpk])
+	}
+	return b.String(), nil
+}
+
+// terminated ends SQL with a semicolon on a line of its own when a comment may end it.
+func terminated(sql string) string {
+	sql = strings.TrimRight(sql, " \t\r\n")
+	if strings.HasSuffix(sql, ";") {
+		return sql
+	}
+	return sql + "\n;"
+}
