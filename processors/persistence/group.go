@@ -63,12 +63,11 @@ func (w *Worker) onRequests(ctx context.Context, items []request) []error {
 	}
 	running.Wait()
 	errs := make([]error, len(items))
-	drained := map[string]bool{}
 	for n, it := range items {
 		if plans[n] != nil {
 			effects[n] = Step(states[n], Done{metaOf(it.Context), plans[n], results[n]})
 		}
-		errs[n] = w.apply(it.Context, effects[n], drained)
+		errs[n] = w.apply(it.Context, effects[n])
 	}
 	return errs
 }
@@ -92,9 +91,8 @@ func (w *Worker) run(ctx context.Context, m Meta, p *Plan) (r Result) {
 	return r
 }
 
-// apply does what a step asks for, and returns what becomes of the record. drained are the virtual nodes whose feed was
-// told in this batch.
-func (w *Worker) apply(ctx engine.Context, effects []Effect, drained map[string]bool) error {
+// apply does what a step asks for, and returns what becomes of the record.
+func (w *Worker) apply(ctx engine.Context, effects []Effect) error {
 	for _, effect := range effects {
 		switch e := effect.(type) {
 		case Later:
@@ -114,10 +112,7 @@ func (w *Worker) apply(ctx engine.Context, effects []Effect, drained map[string]
 			}
 			ctx.Emit(goka.Stream(e.Topic), e.Key, e.Reply, options...)
 		case SendDrain:
-			if !drained[e.Vnode] {
-				drained[e.Vnode] = true
-				ctx.Emit(topics.PersistenceDrain, e.Vnode, &persistencev1.Drain{Vnode: e.Vnode})
-			}
+			ctx.Emit(topics.PersistenceDrain, e.Vnode, &persistencev1.Drain{Vnode: e.Vnode})
 		case Note:
 			w.deps.Metrics.count(e.What)
 		default:
@@ -141,5 +136,5 @@ func (w *Worker) onDeadLetter(ctx engine.Context, msg any, reason string, cause 
 	if r, ok := msg.(*persistencev1.Request); ok {
 		e.Vnode = r.GetVnode()
 	}
-	return w.apply(ctx, Step(State{Replies: w.replies, NowUs: ctx.Now().UnixMicro()}, e), map[string]bool{})
+	return w.apply(ctx, Step(State{Replies: w.replies, NowUs: ctx.Now().UnixMicro()}, e))
 }
