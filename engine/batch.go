@@ -76,11 +76,15 @@ func (p *partition) batched(key string) bool { return p.unsettled[key] > 0 }
 
 // enqueue takes a decoded record into the batch of its edge.
 func (p *partition) enqueue(in inputDef, it *pendingItem) {
-	if !in.batch.independent {
+	if it.holdsKey() {
 		p.unsettled[string(it.rc.src.key)]++
 	}
 	p.items = append(p.items, it)
 }
+
+// holdsKey tells whether others of the item's key must wait until it is settled. One from the retry store always does:
+// its row is there until then, and another firing of its timer would run it twice.
+func (it *pendingItem) holdsKey() bool { return !it.rc.in.batch.independent || it.settle != nil }
 
 // runBatches runs what the partitions have collected, until nothing is left: settling an item may let records of its
 // key go on that are items themselves. It is called when no callback runs.
@@ -106,10 +110,17 @@ func (s *session) runBatches(sctx context.Context) error {
 			if err := s.runBatch(sctx, d, byEdge[d]); err != nil {
 				return err
 			}
+			// Settling may have added items of the same keys, which count on.
+			for _, it := range byEdge[d] {
+				if p, key := it.rc.p, string(it.rc.src.key); it.holdsKey() {
+					if p.unsettled[key]--; p.unsettled[key] == 0 {
+						delete(p.unsettled, key)
+					}
+				}
+			}
 		}
 		for _, id := range s.partitionIDs() {
 			p := s.parts[id]
-			clear(p.unsettled)
 			held := p.held
 			p.held = nil
 			for _, h := range held {
