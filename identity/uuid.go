@@ -29,10 +29,24 @@ func V5(namespace UUID, name []byte) UUID {
 	return u
 }
 
+// NewGroupID derives the id of a new application network from the id of the request that makes its manager's virtual
+// node: whoever knows the request knows the short hash before the virtual node is there.
+func NewGroupID(requestID string) string { return V5(Namespace(), []byte("group "+requestID)).String() }
+
 // FlowID derives a flow's id from the place of the start record that the mapper accepted: Kafka's id of the topic,
 // the partition (4 bytes big-endian) and the offset (8 bytes big-endian). Neither another cluster nor a restore can
 // repeat it.
 func FlowID(topicID [16]byte, partition int32, offset int64) UUID {
+	return ofPlace(topicID, partition, offset)
+}
+
+// CommandID derives the id of an operator's command from the place of the record that carries it, as FlowID does for
+// a start: a record is one or the other.
+func CommandID(topicID [16]byte, partition int32, offset int64) UUID {
+	return ofPlace(topicID, partition, offset)
+}
+
+func ofPlace(topicID [16]byte, partition int32, offset int64) UUID {
 	name := make([]byte, 0, 28)
 	name = append(name, topicID[:]...)
 	name = binary.BigEndian.AppendUint32(name, uint32(partition))

@@ -44,7 +44,7 @@ func Owners() []string {
 func flowTopics() []Topic {
 	own := []Topic{
 		{
-			Name: FlowMapperStart, Doc: "Asks for flows to be started, and tells the mapper which have ended.",
+			Name: FlowMapperStart, Doc: "Asks for flows to be started, tells the mapper which have ended, and commands those that have not begun.",
 			Key: "client request id-vnode", Type: "fairlead.flow.v1.MapperStart",
 			Set: FlowMapperGroup, Class: Stream, Data: Tenant, Config: deleted(days7),
 			Owner: FlowMapperGroup, Writers: []string{FlowGroup, FlowMapperChannels, RestWorker},
@@ -58,7 +58,7 @@ func flowTopics() []Topic {
 			Readers: []Reader{{FlowMapperGroup, KindInput}}, OutOfRange: Fatal, Replay: ReplayRead,
 		},
 		{
-			Name: FlowEvents, Doc: "What happens to flows: accepted starts and messages of sessions.",
+			Name: FlowEvents, Doc: "What happens to flows: accepted starts, messages of sessions, and commands that came before the flow had begun.",
 			Key: "flow id", Type: "fairlead.flow.v1.FlowEvent",
 			Set: FlowGroup, Class: Stream, Data: Tenant, Config: deleted(days7),
 			Owner: FlowGroup, Writers: []string{FlowMapperGroup},
@@ -90,9 +90,11 @@ func flowTopics() []Topic {
 	own = append(own,
 		flow.table("fairlead.flow.v1.Checkpoint", "flow id", "The head of each flow's durable state."),
 		flow.loop("fairlead.flow.v1.FlowTimer", Operational),
-		flow.store(FlowJournalStore, "fairlead.flow.v1.JournalRow", "Inputs and results of each flow's suspensions."),
 		flow.store(FlowInboxStore, "fairlead.flow.v1.InboxRow", "Messages of sessions that arrived and were not read yet."),
+		flow.store(FlowJournalStore, "fairlead.flow.v1.JournalRow", "Inputs and results of each flow's suspensions."),
 	)
+	// REST tells histories: it reads a flow's rows when it is asked for them, and keeps no view.
+	own[len(own)-1].Readers = []Reader{{RestWorker, KindReads}}
 	return append(own, flow.always()...)
 }
 
@@ -103,6 +105,10 @@ func factTopics() []Topic {
 			Name: name, Doc: doc, Key: key, Type: message, Set: "facts", Class: State, Data: data,
 			Config: compacted(), Owner: DatabaseWorker, Writers: []string{DatabaseWorker}, Replay: ReplayRestore,
 		}
+		if name != OperationStatus {
+			readers = append(readers, DatabaseWorker) // compares it with the database
+		}
+		slices.Sort(readers)
 		for _, r := range readers {
 			t.Readers = append(t.Readers, Reader{r, KindReads})
 		}
@@ -142,7 +148,7 @@ func toolTopics() []Topic {
 			Name: Audit, Doc: "What operators did, and to what: with tools, and to flows.",
 			Key: "entity", Type: "fairlead.audit.v1.Entry",
 			Set: "tools", Class: Stream, Data: Operational, Config: deleted(days90),
-			Owner: Tools, Writers: []string{FlowGroup, Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
+			Owner: Tools, Writers: []string{FlowGroup, FlowMapperGroup, Tools}, Readers: []Reader{{Tools, KindReads}}, Replay: ReplayIgnore,
 		},
 	}
 }

@@ -78,6 +78,7 @@ func mapperEdges() []topics.Edge {
 		{Kind: topics.KindReads, Topic: topics.VirtualNodeInfo, Type: "fairlead.vnode.v1.VirtualNode"},
 		{Kind: topics.KindOutput, Topic: topics.FlowEvents, Type: "fairlead.flow.v1.FlowEvent"},
 		{Kind: topics.KindOutput, Topic: topics.FlowStatus, Type: "fairlead.flow.v1.FlowStatus"},
+		{Kind: topics.KindOutput, Topic: topics.Audit, Type: "fairlead.audit.v1.Entry"},
 		{Kind: topics.KindTable, Topic: "flow-mapper-table", Type: "fairlead.flow.v1.MapperState"},
 		{Kind: topics.KindLoop, Topic: "flow-mapper-loop", Type: "fairlead.flow.v1.MapperTimer"},
 		{Kind: topics.KindStore, Topic: "flow-mapper-store-admission"},

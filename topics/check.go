@@ -23,13 +23,10 @@ func Check(groupName string, edges []Edge) error {
 	}
 	want := map[place]string{}
 	for _, t := range All() {
-		if t.Own != "" {
-			if t.Owner == groupName {
-				want[place{t.Own, t.Name}] = t.Type
-			}
-			continue
-		}
-		if slices.Contains(t.Writers, groupName) {
+		switch {
+		case t.Own != "" && t.Owner == groupName:
+			want[place{t.Own, t.Name}] = t.Type
+		case t.Own == "" && slices.Contains(t.Writers, groupName):
 			want[place{KindOutput, t.Name}] = t.Type
 		}
 		for _, r := range t.Readers {

@@ -25,7 +25,8 @@ type Arrow struct {
 }
 
 // NewGraph draws the catalogue. Without own, the topics that only their group uses (tables, stores, loops, the
-// engine's rows) are left out, and of a group's dead letters only the arrow to the tools is drawn.
+// engine's rows) are left out, and of a group's dead letters only the arrow to the tools is drawn; one that others
+// read, too, is not its group's alone.
 func NewGraph(catalogue []Topic, own bool) Graph {
 	var g Graph
 	groups := map[string]bool{}
@@ -38,7 +39,7 @@ func NewGraph(catalogue []Topic, own bool) Graph {
 		g.Edges = append(g.Edges, a)
 	}
 	for _, t := range catalogue {
-		if t.Own != "" && t.Own != KindDeadLetters && !own {
+		if t.Own != "" && t.Own != KindDeadLetters && !own && len(t.Readers) == 0 {
 			continue
 		}
 		g.Topics = append(g.Topics, t)

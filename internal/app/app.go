@@ -48,6 +48,7 @@ type App struct {
 
 	views   *viewSet
 	engines []*groupWorker
+	besides []besides
 	rest    *restWorker
 	monitor net.Listener
 
@@ -99,6 +100,8 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 
 func (a *App) build(ctx context.Context, workerType string) error {
 	switch workerType {
+	case Database:
+		return a.buildDatabase(ctx)
 	case FlowMapper:
 		return a.buildFlowMapper()
 	case Flow:
@@ -109,6 +112,12 @@ func (a *App) build(ctx context.Context, workerType string) error {
 		_, err := ParseTypes(workerType)
 		return err
 	}
+}
+
+// besides is what a worker runs beside its groups.
+type besides struct {
+	name string
+	run  func(context.Context) error
 }
 
 // onClose adds what is closed when the process ends, last added first.
@@ -234,6 +243,9 @@ func (a *App) start(ctx context.Context, views, groups, edges *stage) error {
 		}
 	}
 	a.setPhase("recovering")
+	for _, b := range a.besides {
+		groups.run(b.name, b.run)
+	}
 	for _, g := range a.engines {
 		groups.run("group "+g.name, g.engine.Run)
 	}

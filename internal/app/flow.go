@@ -2,10 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
-
-	"github.com/fairleadio/fairlead/internal/sandbox"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/schemas"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
@@ -26,13 +22,9 @@ func (a *App) buildFlow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	runtime := a.opts.Sandbox
-	if runtime == nil {
-		cache := filepath.Join(a.cfg.Process.DataDir, "compiled")
-		if runtime, err = sandbox.New(ctx, sandbox.Config{CacheDir: cache, Log: a.log}); err != nil {
-			return fmt.Errorf("starting the sandbox with its cache in %s (process.data_dir): %w", cache, err)
-		}
-		a.onClose(func() error { return runtime.Close(context.WithoutCancel(ctx)) })
+	runtime, err := a.sandbox(ctx)
+	if err != nil {
+		return err
 	}
 	metrics, err := flow.NewMetrics(a.metrics)
 	if err != nil {
@@ -48,9 +40,8 @@ func (a *App) buildFlow(ctx context.Context) error {
 	}
 	a.onClose(func() error { worker.Close(); return nil })
 	packages.OnChange(func(_ string, msg any) {
-		if cpi, ok := msg.(*cpiv1.Cpi); ok {
-			worker.Warm(cpi)
-		}
+		cpi, _ := msg.(*cpiv1.Cpi) // nil for one that is gone
+		worker.Changed(cpi)
 	})
 	return a.addGroup(Flow, worker.Graph())
 }

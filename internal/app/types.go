@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/processors/database"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/processors/rest"
@@ -14,6 +15,7 @@ import (
 
 // The types of workers that this version can run.
 const (
+	Database   = topics.DatabaseWorker
 	FlowMapper = topics.FlowMapperGroup
 	Flow       = topics.FlowGroup
 	Rest       = topics.RestWorker
@@ -28,7 +30,7 @@ func Types() []string {
 }
 
 // Available returns the types that this version can run, sorted.
-func Available() []string { return []string{Flow, FlowMapper, Rest} }
+func Available() []string { return []string{Database, Flow, FlowMapper, Rest} }
 
 // ParseTypes reads a list such as "flow,rest" or "all". Repetitions are dropped.
 func ParseTypes(list string) ([]string, error) {
@@ -55,6 +57,13 @@ func ParseTypes(list string) ([]string, error) {
 // edges returns the topics that a worker type is joined to, under the name that the catalogue has for it.
 func edges(workerType string) ([]engine.EdgeInfo, error) {
 	switch workerType {
+	case Database:
+		w, err := database.NewWorker(database.Config{}, database.Deps{})
+		if err != nil {
+			return nil, err
+		}
+		defer w.Close()
+		return w.Graph().Edges(), nil
 	case FlowMapper:
 		return flowmapper.Graph(flowmapper.Config{}).Edges(), nil
 	case Flow:

@@ -45,7 +45,7 @@ type groupWorker struct {
 	engine *engine.Engine
 }
 
-func (a *App) addGroup(name string, g *engine.Graph) error {
+func (a *App) addGroup(name string, g *engine.Graph, settings ...func(*engine.Config)) error {
 	db, err := a.storage()
 	if err != nil {
 		return err
@@ -61,6 +61,9 @@ func (a *App) addGroup(name string, g *engine.Graph) error {
 		if t, ok := topics.Find(edge.Topic); ok && edge.Kind == engine.EdgeInput && t.OutOfRange == topics.Expires {
 			cfg.Expires = append(cfg.Expires, edge.Topic)
 		}
+	}
+	for _, set := range settings {
+		set(&cfg)
 	}
 	built, err := engine.New(cfg, g)
 	if err != nil {

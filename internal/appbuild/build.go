@@ -89,6 +89,9 @@ func (b Builder) Compile(ctx context.Context, dir string) (wasm []byte, err erro
 	if !info.IsDir() {
 		return nil, fmt.Errorf("build application: %s is not a folder", dir)
 	}
+	if _, err := Replaced(dir); err != nil {
+		return nil, err
+	}
 	tmp, err := os.MkdirTemp("", "fairlead-app-")
 	if err != nil {
 		return nil, fmt.Errorf("build application: %w", err)

@@ -19,6 +19,7 @@ func commands(g *Globals) []*cobra.Command {
 		newTopicsCommand(g),
 		newTailCommand(g),
 		newPeekCommand(g),
+		newExplainCommand(g),
 		newContextCommand(g),
 		newVersionCommand(g),
 	}

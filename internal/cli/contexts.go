@@ -46,7 +46,7 @@ type Contexts struct {
 // ContextsPath is where the contexts are kept: FAIRLEAD_CONFIG, else fairlead/config.yaml in XDG_CONFIG_HOME, else in
 // the user's configuration directory.
 func ContextsPath(env func(string) string) (string, error) {
-	if p := env("FAIRLEAD_CONFIG"); p != "" {
+	if p := env(envConfig); p != "" {
 		return p, nil
 	}
 	dir := env("XDG_CONFIG_HOME")
@@ -134,7 +134,7 @@ func (g *Globals) Settings() (Settings, error) {
 		with string
 	}{
 		{&s.KafkaConfig, g.flags.kafkaConfig}, {&s.Prefix, g.flags.prefix}, {&s.API, g.flags.api},
-		{&s.User, g.env("FAIRLEAD_USER")}, {&s.PasswordFile, g.env("FAIRLEAD_PASSWORD_FILE")}, {&s.CAFile, g.env("FAIRLEAD_CA_FILE")},
+		{&s.User, g.env(envUser)}, {&s.PasswordFile, g.env(envPasswordFile)}, {&s.CAFile, g.env(envCAFile)},
 	} {
 		if o.with != "" {
 			*o.to = o.with

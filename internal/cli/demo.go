@@ -68,7 +68,7 @@ func (g *Globals) demo(ctx context.Context, keep bool) (err error) {
 		}
 		err = errors.Join(err, d.clean(context.WithoutCancel(ctx)))
 	}()
-	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %d of the twelve workers (%s), embedded Kafka, HTTPS.\n", len(app.Available()), strings.Join(app.Available(), ", "))
+	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %d of the twelve workers (%s), embedded Kafka, HTTPS.\n", len(devenv.Runs(app.Available())), strings.Join(devenv.Runs(app.Available()), ", "))
 	fmt.Fprintln(g.Out, "Plan: start · flows over HTTPS · wrong requests · pause, resume, kill · SIGKILL in the middle of a flow · the way of one flow")
 	for _, chapter := range []struct {
 		title string
@@ -107,7 +107,7 @@ func (d *demo) launch(ctx context.Context) error {
 	if hello == "" {
 		return errors.New("apps/hello is not there: run the demo in a copy of fairlead's repository")
 	}
-	env := append(os.Environ(), "FAIRLEAD_CONFIG="+d.config())
+	env := append(os.Environ(), envConfig+"="+d.config())
 	var said strings.Builder
 	d.info, err = startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", hello}, env, d.data(), &said)
 	if err != nil {
@@ -127,7 +127,7 @@ func (d *demo) launch(ctx context.Context) error {
 	// The environment and context of the caller must not lead the story elsewhere.
 	own := &Globals{IO: d.g.IO}
 	own.Env = func(name string) string {
-		return map[string]string{"FAIRLEAD_CONFIG": d.config(), "FAIRLEAD_USER": d.info.User, "FAIRLEAD_PASSWORD": d.info.Password, "FAIRLEAD_CA_FILE": d.info.CAFile}[name]
+		return map[string]string{envConfig: d.config(), envUser: d.info.User, envPassword: d.info.Password, envCAFile: d.info.CAFile}[name]
 	}
 	own.flags.api = d.info.API
 	if d.api != nil {

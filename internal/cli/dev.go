@@ -21,7 +21,7 @@ import (
 // devStops is the last line of the screen.
 const devStops = "Ctrl-C stops it."
 
-// devContext is the context that fairlead dev writes.
+// devContext is the context that fairlead dev writes, unless a running cluster in another directory has it.
 const devContext = "dev"
 
 type devFlags struct {
@@ -35,8 +35,9 @@ func newDevCommand(g *Globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "dev", Short: "Run a whole cluster on this machine", Args: cobra.NoArgs,
 		Long: `Runs an embedded Kafka and the workers in one process, with two virtual nodes (Alice and Bob), an administrator and an
-application, and writes a context called dev for the other commands. The data directory keeps everything: the next run
-continues where this one ends, flows under way included. The application is built again when its files change.
+application, and writes a context called dev for the other commands (dev-DIRECTORY when a cluster in another directory
+runs as dev). The data directory keeps everything: the next run continues where this one ends, flows under way included.
+The application is built again when its files change.
 
 The broker is meant for development: it writes what it takes to disk, but does not wait for the disk.`,
 		Example: "  fairlead dev --app .\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
@@ -135,11 +136,14 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		return devError(err)
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
-	current, err := g.saveDevContext(c.Info())
+	written, err := g.saveDevContext(c.Info())
 	if err != nil {
 		return err
 	}
-	g.showDev(c.Info(), g.now().Sub(began), current)
+	if f.ephemeral {
+		defer func() { err = errors.Join(err, g.dropContext(written.name)) }()
+	}
+	g.showDev(c.Info(), g.now().Sub(began), written)
 	if err := c.Announce(); err != nil {
 		return err
 	}
@@ -162,20 +166,67 @@ func (g *Globals) rebuilt(flows []string, err error) {
 	fmt.Fprintf(g.Out, "\nthe application changed and is installed: %s; flows under way keep their code\n", strings.Join(flows, ", "))
 }
 
-// saveDevContext writes the context, and tells whether it is the current one.
-func (g *Globals) saveDevContext(i devenv.Info) (current bool, err error) {
-	path, err := ContextsPath(g.env)
+// writtenContext is the context of a dev cluster.
+type writtenContext struct {
+	name string
+	// current tells whether commands use it when none is named.
+	current bool
+	// other is the data directory of the running cluster that has the usual name; empty when this one has it.
+	other string
+}
+
+// saveDevContext writes the cluster's context.
+func (g *Globals) saveDevContext(i devenv.Info) (w writtenContext, err error) {
+	c, path, err := g.loadContexts()
 	if err != nil {
-		return false, err
+		return w, err
 	}
-	err = PutContext(path, devContext, Settings{
+	w = devContextFor(c, i.Data, devenv.Serves)
+	err = PutContext(path, w.name, Settings{
 		Brokers: i.Brokers, Prefix: i.Prefix, Profile: "dev", API: i.API, User: i.User, PasswordFile: i.PasswordFile, CAFile: i.CAFile,
 	}, false)
 	if err != nil {
-		return false, err
+		return w, err
 	}
-	c, err := LoadContexts(path)
-	return c.Current == devContext, err
+	c, err = LoadContexts(path)
+	w.current = c.Current == w.name
+	return w, err
+}
+
+// devContextFor chooses the name of a cluster's context: dev, or one after its data directory while dev is that of a
+// running cluster in another one. Serves tells whether a cluster runs in a directory.
+func devContextFor(c Contexts, data string, serves func(dir string) bool) writtenContext {
+	taken := func(name string) (by string) {
+		// A dev cluster's password lies in its data directory.
+		file := c.Contexts[name].PasswordFile
+		if dir := filepath.Dir(file); file != "" && dir != data && serves(dir) {
+			return dir
+		}
+		return ""
+	}
+	w := writtenContext{name: devContext, other: taken(devContext)}
+	if w.other == "" {
+		return w
+	}
+	base := devContext + "-" + filepath.Base(data)
+	w.name = base
+	for n := 2; taken(w.name) != ""; n++ {
+		w.name = fmt.Sprintf("%s-%d", base, n)
+	}
+	return w
+}
+
+// dropContext removes the context of a cluster whose data is gone.
+func (g *Globals) dropContext(name string) error {
+	c, path, err := g.loadContexts()
+	if err != nil {
+		return err
+	}
+	delete(c.Contexts, name)
+	if c.Current == name {
+		c.Current = ""
+	}
+	return SaveContexts(path, c)
 }
 
 // program is how this program is called on a command line in this folder.
@@ -200,7 +251,7 @@ func program() string {
 	return self
 }
 
-func (g *Globals) showDev(i devenv.Info, took time.Duration, current bool) {
+func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenContext) {
 	verb := "is ready"
 	if i.Continued {
 		verb = "continues"
@@ -211,10 +262,17 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, current bool) {
 		row("REST", i.API+cordaAPI)
 		row("", i.API+cordaAPI+"/swagger")
 		row("log-in", fmt.Sprintf("%s, password in %s", i.User, i.PasswordFile))
+		row("CA", i.CAFile)
 	}
 	row("Kafka", strings.Join(i.Brokers, ","))
 	row("probes", i.Monitor+"/status, /metrics")
 	row("data", i.Data)
+	row("log", i.LogFile)
+	if written.other != "" {
+		row("context", fmt.Sprintf("%s, for %s is the cluster that runs in %s", written.name, devContext, written.other))
+	} else {
+		row("context", written.name)
+	}
 	for n, v := range i.VirtualNodes {
 		name := ""
 		if n == 0 {
@@ -228,8 +286,8 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, current bool) {
 		row("application", fmt.Sprintf("%s: %s", i.App, strings.Join(i.Flows, ", ")))
 	}
 	me := program()
-	if !current {
-		me += " --context " + devContext
+	if !written.current {
+		me += " --context " + written.name
 	}
 	if len(i.Flows) > 0 && i.API != "" {
 		argument := ""

@@ -163,8 +163,8 @@ func newFlowStartCommand(g *Globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "start VNODE CLASS [ARGUMENT]", Short: "Start a flow", Args: cobra.RangeArgs(2, 3),
 		Long: `ARGUMENT is JSON; @FILE reads it from a file and - from standard input; it is {} when left out. Starting again with
-the same --id starts nothing twice. With --wait the command ends with the flow: exit code 0 when it completed, 1 when
-it failed or was killed.`,
+the same --id starts nothing twice. With --wait the command ends with the flow, however long that takes unless --timeout
+is given: exit code 0 when it completed, 1 when it failed or was killed.`,
 		Example: `  fairlead flow start Alice hello '{"name":"World"}' --wait`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			argument := []byte("{}")
@@ -186,7 +186,16 @@ it failed or was killed.`,
 					fmt.Fprintf(g.Out, "would start %s on %s with client request id %s\n", args[1], vnode.X500Name, id)
 					return nil
 				}
-				return g.startFlow(ctx, c, vnode, id, args[1], argument, wait)
+				s, err := c.startFlow(ctx, vnode, id, args[1], argument)
+				if err != nil {
+					return err
+				}
+				if wait {
+					if s, err = g.awaitFlow(cmd, c, s); err != nil {
+						return err
+					}
+				}
+				return g.showFlow(s)
 			})
 		},
 	}
@@ -220,22 +229,27 @@ func shorten(s string, n int) string {
 	return s
 }
 
-func (g *Globals) startFlow(ctx context.Context, c *restClient, vnode virtualNode, id, class string, argument json.RawMessage, wait bool) error {
+func (c *restClient) startFlow(ctx context.Context, vnode virtualNode, id, class string, argument json.RawMessage) (flowStatus, error) {
 	var s flowStatus
 	body := map[string]any{"clientRequestId": id, "flowClassName": class, "requestBody": argument}
-	if _, err := c.call(ctx, "POST", cordaAPI+"/flow/"+vnode.ShortHash, body, &s); err != nil {
-		return err
+	_, err := c.call(ctx, "POST", cordaAPI+"/flow/"+vnode.ShortHash, body, &s)
+	return s, err
+}
+
+// awaitFlow waits for a flow's end as long as it takes, or as --timeout says. Who gives up is told how to look again.
+func (g *Globals) awaitFlow(cmd *cobra.Command, c *restClient, s flowStatus) (flowStatus, error) {
+	ctx, cancel := g.WaitContext(cmd)
+	defer cancel()
+	ended, err := c.waitEnd(ctx, s.Holding, s.ClientRequestID)
+	if err == nil {
+		return ended, nil
 	}
-	if wait {
-		var err error
-		if s, err = c.waitEnd(ctx, vnode.ShortHash, id); err != nil {
-			if errors.Is(err, context.DeadlineExceeded) {
-				fmt.Fprintf(g.Err, "flow %s still runs; `fairlead flow result %s --wait` waits on\n", id, id)
-			}
-			return err
-		}
+	fmt.Fprintf(g.Err, "flow %s goes on without this command; `fairlead flow result %s --wait` waits again, `fairlead flow status %s` shows it\n",
+		s.ClientRequestID, s.ClientRequestID, s.ClientRequestID)
+	if cmd.Context().Err() != nil {
+		return s, errors.New("interrupted")
 	}
-	return g.showFlow(s)
+	return s, err
 }
 
 // errFlowFailed ends a command with exit code 1 when the flow that it waited for did not complete; what happened was
@@ -267,6 +281,9 @@ func (g *Globals) showFlow(s flowStatus) error {
 	}
 	add("changed", localTime(s.Timestamp))
 	add("waits for", s.WaitingFor)
+	if s.LastCommand != nil {
+		add("command", s.LastCommand.text())
+	}
 	if s.FlowError != nil {
 		add("error", s.FlowError.Type+": "+s.FlowError.Message)
 	}

@@ -38,7 +38,7 @@ func (g *Globals) rest() (*restClient, error) {
 	if !strings.HasPrefix(s.API, "https://") && !strings.HasPrefix(s.API, "http://") {
 		return nil, fmt.Errorf("--api %s: a URL such as https://localhost:8888 is needed", s.API)
 	}
-	c := &restClient{base: strings.TrimRight(s.API, "/"), user: s.User, password: g.env("FAIRLEAD_PASSWORD")}
+	c := &restClient{base: strings.TrimRight(s.API, "/"), user: s.User, password: g.env(envPassword)}
 	if c.password == "" && s.PasswordFile != "" {
 		b, err := os.ReadFile(g.Path(s.PasswordFile))
 		if err != nil {
@@ -221,6 +221,26 @@ type flowStatus struct {
 	InitiatedBy     string          `json:"initiatedBy,omitempty"`
 	CreatedAt       *time.Time      `json:"createdAt,omitempty"`
 	WaitingFor      string          `json:"waitingFor,omitempty"`
+	LastCommand     *commandOutcome `json:"lastCommand,omitempty"`
+}
+
+// commandOutcome is what became of the last command for a flow.
+type commandOutcome struct {
+	ID      string    `json:"id"`
+	Command string    `json:"command"`
+	Refused bool      `json:"refused"`
+	ErrorID string    `json:"errorId,omitempty"`
+	Detail  string    `json:"detail"`
+	At      time.Time `json:"at"`
+}
+
+// text is the outcome on one line.
+func (o commandOutcome) text() string {
+	word := "done"
+	if o.Refused {
+		word = "refused"
+	}
+	return fmt.Sprintf("%s, %s: %s", o.Command, word, o.Detail)
 }
 
 type flowFailure struct {
@@ -240,13 +260,25 @@ func flowPath(base, holding, id string) string {
 // waitSlice is how long one request waits for a flow's end.
 const waitSlice = 20 * time.Second
 
+// waitGrace is how long after waitSlice an answer is given up: its connection is dead.
+const waitGrace = 10 * time.Second
+
 // waitEnd waits for a flow's end, as long as ctx lives.
 func (c *restClient) waitEnd(ctx context.Context, holding, id string) (flowStatus, error) {
 	for {
-		var s flowStatus
-		_, err := c.get(ctx, flowPath(ownAPI, holding, id)+"/result", &s, "Prefer", fmt.Sprintf("wait=%d", int(waitSlice/time.Second)))
+		s, err := c.waitSlice(ctx, holding, id)
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			continue
+		}
 		if err != nil || s.ended() {
 			return s, err
 		}
 	}
+}
+
+func (c *restClient) waitSlice(ctx context.Context, holding, id string) (s flowStatus, err error) {
+	ctx, cancel := context.WithTimeout(ctx, waitSlice+waitGrace)
+	defer cancel()
+	_, err = c.get(ctx, flowPath(ownAPI, holding, id)+"/result", &s, "Prefer", fmt.Sprintf("wait=%d", int(waitSlice/time.Second)))
+	return s, err
 }

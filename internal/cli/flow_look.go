@@ -106,7 +106,7 @@ func newFlowResultCommand(g *Globals) *cobra.Command {
 					return err
 				}
 				if wait && !s.ended() {
-					s, err = c.waitEnd(ctx, s.Holding, s.ClientRequestID)
+					s, err = g.awaitFlow(cmd, c, s)
 				} else {
 					_, err = c.get(ctx, flowPath(ownAPI, s.Holding, s.ClientRequestID)+"/result", &s)
 				}

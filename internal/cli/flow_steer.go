@@ -2,17 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-)
-
-// How long a command's effect is waited for, and how often it is looked for.
-const (
-	steerWait = 5 * time.Second
-	steerLook = 100 * time.Millisecond
 )
 
 // newFlowSteerCommand is kill, pause, resume or retry.
@@ -25,7 +21,7 @@ func newFlowSteerCommand(g *Globals, word, short, long string) *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.RangeArgs(1, 2),
-		Long: strings.TrimSpace(long + " The worker writes the command to the audit topic."),
+		Long: strings.TrimSpace(long + " The command waits for its outcome: exit code 3 when it was refused, with the reason. Either way the audit topic says so."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if retry && !cmd.Flags().Changed("step") {
 				return fmt.Errorf("--step is needed: the last step that is kept, as `fairlead flow history` numbers them")
@@ -59,49 +55,19 @@ func newFlowSteerCommand(g *Globals, word, short, long string) *cobra.Command {
 	return cmd
 }
 
-// steer sends a command and shows the flow once the command has had its effect, or after a while.
+// steer sends a command, waits until the cluster has carried it out or refused it, and shows the flow after it.
 func (g *Globals) steer(ctx context.Context, c *restClient, before flowStatus, word string, body map[string]any) error {
-	path := flowPath(ownAPI, before.Holding, before.ClientRequestID)
-	if _, _, err := c.do(ctx, "POST", path+"/"+word, body); err != nil {
+	path := flowPath(ownAPI, before.Holding, before.ClientRequestID) + "/" + word
+	var now flowStatus
+	status, err := c.call(ctx, http.MethodPost, path, body, &now, "Prefer", fmt.Sprintf("wait=%d", int(waitSlice/time.Second)))
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the command was sent and is not known to be decided; `fairlead flow status %s` tells more: %w", before.ClientRequestID, err)
+	case err != nil:
 		return err
+	case status == http.StatusAccepted:
+		return &codedError{ExitTimeout, fmt.Errorf("the command was written, but no worker has decided it in %s; `fairlead flow status %s` tells more", waitSlice, before.ClientRequestID)}
 	}
-	limit, cancel := context.WithTimeout(ctx, steerWait)
-	defer cancel()
-	tick := time.NewTicker(steerLook)
-	defer tick.Stop()
-	for {
-		var now flowStatus
-		if _, err := c.get(ctx, path, &now); err != nil {
-			return err
-		}
-		if now.ended() || hadEffect(word, before, now) {
-			_ = g.showFlow(now) // a killed flow is what was asked for
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-limit.Done():
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			fmt.Fprintf(g.Err, "the command was written, but nothing has changed yet; `fairlead flow status %s` tells more\n", before.ClientRequestID)
-			return g.showFlow(now)
-		}
-	}
-}
-
-// hadEffect tells whether a command shows in the status.
-func hadEffect(word string, before, now flowStatus) bool {
-	paused := strings.Contains(now.WaitingFor, "paused")
-	changed := !now.Timestamp.Equal(before.Timestamp) || now.WaitingFor != before.WaitingFor
-	switch word {
-	case "pause":
-		return paused
-	case "resume":
-		return changed && !paused
-	case "kill":
-		return now.ended()
-	default:
-		return changed
-	}
+	_ = g.showFlow(now) // a killed flow is what was asked for
+	return nil
 }

@@ -18,6 +18,7 @@ func WriteCommandReference(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("<!-- Generated from internal/cli. Do not edit. -->\n# Commands\n\n" + paragraphs(root.Long) + "\n\n## Flags of every command\n\n")
 	writeFlags(&b, root.PersistentFlags())
+	writeEnvironment(&b, root.PersistentFlags())
 	for _, c := range root.Commands() {
 		writeCommand(&b, c)
 	}
@@ -54,8 +55,10 @@ func writeCommand(b *strings.Builder, c *cobra.Command) {
 }
 
 // paragraphs escapes what Markdown would read as HTML.
-func paragraphs(text string) string {
-	return strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(strings.TrimSpace(text))
+func paragraphs(text string) string { return escapeHTML(strings.TrimSpace(text)) }
+
+func escapeHTML(text string) string {
+	return strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(text)
 }
 
 func writeFlags(b *strings.Builder, flags *pflag.FlagSet) {

@@ -122,8 +122,13 @@ func (g *Globals) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&g.flags.output, "output", "o", "", "form of the output: text or json; some commands have others")
 	f.BoolVarP(&g.flags.yes, "yes", "y", false, "do not ask before changing something")
 	f.BoolVar(&g.flags.dryRun, "dry-run", false, "show what would be done, do nothing")
-	f.DurationVar(&g.flags.timeout, "timeout", defaultTimeout, "give up after this time; 0 for never")
+	f.DurationVar(&g.flags.timeout, "timeout", defaultTimeout, "give up after this time, 0 for never; what waits for a flow or follows a topic has no limit unless one is given")
 	f.BoolVar(&g.flags.noColour, "no-color", false, "no colours")
+}
+
+// flagVariable is the environment variable of a global flag.
+func flagVariable(flag string) string {
+	return "FAIRLEAD_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
 // prepare runs before each command: the environment fills flags that were not given, and -o is checked.
@@ -133,7 +138,7 @@ func (g *Globals) prepare(cmd *cobra.Command) error {
 	// Who names a context means its cluster, whatever the environment says of one.
 	named := flags.Changed("context")
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "FAIRLEAD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := flagVariable(f.Name)
 		if v := g.env(name); v != "" && !f.Changed && !(named && slices.Contains([]string{"brokers", "kafka-config", "prefix", "api"}, f.Name)) {
 			if err := f.Value.Set(v); err != nil {
 				problems = append(problems, fmt.Errorf("environment variable %s: %w", name, err))
@@ -170,6 +175,14 @@ func (g *Globals) Context(cmd *cobra.Command) (context.Context, context.CancelFu
 		return context.WithCancel(cmd.Context())
 	}
 	return context.WithTimeout(cmd.Context(), g.flags.timeout)
+}
+
+// WaitContext is the context of what waits for as long as it takes, unless a time-out was asked for.
+func (g *Globals) WaitContext(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	if cmd.Root().PersistentFlags().Changed("timeout") || g.env("FAIRLEAD_TIMEOUT") != "" {
+		return g.Context(cmd)
+	}
+	return context.WithCancel(cmd.Context())
 }
 
 // DryRun tells whether nothing may be changed.

@@ -35,7 +35,7 @@ shown. --grep looks at what is shown: [!][k:|v:|h:NAME=]REGEXP for the key, the 
 		RunE: func(cmd *cobra.Command, args []string) error { return g.tail(cmd, args, f) },
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.from, "from", "-10", "begin at start, end, -N, OFFSET or @TIME")
+	fl.StringVar(&f.from, "from", "-10", "begin at start, end, -N (so many records before the end), OFFSET or @TIME")
 	fl.StringVar(&f.to, "to", "end", "end before end, OFFSET or @TIME")
 	fl.StringVar(&f.key, "key", "", "only records of this key (hex: and digits for bytes); only its partition is read")
 	fl.StringArrayVar(&f.grep, "grep", nil, "only records that match; may be repeated, all must match")
@@ -61,11 +61,11 @@ func (g *Globals) tail(cmd *cobra.Command, args []string, f tailFlags) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := g.Context(cmd)
-	if f.follow && !cmd.Flags().Changed("timeout") {
-		cancel()
-		ctx, cancel = context.WithCancel(cmd.Context())
+	begin := g.Context
+	if f.follow {
+		begin = g.WaitContext
 	}
+	ctx, cancel := begin(cmd)
 	defer cancel()
 	a, s, err := g.Kafka(ctx)
 	if err != nil {

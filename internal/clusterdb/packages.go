@@ -14,10 +14,10 @@ func PutUploadPart(ctx context.Context, q postgres.Queryer, request string, part
 	return err
 }
 
-// UploadParts tells how many parts of a file are there.
-func UploadParts(ctx context.Context, q postgres.Queryer, request string) (uint32, error) {
+// UploadParts tells how many parts of a file are there when this one is.
+func UploadParts(ctx context.Context, q postgres.Queryer, request string, with uint32) (uint32, error) {
 	var n int32
-	err := q.One(ctx, []any{&n}, "SELECT count(*)::int FROM cpi_upload WHERE request_id = $1", request)
+	err := q.One(ctx, []any{&n}, "SELECT count(*)::int + 1 FROM cpi_upload WHERE request_id = $1 AND part <> $2", request, int32(with))
 	return uint32(n), err
 }
 

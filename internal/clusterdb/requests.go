@@ -3,6 +3,7 @@ package clusterdb
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,8 +30,9 @@ const (
 
 // Outbound is a row of the outbox.
 type Outbound struct {
-	Kind       Kind
-	Topic, Key string
+	Kind  Kind   `json:"kind"`
+	Topic string `json:"topic,omitempty"`
+	Key   string `json:"key"`
 }
 
 // Request returns the answer that a request got, and what must be told again; nil when it is new.
@@ -94,6 +96,18 @@ type Operation struct {
 	// Entity is the key under which its steps run.
 	Entity string
 	Work   Work
+	// Last is what the last change of the operation told, to be told again when that was lost.
+	Last Told
+}
+
+// Told is what is told after a change.
+type Told struct {
+	Out []Outbound `json:"out,omitempty"`
+	// Reply is a fairlead.rpc.v1.Reply for a request that waited for the end, To where it goes and Request the
+	// request's id.
+	Reply   []byte `json:"reply,omitempty"`
+	To      string `json:"to,omitempty"`
+	Request string `json:"request,omitempty"`
 }
 
 // Work is what the steps of an operation need; it holds no secret that is not sealed.
@@ -111,6 +125,9 @@ type Work struct {
 	Parts    uint32 `json:"parts,omitempty"`
 	SHA256   []byte `json:"sha256,omitempty"`
 	Force    bool   `json:"force,omitempty"`
+	// Replaced are checksums of packages that this one took the place of, Moved the virtual nodes that had them.
+	Replaced []string `json:"replaced,omitempty"`
+	Moved    []string `json:"moved,omitempty"`
 	// Of virtual nodes.
 	X500Name    string `json:"x500_name,omitempty"`
 	GroupID     string `json:"group_id,omitempty"`
@@ -132,13 +149,13 @@ func (o *Operation) Final() bool {
 
 // GetOperation returns an operation, nil when there is none, and locks the row.
 func GetOperation(ctx context.Context, q postgres.Queryer, id string) (*Operation, error) {
-	var status, work []byte
+	var status, work, last []byte
 	o := &Operation{}
-	got, err := found(o, q.One(ctx, []any{&o.Entity, &status, &work}, "SELECT entity, status, work FROM operation WHERE request_id = $1 FOR UPDATE", id))
+	got, err := found(o, q.One(ctx, []any{&o.Entity, &status, &work, &last}, "SELECT entity, status, work, last FROM operation WHERE request_id = $1 FOR UPDATE", id))
 	if got == nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(work, &o.Work); err != nil {
+	if err := errors.Join(json.Unmarshal(work, &o.Work), json.Unmarshal(last, &o.Last)); err != nil {
 		return nil, fmt.Errorf("read operation %s from the database: %w", id, err)
 	}
 	o.Status, err = unmarshal("an operation", status, &operationv1.OperationStatus{})
@@ -152,12 +169,13 @@ func PutOperation(ctx context.Context, q postgres.Queryer, o *Operation) error {
 		return err
 	}
 	work, err := json.Marshal(o.Work)
-	if err != nil {
+	last, lerr := json.Marshal(o.Last)
+	if err := errors.Join(err, lerr); err != nil {
 		return fmt.Errorf("encode an operation: %w", err)
 	}
-	_, err = q.Exec(ctx, `INSERT INTO operation (request_id, entity, status, final, work) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (request_id) DO UPDATE SET entity = $2, status = $3, final = $4, work = $5, updated_at = now()`,
-		o.Status.GetRequestId(), o.Entity, status, o.Final(), work)
+	_, err = q.Exec(ctx, `INSERT INTO operation (request_id, entity, status, final, work, last) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (request_id) DO UPDATE SET entity = $2, status = $3, final = $4, work = $5, last = $6, updated_at = now()`,
+		o.Status.GetRequestId(), o.Entity, status, o.Final(), work, last)
 	return err
 }
 

@@ -24,6 +24,9 @@ type Config struct {
 	Rest       Rest       `yaml:"rest"`
 	Flow       Flow       `yaml:"flow"`
 	FlowMapper FlowMapper `yaml:"flow_mapper"`
+	Postgres   Postgres   `yaml:"postgres"`
+	Database   Database   `yaml:"database"`
+	Bootstrap  Bootstrap  `yaml:"bootstrap"`
 }
 
 // Kafka says how to reach the brokers.
@@ -99,6 +102,33 @@ type FlowMapper struct {
 	Keep               time.Duration `yaml:"keep" doc:"how long mappings and statuses outlive their flows"`
 }
 
+// Postgres says how to reach the databases: the cluster's own and that of the virtual nodes, which may be the same server
+// and must not be the same database.
+type Postgres struct {
+	URL               string `yaml:"url" doc:"the cluster's database: postgres://user@host:port/database?sslmode=verify-full"`
+	Password          string `yaml:"password" secret:"true" doc:"password for url; better given by password_file"`
+	PasswordFile      string `yaml:"password_file" doc:"file that holds the password for url"`
+	VnodeURL          string `yaml:"vnode_url" doc:"the database of virtual nodes, where tenants' SQL runs; as a role that may make schemas and roles"`
+	VnodePassword     string `yaml:"vnode_password" secret:"true" doc:"password for vnode_url; better given by vnode_password_file"`
+	VnodePasswordFile string `yaml:"vnode_password_file" doc:"file that holds the password for vnode_url"`
+	MaxConnections    int    `yaml:"max_connections" doc:"connections of this process to the cluster's database"`
+	SealKeyFile       string `yaml:"seal_key_file" doc:"file with the 32-byte key of sealed credentials; the same for database and persistence workers"`
+}
+
+// Database is the settings of the database worker.
+type Database struct {
+	AnySigner bool          `yaml:"any_signer" doc:"take packages of every signer, and unsigned ones; for development"`
+	Reconcile time.Duration `yaml:"reconcile" doc:"how often topics are compared with the database"`
+	Keep      time.Duration `yaml:"keep" doc:"how long requests and their answers are remembered"`
+}
+
+// Bootstrap is the first administrator. Once the user exists, these settings change nothing.
+type Bootstrap struct {
+	AdminUser         string `yaml:"admin_user" doc:"login name of the first administrator; empty makes none"`
+	AdminPassword     string `yaml:"admin_password" secret:"true" doc:"first password; better given by admin_password_file"`
+	AdminPasswordFile string `yaml:"admin_password_file" doc:"file that holds the first password"`
+}
+
 // Default returns the settings before any source.
 func Default() Config {
 	host, err := os.Hostname()
@@ -118,6 +148,8 @@ func Default() Config {
 			LoginFailures: 10, LoginWindow: time.Minute,
 		},
 		FlowMapper: FlowMapper{MaxRunningPerVnode: 1000, MaxRunning: 10_000, Keep: 7 * 24 * time.Hour},
+		Postgres:   Postgres{MaxConnections: 10},
+		Database:   Database{Reconcile: 30 * time.Second, Keep: 8 * 24 * time.Hour},
 	}
 }
 
@@ -176,6 +208,7 @@ func (c Config) Validate() error {
 		{"engine.fetch_max_wait", int64(c.Engine.FetchMaxWait)}, {"engine.transaction_timeout", int64(c.Engine.TransactionTimeout)}, {"engine.session_timeout", int64(c.Engine.SessionTimeout)},
 		{"rest.start_timeout", int64(c.Rest.StartTimeout)}, {"rest.max_wait", int64(c.Rest.MaxWait)}, {"rest.login_window", int64(c.Rest.LoginWindow)},
 		{"flow.keep", int64(c.Flow.Keep)}, {"flow_mapper.keep", int64(c.FlowMapper.Keep)},
+		{"postgres.max_connections", int64(c.Postgres.MaxConnections)}, {"database.reconcile", int64(c.Database.Reconcile)}, {"database.keep", int64(c.Database.Keep)},
 	} {
 		if n.value < 0 {
 			add(n.key, "must not be negative")
@@ -200,12 +233,31 @@ func (l Log) SlogLevel() (slog.Level, error) {
 
 // SASLPassword returns the password for Kafka from the file, when one is named, else the value.
 func (k Kafka) SASLPassword() (string, error) {
-	if k.PasswordFile == "" {
-		return k.Password, nil
+	return fromFile("kafka.password_file", k.PasswordFile, k.Password)
+}
+
+// Passwords returns those of the two databases.
+func (p Postgres) Passwords() (cluster, vnodes string, err error) {
+	if cluster, err = fromFile("postgres.password_file", p.PasswordFile, p.Password); err != nil {
+		return "", "", err
 	}
-	b, err := os.ReadFile(k.PasswordFile)
+	vnodes, err = fromFile("postgres.vnode_password_file", p.VnodePasswordFile, p.VnodePassword)
+	return cluster, vnodes, err
+}
+
+// Password returns the first administrator's.
+func (b Bootstrap) Password() (string, error) {
+	return fromFile("bootstrap.admin_password_file", b.AdminPasswordFile, b.AdminPassword)
+}
+
+// fromFile reads a secret from its file, when one is named; else it is the value.
+func fromFile(key, file, value string) (string, error) {
+	if file == "" {
+		return value, nil
+	}
+	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("kafka.password_file: %w", err)
+		return "", fmt.Errorf("%s: %w", key, err)
 	}
 	return strings.TrimRight(string(b), "\r\n"), nil
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fairleadio/fairlead/internal/spelling"
 )
 
 // Key is one setting.
@@ -144,36 +146,14 @@ func values(c Config, keys []Key, from map[string]string) []Value {
 }
 
 func unknown(path, source string, keys []Key) error {
-	best, distance := "", 4
+	var paths []string
 	for _, k := range keys {
-		if d := editDistance(path, k.Path); d < distance {
-			best, distance = k.Path, d
-		}
+		paths = append(paths, k.Path)
 	}
-	if best != "" {
-		return fmt.Errorf("%s: unknown key %s; did you mean %s?", source, path, best)
+	if near := spelling.Near(path, paths, 3); len(near) > 0 {
+		return fmt.Errorf("%s: unknown key %s; did you mean %s?", source, path, near[0])
 	}
 	return fmt.Errorf("%s: unknown key %s", source, path)
-}
-
-// editDistance is Levenshtein's, for short keys.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		before := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := before
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			before, row[j] = row[j], min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // readFile walks the YAML tree itself, so that every error has a line.

@@ -64,20 +64,11 @@ func sourceDigest(dirs ...string) (string, error) {
 
 // sources returns the folders that an application is made of: its own and those that its go.mod replaces modules by.
 func sources(dir string) ([]string, error) {
-	b, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	replaced, err := appbuild.Replaced(dir)
 	if err != nil {
-		return nil, fmt.Errorf("--app %s: a folder with a go.mod is needed: %w", dir, err)
+		return nil, fmt.Errorf("--app %s: %w", dir, err)
 	}
-	out := []string{dir}
-	for line := range strings.Lines(string(b)) {
-		if _, target, ok := strings.Cut(line, "=>"); ok {
-			target, _, _ = strings.Cut(strings.TrimSpace(target), " ")
-			if strings.HasPrefix(target, ".") {
-				out = append(out, filepath.Join(dir, filepath.FromSlash(target)))
-			}
-		}
-	}
-	return out, nil
+	return append([]string{dir}, replaced...), nil
 }
 
 // buildCache remembers the last build of each folder, so that a start without changes builds nothing.

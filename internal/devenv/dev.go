@@ -98,11 +98,18 @@ type Cluster struct {
 	done    chan struct{}
 }
 
+// Runs returns those of the worker types that a development cluster can run. The database worker is not among them as
+// long as a cluster publishes its facts itself.
+func Runs(types []string) []string {
+	return slices.DeleteFunc(slices.Clone(types), func(t string) bool { return t == app.Database })
+}
+
 // Start brings a cluster up and returns when it is ready. Close it, also after Wait returned.
 func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if opts.Step == nil {
 		opts.Step = func(string, time.Duration) {}
 	}
+	opts.Workers = Runs(opts.Workers)
 	if opts.App != "" {
 		// What is watched and what was built are compared by path.
 		if opts.App, err = filepath.Abs(opts.App); err != nil {
@@ -392,6 +399,15 @@ func Running(dir string) (bool, error) {
 		return false, err
 	}
 	return false, lock.Close()
+}
+
+// Serves tells whether a cluster is ready in a data directory. A directory that cannot be looked at has none.
+func Serves(dir string) bool {
+	if _, err := ReadInfo(dir); err != nil {
+		return false
+	}
+	running, err := Running(dir)
+	return err == nil && running
 }
 
 // LogFile is where a cluster writes its log.

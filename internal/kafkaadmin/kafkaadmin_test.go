@@ -263,6 +263,9 @@ func TestReadIsExact(t *testing.T) {
 		"one partition": {kafkaadmin.Range{Partitions: map[string][]int32{"log": {1}}}, []string{"1", "4", "13"}},
 		"end":           {kafkaadmin.Range{From: kafkaadmin.End()}, []string{}},
 		"before end":    {kafkaadmin.Range{From: kafkaadmin.BeforeEnd(1 << 40)}, all},
+		"the last two":  {kafkaadmin.Range{From: kafkaadmin.BeforeEnd(2)}, []string{"3", "4", "5", "12", "13", "14"}},
+		"the last":      {kafkaadmin.Range{From: kafkaadmin.BeforeEnd(1)}, []string{"12", "13", "14"}},
+		"last, earlier": {kafkaadmin.Range{From: kafkaadmin.BeforeEnd(1), To: to(kafkaadmin.At(2))}, []string{"3", "4", "5"}},
 	} {
 		if got := read(c.r); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)

@@ -58,7 +58,7 @@ const (
 )
 
 // Start is the log's start, End its end as of the call, At the same offset in every partition, BeforeEnd so many
-// records before the end of each partition, Since the first record at or after a time.
+// committed records before the end of each partition (where a range begins), Since the first record at or after a time.
 func Start() Point                        { return Point{} }
 func End() Point                          { return Point{kind: pointEnd} }
 func At(offset int64) Point               { return Point{kind: pointOffset, offset: offset} }
@@ -135,7 +135,42 @@ func (a *Admin) Spans(ctx context.Context, r Range) ([]Span, error) {
 		}
 		return int(x.Partition - y.Partition)
 	})
+	if n, ok := r.From.LastN(); ok {
+		for i := range spans {
+			if err := a.reach(ctx, &spans[i], n, starts[a.prefix+spans[i].Topic][spans[i].Partition].Offset); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return spans, nil
+}
+
+// reach moves the beginning of a span back until it holds n committed records, or the log begins: the markers of
+// transactions, what was aborted and what compaction removed have offsets, too.
+func (a *Admin) reach(ctx context.Context, s *Span, n, start int64) error {
+	if n <= 0 {
+		return nil
+	}
+	for width := n; ; width *= 2 {
+		s.From = max(start, s.To-width)
+		var last []int64 // the offsets of the last n records
+		err := a.ReadSpans(ctx, []Span{*s}, func(r Record) error {
+			if last = append(last, r.Offset); int64(len(last)) > n {
+				last = last[1:]
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if int64(len(last)) == n {
+			s.From = last[0]
+			return nil
+		}
+		if s.From == start {
+			return nil
+		}
+	}
 }
 
 func (a *Admin) offsets(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error), names []string) (kadm.ListedOffsets, error) {

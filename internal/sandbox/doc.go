@@ -4,7 +4,7 @@
 // base image: the state after _initialize, with a fixed clock and a random stream made of the module's own hash.
 // [Module.NewInstance] gives an instance in exactly that state, from the pool when it can; its random stream then
 // starts with the flow's seed. [Instance.Start] and [Instance.Resume] run one step each: an encoded
-// fairlead.app.v1 message in, an encoded Yield out.
+// fairlead.app.v1 message in, an encoded Yield out. [Runtime.Uninstall] gives a module's memory back when nobody uses it.
 //
 // A guest can compute, read a clock, draw random bytes and write log lines. The clock is what the caller passes in,
 // plus a microsecond for each reading and plus what the guest slept; it never goes back. The random bytes are the

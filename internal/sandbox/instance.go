@@ -82,6 +82,7 @@ func (i *Instance) Release(ctx context.Context) {
 		return
 	}
 	defer i.m.r.leave()
+	defer i.m.unuse()
 	if i.broken || !i.m.resettable || i.size() != len(i.m.image.bytes) {
 		i.close(ctx)
 		return

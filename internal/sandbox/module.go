@@ -100,8 +100,10 @@ type Module struct {
 	clock    int64
 	initUsed int64
 
-	mu   sync.Mutex
-	idle []*Instance
+	mu      sync.Mutex
+	idle    []*Instance
+	users   int  // instances that somebody has
+	retired bool // uninstalled
 }
 
 // SHA256 identifies the module: the hash of the bytes that its author built.
@@ -217,6 +219,18 @@ func (m *Module) NewInstance(ctx context.Context, env Env) (*Instance, error) {
 		return nil, errClosed
 	}
 	defer m.r.leave()
+	if err := m.use(); err != nil {
+		return nil, err
+	}
+	i, err := m.newInstance(ctx, env)
+	if err != nil {
+		m.unuse()
+		return nil, fmt.Errorf("new instance: %w", err)
+	}
+	return i, nil
+}
+
+func (m *Module) newInstance(ctx context.Context, env Env) (*Instance, error) {
 	m.mu.Lock()
 	var i *Instance
 	if n := len(m.idle); n > 0 {
@@ -227,16 +241,16 @@ func (m *Module) NewInstance(ctx context.Context, env Env) (*Instance, error) {
 	if i == nil {
 		var err error
 		if i, err = m.instantiate(ctx); err != nil {
-			return nil, fmt.Errorf("new instance: %w", err)
+			return nil, err
 		}
 		if err := i.reset(); err != nil {
 			i.close(ctx)
-			return nil, fmt.Errorf("new instance: %w", err)
+			return nil, err
 		}
 	}
 	if err := i.g.seed(env.Seed); err != nil {
 		i.close(ctx)
-		return nil, fmt.Errorf("new instance: %w", err)
+		return nil, err
 	}
 	i.g.log = env.Log
 	return i, nil

@@ -2,13 +2,17 @@ package seal
 
 import (
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -24,7 +28,10 @@ const version = 1
 var ErrSealed = errors.New("FL-SEAL-001: the sealed value does not open: it was sealed under another key or for another place, or it is damaged")
 
 // Key seals and opens. It is safe for use by several goroutines.
-type Key struct{ aead cipher.AEAD }
+type Key struct {
+	aead cipher.AEAD
+	raw  []byte
+}
 
 // New makes a key of 32 bytes.
 func New(key []byte) (*Key, error) {
@@ -35,7 +42,17 @@ func New(key []byte) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the cipher: %w", err)
 	}
-	return &Key{a}, nil
+	return &Key{a, slices.Clone(key)}, nil
+}
+
+// Derive makes a secret text of 160 bits for a place: the same key and place make the same secret, so that a step that
+// is repeated repeats it. Without the key it is as good as random.
+func (k *Key) Derive(place ...string) (string, error) {
+	b, err := hkdf.Key(sha256.New, k.raw, nil, "derive "+string(associated(place)), 20)
+	if err != nil {
+		return "", fmt.Errorf("derive a secret: %w", err)
+	}
+	return base32.StdEncoding.EncodeToString(b), nil
 }
 
 // ReadFile reads a key from a file: 32 raw bytes, or 64 hex digits or base64 with white space around.

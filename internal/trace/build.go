@@ -264,8 +264,11 @@ func reader(topic string) string {
 	if !ok {
 		return outside
 	}
-	if t.Own == topics.KindLoop {
+	switch {
+	case t.Own == topics.KindLoop:
 		return t.Owner
+	case t.Own != "" && t.Own != topics.KindDeadLetters:
+		return outside // rows are no hop, whoever looks at them
 	}
 	for _, r := range t.Readers {
 		if r.As == topics.KindInput {

@@ -23,9 +23,6 @@ func NamesOf(shortHash, clusterID string) Names {
 	return Names{Schema: schema, DDL: schema + "_" + tag + "_ddl", DML: schema + "_" + tag + "_dml"}
 }
 
-// NewPassword makes a random password of 130 bits.
-func NewPassword() string { return rand.Text() }
-
 const scramRounds = 4096
 
 // scramVerifier is what the server keeps of a password (RFC 5802): with it nobody can log in.

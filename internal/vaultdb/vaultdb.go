@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/hardening"
 	"github.com/fairleadio/fairlead/internal/postgres/vaultschema"
@@ -116,7 +117,7 @@ func (v *Vaults) Provide(ctx context.Context, shortHash, attempt, ddlPassword, d
 		return err
 	}
 	return v.admin.InTx(ctx, postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
-		for _, sql := range v.provision(n, attempt) {
+		for _, sql := range append(v.provision(n, attempt), v.grants(n)...) {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return err
 			}
@@ -127,19 +128,26 @@ func (v *Vaults) Provide(ctx context.Context, shortHash, attempt, ddlPassword, d
 
 func commentOf(attempt string) string { return "fairlead: " + attempt }
 
-// provision are the statements that make a schema for two roles that exist. They may be repeated.
+// provision are the statements that make a schema. They may be repeated.
 func (v *Vaults) provision(n Names, attempt string) []string {
+	schema := postgres.Identifier(n.Schema)
+	return []string{
+		"CREATE SCHEMA IF NOT EXISTS " + schema,
+		"COMMENT ON SCHEMA " + schema + " IS " + postgres.Literal(commentOf(attempt)),
+		postgres.HistoryTable(n.Schema, platformHistory),
+		postgres.HistoryTable(n.Schema, ApplicationHistory),
+	}
+}
+
+// grants are what the roles of a schema may do. They may be repeated.
+func (v *Vaults) grants(n Names) []string {
 	schema, ddl, dml := postgres.Identifier(n.Schema), postgres.Identifier(n.DDL), postgres.Identifier(n.DML)
 	history := postgres.Qualified(n.Schema, ApplicationHistory)
 	platform := postgres.Qualified(n.Schema, platformHistory)
 	out := []string{
-		"CREATE SCHEMA IF NOT EXISTS " + schema,
-		"COMMENT ON SCHEMA " + schema + " IS " + postgres.Literal(commentOf(attempt)),
 		"GRANT CONNECT ON DATABASE " + postgres.Identifier(v.admin.Database()) + " TO " + ddl + ", " + dml,
 		"GRANT USAGE, CREATE ON SCHEMA " + schema + " TO " + ddl,
 		"GRANT USAGE ON SCHEMA " + schema + " TO " + dml,
-		postgres.HistoryTable(n.Schema, platformHistory),
-		postgres.HistoryTable(n.Schema, ApplicationHistory),
 		"REVOKE ALL ON " + platform + " FROM " + ddl + ", " + dml,
 		"GRANT SELECT ON " + platform + ", " + history + " TO " + dml,
 		"GRANT SELECT, INSERT, DELETE ON " + history + " TO " + ddl,
@@ -173,11 +181,80 @@ func (v *Vaults) SetPassword(ctx context.Context, role, password string) error {
 
 // Platform runs the platform's migrations in a schema and returns those that ran.
 func (v *Vaults) Platform(ctx context.Context, shortHash string) ([]string, error) {
-	m, err := vaultschema.Migrations()
+	m, err := platform(v.Names(shortHash).Schema)
 	if err != nil {
 		return nil, err
 	}
-	return postgres.Migrator{Schema: v.Names(shortHash).Schema, Set: vaultschema.Set, Migrations: m, Existing: true, History: platformHistory}.Run(ctx, v.admin)
+	return m.Run(ctx, v.admin)
+}
+
+func platform(schema string) (postgres.Migrator, error) {
+	m, err := vaultschema.Migrations()
+	return postgres.Migrator{
+		Schema: schema, Set: vaultschema.Set, Migrations: m, Existing: true, History: platformHistory, NoAdvisoryLock: true,
+	}, err
+}
+
+// PlatformElsewhere runs the platform's migrations in a schema of somebody else's database, as its owner, and gives the
+// data role what it needs.
+func PlatformElsewhere(ctx context.Context, p *postgres.Pool, schema, dml string) error {
+	var there bool
+	if err := p.One(ctx, []any{&there}, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema); err != nil {
+		return err
+	}
+	var statements []string
+	if !there {
+		statements = append(statements, "CREATE SCHEMA "+postgres.Identifier(schema))
+	}
+	statements = append(statements, postgres.HistoryTable(schema, platformHistory), postgres.HistoryTable(schema, ApplicationHistory),
+		"GRANT USAGE ON SCHEMA "+postgres.Identifier(schema)+" TO "+postgres.Identifier(dml),
+		"GRANT SELECT ON "+postgres.Qualified(schema, platformHistory)+", "+postgres.Qualified(schema, ApplicationHistory)+" TO "+postgres.Identifier(dml))
+	for _, sql := range statements {
+		if _, err := p.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	if err := Prepare(ctx, p, schema, dml); err != nil {
+		return err
+	}
+	m, err := platform(schema)
+	if err == nil {
+		_, err = m.Run(ctx, p)
+	}
+	return err
+}
+
+// PlatformLacks returns the platform's migrations that have not run in a schema.
+func PlatformLacks(ctx context.Context, q postgres.Queryer, schema string) ([]string, error) {
+	m, err := platform(schema)
+	if err != nil {
+		return nil, err
+	}
+	pending, err := m.Pending(ctx, q)
+	var out []string
+	for _, x := range pending {
+		out = append(out, x.Name)
+	}
+	return out, err
+}
+
+// Exists tells whether a virtual node has a schema here.
+func (v *Vaults) Exists(ctx context.Context, shortHash string) (bool, error) {
+	var there bool
+	err := v.admin.One(ctx, []any{&there}, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", v.Names(shortHash).Schema)
+	return there, err
+}
+
+// Regrant gives the roles of a schema what [Vaults.Provide] gave them.
+func (v *Vaults) Regrant(ctx context.Context, shortHash string) error {
+	return v.admin.InTx(ctx, postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
+		for _, sql := range v.grants(v.Names(shortHash)) {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Drop removes a virtual node's schema, all that is in it, and its roles.
@@ -266,17 +343,14 @@ func Reset(ctx context.Context, p *postgres.Pool, schema string) error {
 	})
 }
 
-// SQL is what an administrator runs in a database that the cluster may not change: the schema, the platform's tables
-// and the application's migrations, with their histories.
-func SQL(schema string, application map[string][]postgres.Migration, order []string) (string, error) {
+// SQL is what an administrator runs in a database that the cluster may not change: with whole the schema and the
+// platform's tables, in any case these migrations, with their history.
+func SQL(schema string, application []clusterdb.Migrations, whole bool) (string, error) {
 	platform, err := vaultschema.Migrations()
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "-- Run as the owner of the schema; afterwards give USAGE on it, and SELECT, INSERT, UPDATE and DELETE on its tables,\n-- to the role of the DML connection.\n")
-	fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\nSET search_path TO %s;\n", postgres.Identifier(schema), postgres.Identifier(schema))
-	fmt.Fprintf(&b, "%s;\n%s;\n", postgres.HistoryTable(schema, platformHistory), postgres.HistoryTable(schema, ApplicationHistory))
 	write := func(table, set string, list []postgres.Migration) {
 		for _, m := range list {
 			fmt.Fprintf(&b, "\n-- %s %s\nBEGIN;\n%s\n", set, m.Name, terminated(m.SQL))
@@ -284,14 +358,22 @@ func SQL(schema string, application map[string][]postgres.Migration, order []str
 				postgres.Literal(set), postgres.Literal(m.Name), postgres.Literal(m.Checksum()))
 		}
 	}
-	write(platformHistory, vaultschema.Set, platform)
-	for _, cpk := range order {
-		write(ApplicationHistory, cpk, application[cpk])
+	b.WriteString("-- Run as the owner of the schema; afterwards give USAGE on it, and SELECT, INSERT, UPDATE and DELETE on its tables,\n-- to the role of the DML connection.\n")
+	if whole {
+		fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\n", postgres.Identifier(schema))
+	}
+	fmt.Fprintf(&b, "SET search_path TO %s;\n", postgres.Identifier(schema))
+	if whole {
+		fmt.Fprintf(&b, "%s;\n%s;\n", postgres.HistoryTable(schema, platformHistory), postgres.HistoryTable(schema, ApplicationHistory))
+		write(platformHistory, vaultschema.Set, platform)
+	}
+	for _, m := range application {
+		write(ApplicationHistory, m.Cpk, m.List)
 	}
 	return b.String(), nil
 }
 
-// terminated ends SQL with a semicolon on a line of its own when a comment may end it.
+// terminated ends SQL with a semicolon, on a line of its own when a comment may end it.
 func terminated(sql string) string {
 	sql = strings.TrimRight(sql, " \t\r\n")
 	if strings.HasSuffix(sql, ";") {

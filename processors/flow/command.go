@@ -16,7 +16,7 @@ func (d *draft) commanded(e Commanded) error {
 	command := e.Command.GetKind()
 	switch {
 	case d.Head == nil:
-		d.refuse(e, RefusedUnknown, "no flow %s runs or ran here; fairlead flow list shows those that do, and one that waits for admission can be commanded once it runs", e.Flow)
+		d.refuse(e, RefusedUnknown, "no flow %s runs or ran here; fairlead flow list shows those that do", e.Flow)
 		return nil
 	case !d.alive():
 		d.refuse(e, RefusedEnded, "the flow ended as %s; an end is final", stateName(d.Head.GetState()))
@@ -129,12 +129,24 @@ func restart(row *flowv1.JournalStart, attempt uint32, clockUs int64) *flowv1.Jo
 
 func (d *draft) accept(e Commanded, detail string) {
 	d.note(OutcomeCommand)
+	d.Head.LastCommand = outcomeOf(e)
+	d.Head.LastCommand.Detail = detail
 	d.audit(e, auditv1.Outcome_OUTCOME_DONE, "", detail)
 }
 
 func (d *draft) refuse(e Commanded, id, format string, args ...any) {
 	d.note(OutcomeRefused)
-	d.audit(e, auditv1.Outcome_OUTCOME_REFUSED, id, id+": "+fmt.Sprintf(format, args...))
+	detail := validText(id + ": " + fmt.Sprintf(format, args...))
+	if d.alive() { // after the end a flow's status is final
+		d.Head.LastCommand = outcomeOf(e)
+		d.Head.LastCommand.Refused, d.Head.LastCommand.ErrorId, d.Head.LastCommand.Detail = true, id, detail
+	}
+	d.audit(e, auditv1.Outcome_OUTCOME_REFUSED, id, detail)
+}
+
+// outcomeOf is what became of a command that changed something; who asked finds it in the flow's status by its id.
+func outcomeOf(e Commanded) *flowv1.CommandOutcome {
+	return &flowv1.CommandOutcome{Id: e.ID, Kind: e.Command.GetKind(), AtUs: e.NowUs}
 }
 
 func (d *draft) audit(e Commanded, outcome auditv1.Outcome, id, detail string) {

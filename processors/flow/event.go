@@ -52,6 +52,8 @@ type Continued struct {
 // Commanded is an operator's command.
 type Commanded struct {
 	Command *flowv1.FlowCommand
+	// ID is the command's own, UUID text.
+	ID string
 	// Flow is the id that was named, for the audit; the flow may not exist.
 	Flow string
 	// Kept has the rows of the step after which a retry cuts; Start the start row when that is step 0.

@@ -6,7 +6,7 @@ func Explanations() map[string]string {
 		ErrApplication: "The flow's own code returned an error: its type and message are the application's. " +
 			"`fairlead flow history ID` shows what the flow did before. The end is final; start a new flow when the cause is gone.",
 		ErrNotHere: "The virtual node, its package or the package's module was not visible to the flow worker within a minute. " +
-			"`fairlead vnode list` and `fairlead cpi list` show what should be there; `fairlead state get virtual.node.info VNODE` what the topics say. " +
+			"`fairlead tail virtual.node.info --from start --key VNODE` shows whether the virtual node is there and which package it has, `fairlead tail cpi.info --from start` the packages. " +
 			"A start fails with this; a flow that was running is parked: resume it when the missing part is back.",
 		ErrDeterminism: "The flow's instance was not in memory, its journal was fed to a fresh one, and that one did something else than was recorded. " +
 			"Nothing was changed and the flow is parked. The message names the step, what the journal has and what came. " +
@@ -26,12 +26,12 @@ func Explanations() map[string]string {
 		ErrNoClass: "The package that is installed in the virtual node has no startable flow of that name. " +
 			"`fairlead flow classes VNODE` lists those it has; perhaps the virtual node still has an older version.",
 		ErrJournal: "The flow's journal cannot be used: a row is missing or cannot be read. The flow is parked and nothing was changed. " +
-			"`fairlead state verify flow-store-journal` compares local storage with the topic. Retry from an earlier step, or kill the flow.",
+			"`fairlead flow history ID` shows the rows that can be read. Retry from an earlier step, or kill the flow. A worker that lost its disk reads the topic again.",
 		ErrDeadLetter: "A record that this flow needed went to the dead letters of the flow group: it could not be read, or it killed the worker's process again and again. " +
 			"The flow failed with it, so that nobody waits in vain. The record is in flow.dlq, with the reason; after the cause is mended, start the flow again under a new client request id.",
 		ErrWorker: "The worker could not run the module, through no fault of the flow's: the machine is overloaded, out of memory, or fairlead has a fault. " +
 			"The flow is parked. Look at the worker's log and resume the flow when the worker is well.",
-		RefusedUnknown:   "A command named a flow that does not run and has not run in the last seven days, or that still waits for admission. The command changed nothing.",
+		RefusedUnknown:   "A command named a flow that does not run and has not run in the last seven days, or that was killed before it began. The command changed nothing.",
 		RefusedEnded:     "A command named a flow that has ended. COMPLETED, FAILED and KILLED are final. The command changed nothing.",
 		RefusedState:     "A command makes no sense now: pause for a flow that is paused or parked, or resume for one that is not. The command changed nothing.",
 		RefusedStep:      "A retry named a step that the flow has not reached. `fairlead flow history ID` shows the steps. The command changed nothing.",

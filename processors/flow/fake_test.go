@@ -51,6 +51,8 @@ func newFakeSandbox() *fakeSandbox {
 type fakeModule struct {
 	s     *fakeSandbox
 	lines []string
+	users int // instances that were made and not released
+	gone  bool
 }
 
 func (s *fakeSandbox) Module(sha [32]byte) (flow.Module, bool) {
@@ -72,9 +74,27 @@ func (s *fakeSandbox) Install(_ context.Context, wasm []byte) (flow.Module, erro
 	return m, nil
 }
 
+func (s *fakeSandbox) Uninstall(_ context.Context, sha [32]byte) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.modules[sha]
+	if ok && m.users > 0 {
+		return false, nil
+	}
+	delete(s.modules, sha)
+	if ok {
+		m.gone = true
+	}
+	return true, nil
+}
+
 func (m *fakeModule) NewInstance(_ context.Context, seed [32]byte, log func(string)) (flow.Instance, error) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
+	if m.gone {
+		return nil, sandbox.ErrUninstalled
+	}
+	m.users++
 	m.s.live++
 	m.s.started++
 	return &fakeInstance{m: m, seen: seed, log: log}, nil
@@ -100,6 +120,7 @@ func (i *fakeInstance) Release(context.Context) {
 	}
 	i.released = true
 	i.m.s.live--
+	i.m.users--
 }
 
 func (i *fakeInstance) Start(_ context.Context, nowUs int64, start []byte) ([]byte, error) {

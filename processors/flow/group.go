@@ -46,6 +46,9 @@ func (w *Worker) Graph() *engine.Graph {
 }
 
 func (w *Worker) onEvent(ctx engine.Context, m *flowv1.FlowEvent) error {
+	if command := m.GetCommand(); command != nil {
+		return w.onCommand(ctx, command)
+	}
 	started := m.GetStarted()
 	if started == nil {
 		return engine.Poison("%s: record %q of %s has no event; send one that this version knows", ErrJournal, ctx.Key(), topics.FlowEvents)
@@ -75,7 +78,11 @@ func (w *Worker) onCommand(ctx engine.Context, m *flowv1.FlowCommand) error {
 		id = identity.UUID{} // no flow has it, so the command is refused
 	}
 	t := w.newTurn(ctx, id, 0)
-	e := Commanded{Command: m, Flow: ctx.Key(), NowUs: t.nowUs}
+	e := Commanded{Command: m, ID: m.GetId(), Flow: ctx.Key(), NowUs: t.nowUs}
+	if _, err := identity.ParseUUID(e.ID); err != nil { // whoever wrote it knows it by the record's place
+		cause := ctx.Cause()
+		e.ID = identity.CommandID(ctx.TopicID(), cause.Partition, cause.Offset).String()
+	}
 	if m.GetKind() == flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP && t.state.Head != nil {
 		rows, err := t.rows(m.GetStep())
 		if err != nil {
@@ -123,7 +130,8 @@ func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {
 // refused changes nothing of its flow.
 func (w *Worker) onDeadLetter(ctx engine.Context, msg any, reason string, cause error) error {
 	id, err := identity.ParseUUID(ctx.Key())
-	if err != nil || ctx.Topic() == topics.FlowCommands {
+	event, _ := msg.(*flowv1.FlowEvent)
+	if err != nil || ctx.Topic() == topics.FlowCommands || event.GetCommand() != nil {
 		return nil //nolint:nilerr // no flow has such an id
 	}
 	t := w.newTurn(ctx, id, 0)
@@ -134,7 +142,6 @@ func (w *Worker) onDeadLetter(ctx engine.Context, msg any, reason string, cause 
 		}
 		return t.run(Broke{Error: fault, NowUs: t.nowUs})
 	}
-	event, _ := msg.(*flowv1.FlowEvent)
 	started := event.GetStarted()
 	if started == nil || string(started.GetFlowId()) != string(id[:]) {
 		return nil

@@ -16,6 +16,8 @@ type Sandbox interface {
 	Module(sha [32]byte) (Module, bool)
 	// Install makes a module ready; it may take seconds, and nothing when it is ready already.
 	Install(ctx context.Context, wasm []byte) (Module, error)
+	// Uninstall gives a module's memory back, unless an instance of it is in use.
+	Uninstall(ctx context.Context, sha [32]byte) (gone bool, err error)
 }
 
 // Module is an installed module.
@@ -49,6 +51,10 @@ func (s runtimeSandbox) Install(ctx context.Context, wasm []byte) (Module, error
 		return nil, err
 	}
 	return runtimeModule{m}, nil
+}
+
+func (s runtimeSandbox) Uninstall(ctx context.Context, sha [32]byte) (bool, error) {
+	return s.r.Uninstall(ctx, sha)
 }
 
 type runtimeModule struct{ m *sandbox.Module }

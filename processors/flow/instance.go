@@ -60,13 +60,10 @@ func (t *turn) fresh(step uint32) ([]byte, error) {
 		return nil, &replayError{errors.New("the journal has no usable start")}
 	}
 	first := rows[0].GetStart()
-	module, err := t.w.modules.get(ctx, [32]byte(first.GetModuleSha256()))
+	muted := step > 0 // what is replayed was logged before
+	t.inst, err = t.w.modules.instance(ctx, [32]byte(first.GetModuleSha256()), [32]byte(first.GetSeed()), guestLog(t.log(), &muted))
 	if err != nil {
 		return nil, err
-	}
-	muted := step > 0 // what is replayed was logged before
-	if t.inst, err = module.NewInstance(ctx, [32]byte(first.GetSeed()), guestLog(t.log(), &muted)); err != nil {
-		return nil, fmt.Errorf("make an instance: %w", err)
 	}
 	if step == 0 {
 		t.w.deps.Metrics.ran("fresh")

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ func (e *notHereError) Error() string { return e.what }
 func notHere(format string, args ...any) error { return &notHereError{fmt.Sprintf(format, args...)} }
 
 // modules finds modules in the sandbox, and installs those that are not there from the parts on cpi.chunks. Installing
-// runs beside the partitions' work, one module at a time.
+// runs beside the partitions' work, one module at a time. Those that no package names go when no flow in memory uses
+// them; a flow that waits without an instance has its module installed again when it goes on.
 type modules struct {
 	sandbox Sandbox
 	chunks  View
@@ -29,6 +31,8 @@ type modules struct {
 
 	mu      sync.Mutex
 	pending map[[32]byte]*installation
+	here    map[[32]byte]bool // installed by this worker
+	named   map[[32]byte]bool // named by a package
 	closed  bool
 	work    sync.WaitGroup
 	turn    sync.Mutex // one installation at a time
@@ -45,7 +49,7 @@ type installation struct {
 
 func newModules(s Sandbox, chunks View, wait time.Duration) *modules {
 	ctx, stop := context.WithCancel(context.Background())
-	return &modules{sandbox: s, chunks: chunks, wait: wait, pending: map[[32]byte]*installation{}, ctx: ctx, stop: stop}
+	return &modules{sandbox: s, chunks: chunks, wait: wait, pending: map[[32]byte]*installation{}, here: map[[32]byte]bool{}, ctx: ctx, stop: stop}
 }
 
 // get returns a module that is ready. Its error is a *notHereError when it may be ready later, and a sandbox.Error
@@ -71,6 +75,61 @@ func (m *modules) get(ctx context.Context, sha [32]byte) (Module, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for module %x: %w", sha[:6], ctx.Err())
 	}
+}
+
+// instance makes an instance of a module. One that is uninstalled in the meantime is installed again.
+func (m *modules) instance(ctx context.Context, sha, seed [32]byte, log func(string)) (Instance, error) {
+	const tries = 3
+	for n := 1; ; n++ {
+		module, err := m.get(ctx, sha)
+		if err != nil {
+			return nil, err
+		}
+		i, err := module.NewInstance(ctx, seed, log)
+		if err == nil {
+			return i, nil
+		}
+		if n == tries || !errors.Is(err, sandbox.ErrUninstalled) {
+			return nil, fmt.Errorf("make an instance: %w", err)
+		}
+	}
+}
+
+// name takes down which modules packages name, and uninstalls others.
+func (m *modules) name(packages iter.Seq2[string, any]) error {
+	named := map[[32]byte]bool{}
+	for _, msg := range packages {
+		cpi, _ := msg.(*cpiv1.Cpi)
+		for _, mod := range cpi.GetModules() {
+			if len(mod.GetSha256()) == sha256.Size {
+				named[[32]byte(mod.GetSha256())] = true
+			}
+		}
+	}
+	m.mu.Lock()
+	m.named = named
+	m.mu.Unlock()
+	return m.sweep()
+}
+
+// sweep uninstalls the modules that no package names and no instance uses.
+func (m *modules) sweep() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var errs []error
+	for sha := range m.here {
+		if m.named[sha] {
+			continue
+		}
+		gone, err := m.sandbox.Uninstall(m.ctx, sha)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if gone {
+			delete(m.here, sha)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // warm installs the flow modules of a package before anybody asks for them. What is wrong shows when a flow starts.
@@ -103,6 +162,9 @@ func (m *modules) install(sha [32]byte) (*installation, error) {
 		defer m.turn.Unlock()
 		in.module, in.err = m.sandbox.Install(m.ctx, wasm)
 		m.mu.Lock()
+		if in.err == nil {
+			m.here[sha] = true
+		}
 		if !IsGuestFault(in.err) { // a success is found in the sandbox; what is no fault of the module's is tried again
 			delete(m.pending, sha)
 		}

@@ -70,7 +70,7 @@ func TestModuleIsCompiledBesideTheWork(t *testing.T) {
 func TestModuleIsCompiledAgainAfterTheMachinesFault(t *testing.T) {
 	w, s := slowWorld(flow.Config{InstallWait: time.Minute})
 	cpi := w.cpis["CPI"].(*cpiv1.Cpi)
-	w.worker.Warm(cpi)
+	w.worker.Changed(cpi)
 	<-s.asked
 	s.proceed <- errors.New("disk full")
 	w.worker.Close()
@@ -95,7 +95,7 @@ func TestModuleIsCompiledAgainAfterTheMachinesFault(t *testing.T) {
 // A worker that closes does not wait for a compiler that does not come back by itself.
 func TestCloseStopsInstallations(t *testing.T) {
 	w, s := slowWorld(flow.Config{InstallWait: time.Millisecond})
-	w.worker.Warm(w.cpis["CPI"].(*cpiv1.Cpi))
+	w.worker.Changed(w.cpis["CPI"].(*cpiv1.Cpi))
 	<-s.asked
 	w.worker.Close()
 	if _, err := w.start("pay", "r1", ""); err != nil {
@@ -123,5 +123,65 @@ func TestLongJournalIsForgotten(t *testing.T) {
 	if len(w.state.store) != 0 || len(w.state.table) != 0 {
 		t.Errorf("%d rows and %d heads are left", len(w.state.store), len(w.state.table))
 	}
+	w.worker.Close()
+}
+
+// A module that no package names any more stays while a flow in memory uses it, goes with the last of them, and comes
+// back for a flow that waited without an instance.
+func TestUnnamedModulesGo(t *testing.T) {
+	w := newWorld(flow.Config{})
+	w.install("pay", "sleep 10s\nsleep 10s\ndone 1")
+	old := [32]byte(w.cpis["CPI"].(*cpiv1.Cpi).GetModules()[0].GetSha256())
+	changed := func() { w.worker.Changed(w.cpis["CPI"].(*cpiv1.Cpi)) }
+	here := func(want bool, when string) {
+		t.Helper()
+		if _, ok := w.sandbox.Module(old); ok != want {
+			t.Fatalf("%s: the module is there: %v, want %v", when, ok, want)
+		}
+	}
+	pass := func(n int) {
+		t.Helper()
+		for range n {
+			w.nowUs += (10 * time.Second).Microseconds()
+			if _, err := w.idle(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	start := func(request string) {
+		t.Helper()
+		if _, err := w.start("pay", request, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	changed()
+	start("r1")
+	start("r2")
+	w.install("pay", "done 2")
+	changed()
+	here(true, "two flows in memory use it")
+	pass(1)
+	flow.Drop(w.worker, 0, w.flowID("r2")) // its instance is lost; it waits in its journal alone
+	pass(1)
+	here(false, "both flows have ended")
+	for _, request := range []string{"r1", "r2"} {
+		if got := w.head(w.flowID(request)).GetState(); got != flowv1.FlowState_FLOW_STATE_COMPLETED {
+			t.Errorf("%s is %s", request, got)
+		}
+	}
+
+	// Nobody in memory uses it when its name goes; the waiting flow gets it again.
+	w.install("pay", "sleep 10s\nsleep 10s\ndone 1")
+	changed()
+	start("r3")
+	flow.Lose(w.worker, 0)
+	w.install("pay", "done 2")
+	changed()
+	here(false, "the flow that needs it waits without an instance")
+	pass(2)
+	if got := w.head(w.flowID("r3")).GetState(); got != flowv1.FlowState_FLOW_STATE_COMPLETED {
+		t.Errorf("r3 is %s", got)
+	}
+	here(false, "the last flow has ended")
 	w.worker.Close()
 }

@@ -115,6 +115,10 @@ func command(t *testing.T, w *world, d *datadriven.TestData) ([]string, error) {
 			d.ScanArgs(t, "step", &step)
 			c.Step = uint32(step)
 		}
+		if d.HasArg("by-the-mapper") {
+			c.Id = "00000000-0000-5000-8000-0000000000c0"
+			return w.deliver(record{topics.FlowEvents, w.flowID(arg(0)), &flowv1.FlowEvent{Event: &flowv1.FlowEvent_Command{Command: c}}})
+		}
 		return w.deliver(record{topics.FlowCommands, w.flowID(arg(0)), c})
 	case "history":
 		j, err := w.rows(w.flowID(arg(0)))

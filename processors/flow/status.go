@@ -30,6 +30,7 @@ func StatusOf(head *flowv1.Checkpoint) *flowv1.FlowStatus {
 		Initiator:        head.GetStart().GetInitiator(),
 		InitiatedBy:      head.GetStart().GetInitiatedBy(),
 		WaitingFor:       WaitingFor(head),
+		LastCommand:      head.GetLastCommand(),
 	}
 	return s
 }

@@ -167,6 +167,7 @@ func (t *turn) apply(effect Effect, gone *bool) (Event, error) {
 	case DropInstance:
 		t.release()
 		t.w.live.drop(t.w.ctx, t.flow)
+		t.w.sweep()
 	case DropJournal:
 		*gone = t.forget()
 	case Audit:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"strings"
 
@@ -19,10 +20,18 @@ type View interface {
 	Get(key string) (msg any, ok bool)
 }
 
+// WholeView is a view that can be walked.
+type WholeView interface {
+	View
+	// All yields the messages.
+	All() iter.Seq2[string, any]
+}
+
 // Deps is what the worker needs of the process around it.
 type Deps struct {
 	// VirtualNodes, Packages and Chunks are views of virtual.node.info, cpi.info and cpi.chunks, ready.
-	VirtualNodes, Packages, Chunks View
+	VirtualNodes, Chunks View
+	Packages             WholeView
 	// Sandbox runs the modules.
 	Sandbox Sandbox
 	// Random is where seeds come from. Default: the system's generator.
@@ -64,9 +73,21 @@ func NewWorker(cfg Config, deps Deps) (*Worker, error) {
 	}, nil
 }
 
-// Warm installs the modules of a package before a flow asks for them; called when cpi.info changes. It returns at
-// once.
-func (w *Worker) Warm(cpi *cpiv1.Cpi) { w.modules.warm(cpi) }
+// Changed is called when a package in cpi.info changes; cpi is nil when it is gone. Its modules are installed before a
+// flow asks for them, and those that no package names any more go. It returns at once.
+func (w *Worker) Changed(cpi *cpiv1.Cpi) {
+	w.modules.warm(cpi)
+	if err := w.modules.name(w.deps.Packages.All()); err != nil {
+		w.deps.Log.Warn("modules were uninstalled, not all of their memory was given back", "error", err)
+	}
+}
+
+// sweep lets go of modules that only the flow which has ended needed.
+func (w *Worker) sweep() {
+	if err := w.modules.sweep(); err != nil {
+		w.deps.Log.Warn("modules were uninstalled, not all of their memory was given back", "error", err)
+	}
+}
 
 // Close lets go of all instances and waits for installations. The group must have ended.
 func (w *Worker) Close() {

@@ -38,6 +38,8 @@ func (v view) Get(key string) (any, bool) {
 	return m, ok
 }
 
+func (v view) All() iter.Seq2[string, any] { return maps.All(v) }
+
 // constant is a source of seeds that repeats itself, so that two worlds can be compared.
 type constant struct{}
 
@@ -350,6 +352,9 @@ func describe(m proto.Message) string {
 		}
 		if m.GetWaitingFor() != "" {
 			s += ", waits for " + m.GetWaitingFor()
+		}
+		if c := m.GetLastCommand(); c.GetRefused() {
+			s += ", refused " + c.GetErrorId()
 		}
 		return s
 	case *flowv1.MapperStart:

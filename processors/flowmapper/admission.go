@@ -100,19 +100,27 @@ func (a admissionStore) enqueue(vnode string, position uint64, key string) error
 	return a.set(a.waitingKey(vnode, position), &flowv1.AdmissionWaiting{Key: key})
 }
 
-// take removes a place of a queue and returns the mapping's key that stood there.
-func (a admissionStore) take(vnode string, position uint64) (string, error) {
-	at := a.waitingKey(vnode, position)
-	raw := a.s.Get(at)
-	if raw == nil {
-		return "", fmt.Errorf("flow-mapper: store admission has no row for place %d of virtual node %s", position, vnode)
+// take removes the first place of a queue and returns the mapping's key that stood there.
+func (a admissionStore) take(vnode string) (string, error) {
+	for at, raw := range a.s.Scan(a.key(rowWaiting, vnode)) {
+		var w flowv1.AdmissionWaiting
+		if err := unmarshal(at, raw, &w); err != nil {
+			return "", err
+		}
+		a.s.Delete(slices.Clone(at))
+		return w.GetKey(), nil
 	}
-	var w flowv1.AdmissionWaiting
-	if err := unmarshal(at, raw, &w); err != nil {
-		return "", err
-	}
-	a.s.Delete(at)
-	return w.GetKey(), nil
+	return "", fmt.Errorf("flow-mapper: store admission has no row for those of virtual node %s that wait", vnode)
+}
+
+// queued tells whether a mapping stands in its queue.
+func (a admissionStore) queued(m *flowv1.MapperState) bool {
+	return m.GetStatus() == flowv1.MappingStatus_MAPPING_STATUS_WAITING && a.s.Get(a.waitingKey(m.GetVnode(), m.GetWaitingPosition())) != nil
+}
+
+// leave removes a place of a queue.
+func (a admissionStore) leave(vnode string, position uint64) {
+	a.s.Delete(a.waitingKey(vnode, position))
 }
 
 func (a admissionStore) set(key []byte, m proto.Message) error {

@@ -6,6 +6,7 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/identity"
 	"github.com/fairleadio/fairlead/schemas"
+	auditv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -23,6 +24,7 @@ func Graph(cfg Config) *engine.Graph {
 		engine.Store(topics.FlowMapperAdmissionStore),
 		goka.Output(topics.FlowEvents, schemas.Codec[*flowv1.FlowEvent]()),
 		goka.Output(topics.FlowStatus, schemas.Codec[*flowv1.FlowStatus]()),
+		goka.Output(topics.Audit, schemas.Codec[*auditv1.Entry]()),
 		engine.WithHooks(engine.Hooks{OnRevoke: g.onRevoke}),
 	)
 }
@@ -38,8 +40,14 @@ func (g group) onStart(ctx engine.Context, m *flowv1.MapperStart) error {
 		return g.run(ctx, e.Start.GetVnode(), StartAsked{Key: ctx.Key(), Start: e.Start, FlowID: id, NowUs: now})
 	case *flowv1.MapperStart_Ended:
 		return g.run(ctx, "", FlowEnded{Key: ctx.Key(), Ended: e.Ended, NowUs: now})
+	case *flowv1.MapperStart_Command:
+		cause := ctx.Cause()
+		id := identity.CommandID(ctx.TopicID(), cause.Partition, cause.Offset)
+		row, _ := ctx.Value().(*flowv1.MapperState)
+		queued := admissionStore{ctx.Store(topics.FlowMapperAdmissionStore), ctx.Partition()}.queued(row)
+		return g.run(ctx, "", Commanded{Key: ctx.Key(), Command: e.Command, ID: id, Queued: queued, NowUs: now})
 	default:
-		return engine.Poison("FL-MAPPER-004: record %q of %s has neither start nor ended; send one of them", ctx.Key(), topics.FlowMapperStart)
+		return engine.Poison("FL-MAPPER-004: record %q of %s has none of start, ended and command; send one of them", ctx.Key(), topics.FlowMapperStart)
 	}
 }
 
@@ -106,8 +114,14 @@ func (g group) apply(ctx engine.Context, admission admissionStore, effect Effect
 		ctx.SetTimer(expiryTimer, microTime(e.AtUs), &flowv1.MapperTimer{Event: &flowv1.MapperTimer_Expire_{Expire: &flowv1.MapperTimer_Expire{}}})
 	case Enqueue:
 		return admission.enqueue(e.Vnode, e.Position, ctx.Key())
+	case Leave:
+		admission.leave(e.Vnode, e.Position)
+	case PassOn:
+		ctx.Emit(topics.FlowEvents, e.FlowID.String(), &flowv1.FlowEvent{Event: &flowv1.FlowEvent_Command{Command: e.Command}})
+	case Audit:
+		ctx.Emit(topics.Audit, e.Entry.GetEntity(), e.Entry)
 	case TakeNext:
-		key, err := admission.take(e.Vnode, e.Position)
+		key, err := admission.take(e.Vnode)
 		if err != nil {
 			return engine.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package flowmapper_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -101,5 +102,74 @@ func TestOnKafka(t *testing.T) {
 	}
 	if waited != requests-2 {
 		t.Errorf("%d starts waited visibly, %d should have", waited, requests-2)
+	}
+}
+
+// A start that waits can be killed on a broker, too: it never starts, those behind it move up, a command for a flow that
+// runs is passed on behind its start, and nothing is left in the queue.
+func TestKillOnKafka(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	graph := flowmapper.Graph(flowmapper.Config{MaxRunningPerVnode: 1})
+	c.CreateTopics(t, 1, graph)
+	c.Start(t, graph)
+	w := newWorld(1, 1) // makes the records
+	codec := schemas.Codec[*flowv1.MapperStart]()
+	topic, err := c.Admin().ListTopics(t.Context(), topics.FlowMapperStart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]identity.UUID{}
+	for _, request := range []string{"r1", "r2", "r3"} {
+		msg := &flowv1.MapperStart{Event: &flowv1.MapperStart_Start{Start: w.startOf("Alice", request)}}
+		r := c.Produce(t, topics.FlowMapperStart, w.key("Alice", request), msg, codec)
+		ids[request] = identity.FlowID(topic[topics.FlowMapperStart].ID, r.Partition, r.Offset)
+	}
+	kill := func(request string) string {
+		t.Helper()
+		id := ids[request]
+		command := &flowv1.FlowCommand{Kind: flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL, By: "olga"}
+		r := c.Produce(t, topics.FlowMapperStart, w.key("Alice", request), &flowv1.MapperStart{Event: &flowv1.MapperStart_Command{
+			Command: &flowv1.CommandFlow{FlowId: id[:], Command: command},
+		}}, codec)
+		return identity.CommandID(topic[topics.FlowMapperStart].ID, r.Partition, r.Offset).String()
+	}
+	killed, passedOn := kill("r2"), kill("r1")
+	first := ids["r1"]
+	c.Produce(t, topics.FlowMapperStart, w.key("Alice", "r1"), &flowv1.MapperStart{Event: &flowv1.MapperStart_Ended{
+		Ended: &flowv1.FlowEnded{FlowId: first[:], State: flowv1.FlowState_FLOW_STATE_KILLED},
+	}}, codec)
+	var seen []string
+	for _, r := range c.Consume(t, topics.FlowEvents, 3) {
+		var e flowv1.FlowEvent
+		if err := proto.Unmarshal(r.Value, &e); err != nil {
+			t.Fatal(err)
+		}
+		for request, id := range ids {
+			if id.String() == string(r.Key) {
+				seen = append(seen, request+" "+e.GetCommand().GetId())
+			}
+		}
+	}
+	if want := []string{"r1 ", "r1 " + passedOn, "r3 "}; !slices.Equal(seen, want) {
+		t.Errorf("flow.events has %q, want %q", seen, want)
+	}
+	c.Drained(t, graph)
+	for key, raw := range c.Fold(t, topics.FlowStatus) {
+		var s flowv1.FlowStatus
+		if err := proto.Unmarshal(raw, &s); err != nil {
+			t.Fatal(err)
+		}
+		dead := s.GetState() == flowv1.FlowState_FLOW_STATE_KILLED
+		if (key == w.key("Alice", "r2")) != dead || dead && (s.GetLastCommand().GetId() != killed || s.GetTerminatedReason() != "killed by olga") {
+			t.Errorf("%s: %v", key, &s)
+		}
+	}
+	for key := range c.Fold(t, topics.FlowMapperGroup+"-store-"+topics.FlowMapperAdmissionStore) {
+		if key[0] == 'w' {
+			t.Errorf("row %q is left in the queue", key)
+		}
+	}
+	if n := len(c.Consume(t, topics.Audit, 1)); n != 1 {
+		t.Errorf("%d commands were audited", n)
 	}
 }

@@ -18,7 +18,7 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_flow_mapper_events_total",
-			Help: "Events by what became of them: accepted, waiting, admitted, repeated, ended, forgotten, stale.",
+			Help: "Events by what became of them: accepted, waiting, admitted, repeated, ended, killed, command-refused, passed-on, forgotten, stale.",
 		}, []string{"outcome"}),
 		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "fairlead_flow_mapper_running_flows",

@@ -41,7 +41,8 @@ type Places struct {
 type VnodePlaces struct {
 	Vnode   string
 	Running uint64
-	// The queue holds the positions from First up to, and without, Next.
+	// First counts the starts that have left the queue, Next those that ever stood in it: a start's position is the
+	// count before it.
 	First, Next uint64
 }
 
@@ -104,6 +105,17 @@ func (p Places) push(vnode string) (next Places, position, ahead uint64) {
 	return p.with(v), position, ahead
 }
 
+// leave takes a start that waits out of its virtual node's queue.
+func (p Places) leave(vnode string) Places {
+	v := p.of(vnode)
+	if v.waiting() == 0 || p.Waiting == 0 {
+		return p
+	}
+	v.First++
+	p.Waiting--
+	return p.with(v)
+}
+
 // fill gives the free places to those who wait, virtual node by virtual node, beginning after the one that was
 // served last.
 func (p Places) fill(r Rules) (Places, []TakeNext) {
@@ -114,7 +126,7 @@ func (p Places) fill(r Rules) (Places, []TakeNext) {
 			break
 		}
 		v := p.Vnodes[i]
-		taken = append(taken, TakeNext{Vnode: v.Vnode, Position: v.First})
+		taken = append(taken, TakeNext{Vnode: v.Vnode})
 		v.First++
 		p.Waiting--
 		p.Last = v.Vnode

@@ -68,11 +68,8 @@ type Enqueue struct {
 	Position uint64
 }
 
-// TakeNext takes the key at this place out of a virtual node's queue and sends it an Admit.
-type TakeNext struct {
-	Vnode    string
-	Position uint64
-}
+// TakeNext takes the first key out of a virtual node's queue and sends it an Admit.
+type TakeNext struct{ Vnode string }
 
 // Note counts what happened, for metrics.
 type Note struct{ What Outcome }
@@ -103,6 +100,12 @@ const (
 	OutcomeForgotten Outcome = "forgotten"
 	// OutcomeStale: an event came for a mapping that is gone, of another flow, or past that point.
 	OutcomeStale Outcome = "stale"
+	// OutcomePassedOn: a command was passed on to the flow, which had begun meanwhile or is not known.
+	OutcomePassedOn Outcome = "passed-on"
+	// OutcomeKilled: a waiting start was killed.
+	OutcomeKilled Outcome = "killed"
+	// OutcomeRefused: a command made no sense for a start that waits.
+	OutcomeRefused Outcome = "command-refused"
 )
 
 // Step decides what one event does to one mapping and to the places of the partition. It is pure: the same arguments
@@ -117,6 +120,8 @@ func Step(s State, event Event) (State, []Effect, error) {
 		return s.admitted(e)
 	case Expired:
 		return s.expired(e)
+	case Commanded:
+		return s.commanded(e)
 	default:
 		return s, nil, engine.Poison("flow-mapper: no rule for %T", event)
 	}
@@ -146,7 +151,7 @@ func (s State) start(e StartAsked) (State, []Effect, error) {
 	s.Mapping.Waiting = e.Start
 	s.Mapping.WaitingPosition = position
 	effects := []Effect{
-		SendStatus{statusOf(e.Start, e.FlowID, e.NowUs, fmt.Sprintf("admission: %d ahead", ahead))},
+		SendStatus{statusOf(e.Start, e.FlowID, e.NowUs, fmt.Sprintf("%s: %d ahead", waitingText, ahead))},
 		Enqueue{Vnode: vnode, Position: position},
 		Note{OutcomeWaiting},
 	}
@@ -215,6 +220,9 @@ func (s State) fill(effects []Effect) (State, []Effect, error) {
 	return s, effects, nil
 }
 
+// waitingText says what a waiting start waits for.
+const waitingText = "admission"
+
 func statusOf(start *flowv1.StartFlow, id identity.UUID, nowUs int64, waitingFor string) *flowv1.FlowStatus {
 	return &flowv1.FlowStatus{
 		Vnode:           start.GetVnode(),
@@ -230,4 +238,4 @@ func statusOf(start *flowv1.StartFlow, id identity.UUID, nowUs int64, waitingFor
 	}
 }
 
-func clone(m *flowv1.MapperState) *flowv1.MapperState { return proto.Clone(m).(*flowv1.MapperState) }
+func clone[M proto.Message](m M) M { return proto.Clone(m).(M) }

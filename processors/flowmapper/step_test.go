@@ -69,6 +69,12 @@ func command(t *testing.T, w *world, d *datadriven.TestData) ([]string, error) {
 			}
 		}
 		return w.step(key, flowmapper.FlowEnded{Key: key, Ended: ended, NowUs: w.nowUs})
+	case "kill", "pause", "resume", "retry":
+		kind := map[string]flowv1.FlowCommandKind{
+			"kill": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL, "pause": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_PAUSE,
+			"resume": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RESUME, "retry": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP,
+		}[d.Cmd]
+		return w.command(w.key(d.CmdArgs[0].Key, d.CmdArgs[1].Key), kind)
 	case "deliver":
 		return w.deliver()
 	case "admit":
@@ -175,6 +181,13 @@ func TestProperties(t *testing.T) {
 				apply(func() ([]string, error) {
 					return w.step(key, flowmapper.Admitted{Key: key, NowUs: w.nowUs})
 				})
+			},
+			"command": func(t *rapid.T) {
+				key := w.key(name.Draw(t, "vnode"), request.Draw(t, "request"))
+				kind := rapid.SampledFrom([]flowv1.FlowCommandKind{
+					flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL, flowv1.FlowCommandKind_FLOW_COMMAND_KIND_PAUSE,
+				}).Draw(t, "kind")
+				apply(func() ([]string, error) { return w.command(key, kind) })
 			},
 			"late timer": func(t *rapid.T) {
 				key := w.key(name.Draw(t, "vnode"), request.Draw(t, "request"))

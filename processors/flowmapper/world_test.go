@@ -108,6 +108,12 @@ func (w *world) step(key string, e flowmapper.Event) ([]string, error) {
 			if f.Status.GetWaitingFor() != "" {
 				line += ", waits for " + f.Status.GetWaitingFor()
 			}
+			if f.Status.GetTerminatedReason() != "" {
+				line += ", " + f.Status.GetTerminatedReason()
+			}
+			if c := f.Status.GetLastCommand(); c != nil {
+				line += fmt.Sprintf(", last command refused=%v", c.GetRefused())
+			}
 			seen = append(seen, line)
 		case flowmapper.SetExpiry:
 			w.expiry[key] = f.AtUs
@@ -115,13 +121,23 @@ func (w *world) step(key string, e flowmapper.Event) ([]string, error) {
 		case flowmapper.Enqueue:
 			w.queues[place(f.Vnode, f.Position)] = key
 		case flowmapper.TakeNext:
-			next, ok := w.queues[place(f.Vnode, f.Position)]
+			next, at, ok := w.first(f.Vnode)
 			if !ok {
-				return nil, fmt.Errorf("place %d of %s is empty", f.Position, f.Vnode)
+				return nil, fmt.Errorf("the queue of %s is empty", f.Vnode)
 			}
-			delete(w.queues, place(f.Vnode, f.Position))
+			delete(w.queues, at)
 			w.loop = append(w.loop, next)
 			seen = append(seen, "loop admit "+w.show(next))
+		case flowmapper.Leave:
+			if at := place(f.Vnode, f.Position); w.queues[at] != key {
+				return nil, fmt.Errorf("%s does not stand at place %d", w.show(key), f.Position)
+			}
+			delete(w.queues, place(f.Vnode, f.Position))
+			seen = append(seen, "leaves the queue "+w.show(key))
+		case flowmapper.PassOn:
+			seen = append(seen, fmt.Sprintf("flow.events command %s %s", strings.TrimPrefix(f.Command.GetKind().String(), "FLOW_COMMAND_KIND_"), w.show(key)))
+		case flowmapper.Audit:
+			seen = append(seen, fmt.Sprintf("fairlead.audit %s by %s: %s, %s", f.Entry.GetAction(), f.Entry.GetBy(), strings.TrimPrefix(f.Entry.GetOutcome().String(), "OUTCOME_"), f.Entry.GetDetail()))
 		case flowmapper.Note:
 			w.notes[f.What]++
 			if len(effects) == 1 {
@@ -170,12 +186,45 @@ func (w *world) show(key string) string {
 	return w.hashes[key[i+1:]] + "/" + key[:i]
 }
 
-func place(vnode string, position uint64) string { return fmt.Sprintf("%s/%d", vnode, position) }
+// command is a command for the flow that the key has now; waiting in its queue or not is found out as the group does.
+func (w *world) command(key string, kind flowv1.FlowCommandKind) ([]string, error) {
+	m := w.mappings[key]
+	id := m.GetFlowId()
+	if m == nil {
+		unknown := w.flowID(999)
+		id = unknown[:]
+	}
+	return w.step(key, flowmapper.Commanded{
+		Key: key, NowUs: w.nowUs, ID: w.flowID(1_000_000),
+		Command: &flowv1.CommandFlow{FlowId: id, Command: &flowv1.FlowCommand{Kind: kind, By: "olga"}},
+		Queued:  m.GetStatus() == flowv1.MappingStatus_MAPPING_STATUS_WAITING && w.queues[place(m.GetVnode(), m.GetWaitingPosition())] == key,
+	})
+}
+
+// first finds who is first in a virtual node's queue.
+func (w *world) first(vnode string) (key, at string, ok bool) {
+	for _, p := range slices.Sorted(maps.Keys(w.queues)) {
+		if strings.HasPrefix(p, vnode+"/") {
+			return w.queues[p], p, true
+		}
+	}
+	return "", "", false
+}
+
+// place is the key of a place in a queue; places sort by their positions.
+func place(vnode string, position uint64) string { return fmt.Sprintf("%s/%08d", vnode, position) }
 
 // check says which of the promises the world breaks.
 func (w *world) check() error {
 	running, waiting := map[string]uint64{}, map[string]uint64{}
 	var all uint64
+	standing := 0
+	for _, v := range w.places.Vnodes {
+		standing += int(v.Next - v.First)
+	}
+	if standing != len(w.queues) || standing != int(w.places.Waiting) {
+		return fmt.Errorf("%d stand in queues, the virtual nodes count %d, the partition %d", len(w.queues), standing, w.places.Waiting)
+	}
 	for key, m := range w.mappings {
 		switch m.GetStatus() {
 		case flowv1.MappingStatus_MAPPING_STATUS_OPEN:

@@ -28,8 +28,7 @@ func decideCommand(f facts, r commandRequest) (*flowv1.FlowStatus, *flowv1.FlowC
 		return nil, nil, fail
 	}
 	if terminal(s.GetState()) {
-		return nil, nil, refuse(http.StatusConflict, idTerminal, "Flow %s of client request id %s is %s: what has ended cannot be changed.",
-			s.GetFlowId(), s.GetClientRequestId(), stateName(s.GetState()))
+		return nil, nil, isTerminal(s)
 	}
 	if len(r.Reason) > maxReason {
 		return nil, nil, refuse(http.StatusBadRequest, idParameter, "reason has %d bytes, at most %d are allowed.", len(r.Reason), maxReason)
@@ -38,6 +37,11 @@ func decideCommand(f facts, r commandRequest) (*flowv1.FlowStatus, *flowv1.FlowC
 		return nil, nil, refuse(http.StatusBadRequest, idParameter, "step %d is too large.", r.Step)
 	}
 	return s, &flowv1.FlowCommand{Kind: r.Kind, By: r.User, Reason: r.Reason, Step: uint32(r.Step)}, nil
+}
+
+func isTerminal(s *flowv1.FlowStatus) *failure {
+	return refuse(http.StatusConflict, idTerminal, "Flow %s of client request id %s is %s: what has ended cannot be changed.",
+		s.GetFlowId(), s.GetClientRequestId(), stateName(s.GetState()))
 }
 
 // commandKinds maps the last part of a command's path to its kind.

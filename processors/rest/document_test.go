@@ -177,6 +177,17 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	} {
 		check("alice", "GET /api/fairlead/v1"+path, "")
 	}
+	w.onCommand = func(s *flowv1.FlowStatus) {
+		w.put(s.GetClientRequestId(), func(s *flowv1.FlowStatus) { s.LastCommand = &flowv1.CommandOutcome{Id: ownCommand, Kind: 2, AtUs: 1} })
+	}
+	check("alice", "POST "+ownFlows+"/run/pause", `{}`, "Prefer: wait=5")
+	w.onCommand = func(s *flowv1.FlowStatus) {
+		w.put(s.GetClientRequestId(), func(s *flowv1.FlowStatus) {
+			s.LastCommand = &flowv1.CommandOutcome{Id: ownCommand, Kind: 2, Refused: true, ErrorId: "FL-FLOW-022"}
+		})
+	}
+	check("alice", "POST "+ownFlows+"/run/pause", `{}`, "Prefer: wait=5")
+	check("alice", "GET "+ownFlows+"/run", "")
 	for _, word := range []string{"kill", "pause", "resume", "retry"} {
 		for _, id := range []string{"run", "done", "none"} {
 			check("alice", "POST "+ownFlows+"/"+id+"/"+word, `{"reason":"x","step":1}`)

@@ -31,6 +31,11 @@ func Reads() map[string]engine.Codec {
 	}
 }
 
+// Scans returns the topics that the worker reads parts of when it is asked, and keeps no view of, with their codecs.
+func Scans() map[string]engine.Codec {
+	return map[string]engine.Codec{topics.StoreTopic(topics.FlowGroup, topics.FlowJournalStore): schemas.Codec[*flowv1.JournalRow]()}
+}
+
 // Emits returns the topics that the worker writes, with their codecs.
 func Emits() map[string]engine.Codec {
 	return map[string]engine.Codec{
@@ -60,6 +65,7 @@ func Edges() []engine.EdgeInfo {
 		}
 	}
 	add(engine.EdgeReads, Reads())
+	add(engine.EdgeReads, Scans())
 	add(engine.EdgeOutput, Emits())
 	add(engine.EdgeInbox, Receives())
 	return out

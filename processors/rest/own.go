@@ -91,12 +91,44 @@ type ownStatusResponse struct {
 	CreatedAt   string `json:"createdAt"`
 	// WaitingFor says, for people, what the flow waits for.
 	WaitingFor string `json:"waitingFor"`
+	// LastCommand is what became of the last command; null when there was none.
+	LastCommand *commandOutcome `json:"lastCommand"`
+}
+
+// commandOutcome is what became of a command.
+type commandOutcome struct {
+	ID      string `json:"id"`
+	Command string `json:"command"`
+	Refused bool   `json:"refused"`
+	// ErrorID is set when the command was refused.
+	ErrorID *string `json:"errorId"`
+	Detail  string  `json:"detail"`
+	At      string  `json:"at"`
+}
+
+func toOutcome(c *flowv1.CommandOutcome) *commandOutcome {
+	if c == nil {
+		return nil
+	}
+	word := "unknown"
+	for w, kind := range commandKinds() {
+		if kind == c.GetKind() {
+			word = w
+		}
+	}
+	return &commandOutcome{c.GetId(), word, c.GetRefused(), pointer(c.GetErrorId()), c.GetDetail(), instant(c.GetAtUs())}
+}
+
+// commandResponse is a flow's status with the id of the command that was just written.
+type commandResponse struct {
+	ownStatusResponse
+	CommandID string `json:"commandId"`
 }
 
 func toOwnStatus(s *flowv1.FlowStatus) ownStatusResponse {
 	return ownStatusResponse{
 		flowStatusResponse: toStatus(s), FlowClass: s.GetFlowClass(), InitiatedBy: s.GetInitiatedBy(),
-		CreatedAt: instant(s.GetCreatedAtUs()), WaitingFor: s.GetWaitingFor(),
+		CreatedAt: instant(s.GetCreatedAtUs()), WaitingFor: s.GetWaitingFor(), LastCommand: toOutcome(s.GetLastCommand()),
 	}
 }
 
@@ -208,12 +240,49 @@ func (s *Server) command(kind flowv1.FlowCommandKind) handler {
 		if fail != nil {
 			return nil, fail
 		}
-		ctx, cancel := s.until(ctx, s.cfg.StartTimeout)
+		wait, fail := preferWait(c.header.Values("Prefer"), s.cfg.MaxWait)
+		if fail != nil {
+			return nil, fail
+		}
+		writing, cancel := s.until(ctx, s.cfg.StartTimeout)
 		defer cancel()
-		if err := s.parts.Writer.Command(ctx, status.GetFlowId(), command, traceparent(c.header)); err != nil {
+		id, err := s.parts.Writer.Command(writing, status, command, traceparent(c.header))
+		if err != nil {
 			s.parts.Log.Warn("writing a command failed", "flow_id", status.GetFlowId(), "error", err)
 			return nil, refuse(http.StatusServiceUnavailable, idPublish, "The command could not be written to Kafka: %s.", err).later(retrySoon)
 		}
-		return &answer{status: http.StatusAccepted, body: toOwnStatus(status)}, nil
+		return s.outcome(ctx, status, id, wait)
 	}
+}
+
+// outcome waits until a command is decided: 200 when it was carried out, 409 when it was refused, 202 when nobody has
+// decided in time.
+func (s *Server) outcome(ctx context.Context, status *flowv1.FlowStatus, id string, wait time.Duration) (*answer, *failure) {
+	header := http.Header{}
+	if wait == 0 {
+		return &answer{status: http.StatusAccepted, body: commandResponse{toOwnStatus(status), id}, header: header}, nil
+	}
+	header.Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+	ctx, cancel := s.until(ctx, wait)
+	defer cancel()
+	key := statusKey(status.GetClientRequestId(), status.GetVnode())
+	last, err := s.parts.Views.waitStatus(ctx, key, func(s *flowv1.FlowStatus) bool {
+		return s.GetLastCommand().GetId() == id || terminal(s.GetState())
+	})
+	switch {
+	case err != nil && !ended(err):
+		return nil, refuse(http.StatusInternalServerError, idInternal, "Waiting for the command's outcome failed: %s.", err)
+	case err != nil:
+		if last, ok := s.parts.Views.Status(key); ok {
+			status = last
+		}
+		return &answer{status: http.StatusAccepted, body: commandResponse{toOwnStatus(status), id}, header: header}, nil
+	}
+	switch outcome := last.GetLastCommand(); {
+	case outcome.GetId() != id:
+		return nil, isTerminal(last)
+	case outcome.GetRefused():
+		return nil, refuse(http.StatusConflict, outcome.GetErrorId(), "%s.", strings.TrimPrefix(outcome.GetDetail(), outcome.GetErrorId()+": "))
+	}
+	return &answer{status: http.StatusOK, body: commandResponse{toOwnStatus(last), id}, header: header}, nil
 }

@@ -58,6 +58,47 @@ func TestCommands(t *testing.T) {
 	w.want(w.do("alice", "POST "+ownFlows+"/run/kill", ""), 503, "")
 }
 
+// Who waits for a command hears what became of it.
+func TestCommandsOutcome(t *testing.T) {
+	w := newWorld(t, Config{MaxWait: 10 * time.Second})
+	decide := func(change func(*flowv1.FlowStatus)) {
+		w.put("run", func(*flowv1.FlowStatus) {})
+		w.onCommand = func(*flowv1.FlowStatus) { w.put("run", change) }
+	}
+	post := func(want int) string {
+		t.Helper()
+		rec := w.do("alice", "POST "+ownFlows+"/run/pause", "", "Prefer: wait=30")
+		w.want(rec, want, "")
+		return rec.Body.String()
+	}
+	decide(func(s *flowv1.FlowStatus) {
+		s.LastCommand = &flowv1.CommandOutcome{Id: ownCommand, Kind: 2, Detail: "paused", AtUs: 1_700_000_000_000_000}
+	})
+	want := `"lastCommand":{"id":"` + ownCommand + `","command":"pause","refused":false,"errorId":null,"detail":"paused","at":"2023-11-14T22:13:20Z"},"commandId":"` + ownCommand + `"}`
+	if got := strings.TrimSpace(post(200)); !strings.HasSuffix(got, want) {
+		t.Errorf("%s, want %s", got, want)
+	}
+	decide(func(s *flowv1.FlowStatus) {
+		s.LastCommand = &flowv1.CommandOutcome{Id: ownCommand, Kind: 2, Refused: true, ErrorId: "FL-FLOW-022", Detail: "FL-FLOW-022: paused already"}
+	})
+	if got := post(409); !strings.Contains(got, `"code":"FL-FLOW-022"`) || !strings.Contains(got, `"detail":"paused already."`) {
+		t.Error(got)
+	}
+	decide(func(s *flowv1.FlowStatus) { s.State = flowv1.FlowState_FLOW_STATE_COMPLETED })
+	if got := post(409); !strings.Contains(got, "FL-REST-021") {
+		t.Error(got)
+	}
+	// Another's command says nothing about this one, and who does not wait is told the id to look for.
+	decide(func(s *flowv1.FlowStatus) { s.LastCommand = &flowv1.CommandOutcome{Id: ownFlow, Refused: true} })
+	rec := w.do("alice", "POST "+ownFlows+"/run/pause", "")
+	w.want(rec, 202, "")
+	if !strings.Contains(rec.Body.String(), `"commandId":"`+ownCommand+`"`) {
+		t.Error(rec.Body)
+	}
+	w.server.drain()
+	post(202)
+}
+
 func TestResultWaits(t *testing.T) {
 	w := newWorld(t, Config{MaxWait: 10 * time.Second})
 	w.put("r", func(*flowv1.FlowStatus) {})

@@ -43,8 +43,9 @@ type Writer interface {
 	// Start writes a start record and returns the id that the flow has if the mapper accepts it. trace is W3C trace
 	// context, or empty.
 	Start(ctx context.Context, key string, start *flowv1.StartFlow, trace string) (flowID string, err error)
-	// Command writes a command for a flow.
-	Command(ctx context.Context, flowID string, command *flowv1.FlowCommand, trace string) error
+	// Command writes a command for the flow of a status, and returns the command's id: the status names it with its
+	// outcome.
+	Command(ctx context.Context, flow *flowv1.FlowStatus, command *flowv1.FlowCommand, trace string) (id string, err error)
 }
 
 // Journal reads flows' journals.

@@ -84,6 +84,8 @@ const (
 	aliceHash = "253501665E9D"
 	bobHash   = "AAAAAAAAAAAA"
 	ownFlow   = "00000000-0000-5000-8000-000000000001"
+	// ownCommand is the id that the writer gives to every command.
+	ownCommand = "00000000-0000-5000-8000-0000000000c1"
 )
 
 // world is a server over memory, with Alice, who may start flows, and Bob, who may not.
@@ -101,11 +103,13 @@ type world struct {
 	started                   []*flowv1.StartFlow
 	traces                    []string
 	// onStart is the flow mapper: it is told of each start and may write a status.
-	onStart  func(key string, s *flowv1.StartFlow)
-	writeErr error
-	commands map[string]*flowv1.FlowCommand
-	journal  []JournalRow
-	now      time.Time
+	onStart func(key string, s *flowv1.StartFlow)
+	// onCommand is the flow worker: it is told of each command and may write a status.
+	onCommand func(*flowv1.FlowStatus)
+	writeErr  error
+	commands  map[string]*flowv1.FlowCommand
+	journal   []JournalRow
+	now       time.Time
 }
 
 func (w *world) Start(_ context.Context, key string, s *flowv1.StartFlow, trace string) (string, error) {
@@ -121,14 +125,17 @@ func (w *world) Start(_ context.Context, key string, s *flowv1.StartFlow, trace 
 	return ownFlow, nil
 }
 
-func (w *world) Command(_ context.Context, flowID string, c *flowv1.FlowCommand, _ string) error {
+func (w *world) Command(_ context.Context, s *flowv1.FlowStatus, c *flowv1.FlowCommand, _ string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.writeErr != nil {
-		return w.writeErr
+		return "", w.writeErr
 	}
-	w.commands[flowID] = c
-	return nil
+	w.commands[s.GetFlowId()] = c
+	if w.onCommand != nil {
+		w.onCommand(s)
+	}
+	return ownCommand, nil
 }
 
 func (w *world) Rows(_ context.Context, flowID string, _ time.Time) ([]JournalRow, error) {

@@ -36,15 +36,34 @@ func (w writer) Start(ctx context.Context, key string, start *flowv1.StartFlow, 
 	return identity.FlowID(placed.TopicID, placed.Partition, placed.Offset).String(), nil
 }
 
-func (w writer) Command(ctx context.Context, flowID string, command *flowv1.FlowCommand, trace string) error {
-	_, err := w.producer.Produce(ctx, engine.Record{
-		Topic: topics.FlowCommands, Key: flowID, Partition: byKey, Headers: traceHeaders(trace),
-		Msg: command, Codec: schemas.Codec[*flowv1.FlowCommand](),
-	})
+func (w writer) Command(ctx context.Context, flow *flowv1.FlowStatus, command *flowv1.FlowCommand, trace string) (string, error) {
+	r, err := commandRecord(flow, command)
 	if err != nil {
-		return fmt.Errorf("writing a command for flow %s: %w", flowID, err)
+		return "", err
 	}
-	return nil
+	r.Partition, r.Headers = byKey, traceHeaders(trace)
+	placed, err := w.producer.Produce(ctx, r)
+	if err != nil {
+		return "", fmt.Errorf("writing a command for flow %s: %w", flow.GetFlowId(), err)
+	}
+	return identity.CommandID(placed.TopicID, placed.Partition, placed.Offset).String(), nil
+}
+
+// commandRecord addresses a command: to the flow worker, or to the mapper while the flow has not begun. The mapper knows
+// whether it waits for admission; behind a start on flow.events no command is too early.
+func commandRecord(flow *flowv1.FlowStatus, command *flowv1.FlowCommand) (engine.Record, error) {
+	if flow.GetState() != flowv1.FlowState_FLOW_STATE_START_REQUESTED {
+		return engine.Record{Topic: topics.FlowCommands, Key: flow.GetFlowId(), Msg: command, Codec: schemas.Codec[*flowv1.FlowCommand]()}, nil
+	}
+	id, err := identity.ParseUUID(flow.GetFlowId())
+	if err != nil {
+		return engine.Record{}, fmt.Errorf("the status of request %s has no flow id: %w", flow.GetClientRequestId(), err)
+	}
+	return engine.Record{
+		Topic: topics.FlowMapperStart, Key: statusKey(flow.GetClientRequestId(), flow.GetVnode()),
+		Msg:   &flowv1.MapperStart{Event: &flowv1.MapperStart_Command{Command: &flowv1.CommandFlow{FlowId: id[:], Command: command}}},
+		Codec: schemas.Codec[*flowv1.MapperStart](),
+	}, nil
 }
 
 func traceHeaders(trace string) map[string]string {

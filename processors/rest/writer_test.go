@@ -30,15 +30,24 @@ func TestWriterKnowsItsOwnStart(t *testing.T) {
 	if err != nil || id != identity.FlowID([16]byte{1}, 2, 3).String() {
 		t.Errorf("flow id %s, %v", id, err)
 	}
-	if err := NewWriter(c).Command(t.Context(), id, &flowv1.FlowCommand{By: "alice"}, ""); err != nil {
-		t.Fatal(err)
+	flow := &flowv1.FlowStatus{FlowId: id, ClientRequestId: "r1", Vnode: aliceHash, State: flowv1.FlowState_FLOW_STATE_RUNNING}
+	for _, state := range []flowv1.FlowState{flowv1.FlowState_FLOW_STATE_RUNNING, flowv1.FlowState_FLOW_STATE_START_REQUESTED} {
+		flow.State = state
+		command, err := NewWriter(c).Command(t.Context(), flow, &flowv1.FlowCommand{By: "alice"}, "")
+		if err != nil || command != identity.CommandID([16]byte{1}, 2, 3).String() {
+			t.Fatalf("command id %s, %v", command, err)
+		}
 	}
+	flowID := identity.FlowID([16]byte{1}, 2, 3)
 	for i, want := range []struct {
 		topic, key string
 		msg        proto.Message
 	}{
 		{topics.FlowMapperStart, "r1-" + aliceHash, &flowv1.MapperStart{Event: &flowv1.MapperStart_Start{Start: &flowv1.StartFlow{ClientRequestId: "r1"}}}},
 		{topics.FlowCommands, id, &flowv1.FlowCommand{By: "alice"}},
+		{topics.FlowMapperStart, "r1-" + aliceHash, &flowv1.MapperStart{Event: &flowv1.MapperStart_Command{Command: &flowv1.CommandFlow{
+			FlowId: flowID[:], Command: &flowv1.FlowCommand{By: "alice"},
+		}}}},
 	} {
 		r := c.records[i]
 		if r.Topic != want.topic || r.Key != want.key || r.Partition != -1 || !proto.Equal(r.Msg.(proto.Message), want.msg) {
@@ -55,7 +64,7 @@ func TestWriterKnowsItsOwnStart(t *testing.T) {
 	if _, err := NewWriter(c).Start(t.Context(), "k", &flowv1.StartFlow{}, ""); !errors.Is(err, c.err) {
 		t.Error(err)
 	}
-	if err := NewWriter(c).Command(t.Context(), "k", &flowv1.FlowCommand{}, ""); !errors.Is(err, c.err) {
+	if _, err := NewWriter(c).Command(t.Context(), flow, &flowv1.FlowCommand{}, ""); !errors.Is(err, c.err) {
 		t.Error(err)
 	}
 }

@@ -134,6 +134,7 @@ CREATE TABLE operation (
   status     bytea NOT NULL,  -- fairlead.operation.v1.OperationStatus
   final      boolean NOT NULL,
   work       jsonb NOT NULL,
+  last       jsonb NOT NULL,  -- what the last change told
   updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX operation_open ON operation (updated_at) WHERE NOT final;

@@ -1892,7 +1892,10 @@ func (x *CpiPart) GetForce() bool {
 type Continue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the operation: the key of its record on operation.status.
-	Operation     string `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	Operation string `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	// Row version of the operation that asked for it: a lower one than the database has means that what the later step
+	// told may be lost, and it is told again.
+	Version       uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1932,6 +1935,13 @@ func (x *Continue) GetOperation() string {
 		return x.Operation
 	}
 	return ""
+}
+
+func (x *Continue) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 // Connections are what CreateVirtualNode and UpdateVirtualNodeDb carry sealed; the record's key is the associated data.
@@ -2125,9 +2135,10 @@ const file_fairlead_db_v1_db_proto_rawDesc = "" +
 	"\x04data\x18\x06 \x01(\fR\x04data\x12\x1f\n" +
 	"\vfile_sha256\x18\a \x01(\fR\n" +
 	"fileSha256\x12\x14\n" +
-	"\x05force\x18\b \x01(\bR\x05force\"(\n" +
+	"\x05force\x18\b \x01(\bR\x05force\"B\n" +
 	"\bContinue\x12\x1c\n" +
-	"\toperation\x18\x01 \x01(\tR\toperation\"G\n" +
+	"\toperation\x18\x01 \x01(\tR\toperation\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"G\n" +
 	"\vConnections\x12\x1b\n" +
 	"\tvault_ddl\x18\x01 \x01(\tR\bvaultDdl\x12\x1b\n" +
 	"\tvault_dml\x18\x02 \x01(\tR\bvaultDmlB@Z>github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1;dbv1b\x06proto3"

@@ -258,6 +258,7 @@ type MapperStart struct {
 	//
 	//	*MapperStart_Start
 	//	*MapperStart_Ended
+	//	*MapperStart_Command
 	Event         isMapperStart_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -318,6 +319,15 @@ func (x *MapperStart) GetEnded() *FlowEnded {
 	return nil
 }
 
+func (x *MapperStart) GetCommand() *CommandFlow {
+	if x != nil {
+		if x, ok := x.Event.(*MapperStart_Command); ok {
+			return x.Command
+		}
+	}
+	return nil
+}
+
 type isMapperStart_Event interface {
 	isMapperStart_Event()
 }
@@ -330,9 +340,70 @@ type MapperStart_Ended struct {
 	Ended *FlowEnded `protobuf:"bytes,2,opt,name=ended,proto3,oneof"`
 }
 
+type MapperStart_Command struct {
+	Command *CommandFlow `protobuf:"bytes,3,opt,name=command,proto3,oneof"`
+}
+
 func (*MapperStart_Start) isMapperStart_Event() {}
 
 func (*MapperStart_Ended) isMapperStart_Event() {}
+
+func (*MapperStart_Command) isMapperStart_Event() {}
+
+// CommandFlow is an operator's command for a flow that has not begun as far as its writer knows. The mapper carries it
+// out on a start that waits for admission, and passes it on behind the start of a flow that it let start.
+type CommandFlow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow that is meant: the key may have had another one before.
+	FlowId        []byte       `protobuf:"bytes,1,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
+	Command       *FlowCommand `protobuf:"bytes,2,opt,name=command,proto3" json:"command,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandFlow) Reset() {
+	*x = CommandFlow{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandFlow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandFlow) ProtoMessage() {}
+
+func (x *CommandFlow) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandFlow.ProtoReflect.Descriptor instead.
+func (*CommandFlow) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CommandFlow) GetFlowId() []byte {
+	if x != nil {
+		return x.FlowId
+	}
+	return nil
+}
+
+func (x *CommandFlow) GetCommand() *FlowCommand {
+	if x != nil {
+		return x.Command
+	}
+	return nil
+}
 
 // StartFlow asks for a flow. Only the mapper decides whether it starts.
 type StartFlow struct {
@@ -354,7 +425,7 @@ type StartFlow struct {
 
 func (x *StartFlow) Reset() {
 	*x = StartFlow{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[1]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +437,7 @@ func (x *StartFlow) String() string {
 func (*StartFlow) ProtoMessage() {}
 
 func (x *StartFlow) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[1]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,7 +450,7 @@ func (x *StartFlow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartFlow.ProtoReflect.Descriptor instead.
 func (*StartFlow) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{1}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StartFlow) GetIdentity() *v1.HoldingIdentity {
@@ -450,7 +521,7 @@ type FlowEnded struct {
 
 func (x *FlowEnded) Reset() {
 	*x = FlowEnded{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[2]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +533,7 @@ func (x *FlowEnded) String() string {
 func (*FlowEnded) ProtoMessage() {}
 
 func (x *FlowEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[2]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +546,7 @@ func (x *FlowEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowEnded.ProtoReflect.Descriptor instead.
 func (*FlowEnded) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{2}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *FlowEnded) GetFlowId() []byte {
@@ -499,6 +570,7 @@ type FlowEvent struct {
 	//
 	//	*FlowEvent_Started
 	//	*FlowEvent_Session
+	//	*FlowEvent_Command
 	Event         isFlowEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -506,7 +578,7 @@ type FlowEvent struct {
 
 func (x *FlowEvent) Reset() {
 	*x = FlowEvent{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[3]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +590,7 @@ func (x *FlowEvent) String() string {
 func (*FlowEvent) ProtoMessage() {}
 
 func (x *FlowEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[3]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +603,7 @@ func (x *FlowEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowEvent.ProtoReflect.Descriptor instead.
 func (*FlowEvent) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{3}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *FlowEvent) GetEvent() isFlowEvent_Event {
@@ -559,6 +631,15 @@ func (x *FlowEvent) GetSession() *SessionEvent {
 	return nil
 }
 
+func (x *FlowEvent) GetCommand() *FlowCommand {
+	if x != nil {
+		if x, ok := x.Event.(*FlowEvent_Command); ok {
+			return x.Command
+		}
+	}
+	return nil
+}
+
 type isFlowEvent_Event interface {
 	isFlowEvent_Event()
 }
@@ -572,9 +653,16 @@ type FlowEvent_Session struct {
 	Session *SessionEvent `protobuf:"bytes,2,opt,name=session,proto3,oneof"`
 }
 
+type FlowEvent_Command struct {
+	// An operator's command that the mapper passed on: it was written before its writer saw the flow begin.
+	Command *FlowCommand `protobuf:"bytes,4,opt,name=command,proto3,oneof"`
+}
+
 func (*FlowEvent_Started) isFlowEvent_Event() {}
 
 func (*FlowEvent_Session) isFlowEvent_Event() {}
+
+func (*FlowEvent_Command) isFlowEvent_Event() {}
 
 // Started is the mapper's accepted start.
 type Started struct {
@@ -590,7 +678,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[4]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +690,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[4]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +703,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Started) GetStart() *StartFlow {
@@ -647,14 +735,17 @@ type FlowCommand struct {
 	By     string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// For RETRY_FROM_STEP: the last step that is kept.
-	Step          uint32 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
+	Step uint32 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
+	// The command's own id (UUID text), by which its outcome is found: UUIDv5 over topic id, partition and offset of the
+	// record that its writer wrote. Set by the mapper when it passes a command on; elsewhere the record's place says it.
+	Id            string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FlowCommand) Reset() {
 	*x = FlowCommand{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[5]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +757,7 @@ func (x *FlowCommand) String() string {
 func (*FlowCommand) ProtoMessage() {}
 
 func (x *FlowCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[5]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +770,7 @@ func (x *FlowCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowCommand.ProtoReflect.Descriptor instead.
 func (*FlowCommand) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{5}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FlowCommand) GetKind() FlowCommandKind {
@@ -710,6 +801,102 @@ func (x *FlowCommand) GetStep() uint32 {
 	return 0
 }
 
+func (x *FlowCommand) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// CommandOutcome is what became of a command.
+type CommandOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The command's id, UUID text.
+	Id   string          `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kind FlowCommandKind `protobuf:"varint,2,opt,name=kind,proto3,enum=fairlead.flow.v1.FlowCommandKind" json:"kind,omitempty"`
+	// True when the command changed nothing.
+	Refused bool `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Why it was refused, such as FL-FLOW-022.
+	ErrorId string `protobuf:"bytes,4,opt,name=error_id,json=errorId,proto3" json:"error_id,omitempty"`
+	// What was done, or why not, for people.
+	Detail        string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	AtUs          int64  `protobuf:"varint,6,opt,name=at_us,json=atUs,proto3" json:"at_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandOutcome) Reset() {
+	*x = CommandOutcome{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandOutcome) ProtoMessage() {}
+
+func (x *CommandOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandOutcome.ProtoReflect.Descriptor instead.
+func (*CommandOutcome) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CommandOutcome) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CommandOutcome) GetKind() FlowCommandKind {
+	if x != nil {
+		return x.Kind
+	}
+	return FlowCommandKind_FLOW_COMMAND_KIND_UNSPECIFIED
+}
+
+func (x *CommandOutcome) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
+}
+
+func (x *CommandOutcome) GetErrorId() string {
+	if x != nil {
+		return x.ErrorId
+	}
+	return ""
+}
+
+func (x *CommandOutcome) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *CommandOutcome) GetAtUs() int64 {
+	if x != nil {
+		return x.AtUs
+	}
+	return 0
+}
+
 // FlowStatus is the record of topic flow.status, keyed by <client request id>-<vnode short hash>.
 type FlowStatus struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -729,15 +916,17 @@ type FlowStatus struct {
 	UpdatedAtUs      int64     `protobuf:"varint,10,opt,name=updated_at_us,json=updatedAtUs,proto3" json:"updated_at_us,omitempty"`
 	Initiator        Initiator `protobuf:"varint,11,opt,name=initiator,proto3,enum=fairlead.flow.v1.Initiator" json:"initiator,omitempty"`
 	// What the flow waits for, for people: "sleep until …", "paused by …".
-	WaitingFor    string `protobuf:"bytes,12,opt,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"`
-	InitiatedBy   string `protobuf:"bytes,13,opt,name=initiated_by,json=initiatedBy,proto3" json:"initiated_by,omitempty"`
+	WaitingFor  string `protobuf:"bytes,12,opt,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"`
+	InitiatedBy string `protobuf:"bytes,13,opt,name=initiated_by,json=initiatedBy,proto3" json:"initiated_by,omitempty"`
+	// What became of the last command. A command that comes after the end has no outcome here, for an end is final.
+	LastCommand   *CommandOutcome `protobuf:"bytes,14,opt,name=last_command,json=lastCommand,proto3" json:"last_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FlowStatus) Reset() {
 	*x = FlowStatus{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[6]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +938,7 @@ func (x *FlowStatus) String() string {
 func (*FlowStatus) ProtoMessage() {}
 
 func (x *FlowStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[6]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +951,7 @@ func (x *FlowStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowStatus.ProtoReflect.Descriptor instead.
 func (*FlowStatus) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{6}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FlowStatus) GetVnode() string {
@@ -856,6 +1045,13 @@ func (x *FlowStatus) GetInitiatedBy() string {
 	return ""
 }
 
+func (x *FlowStatus) GetLastCommand() *CommandOutcome {
+	if x != nil {
+		return x.LastCommand
+	}
+	return nil
+}
+
 // FlowError is why a flow failed.
 type FlowError struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -869,7 +1065,7 @@ type FlowError struct {
 
 func (x *FlowError) Reset() {
 	*x = FlowError{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[7]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +1077,7 @@ func (x *FlowError) String() string {
 func (*FlowError) ProtoMessage() {}
 
 func (x *FlowError) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[7]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1090,7 @@ func (x *FlowError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowError.ProtoReflect.Descriptor instead.
 func (*FlowError) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{7}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FlowError) GetType() string {
@@ -926,7 +1122,7 @@ type MapperState struct {
 	// When the mapping is forgotten, microseconds UTC; zero while the flow runs.
 	ExpiresAtUs int64  `protobuf:"varint,3,opt,name=expires_at_us,json=expiresAtUs,proto3" json:"expires_at_us,omitempty"`
 	Vnode       string `protobuf:"bytes,4,opt,name=vnode,proto3" json:"vnode,omitempty"`
-	// Set while the start waits for admission: the start itself, so that it can be taken later.
+	// Set while the start waits for admission: the start itself, so that it can be taken, killed or shown later.
 	Waiting *StartFlow `protobuf:"bytes,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// Set while the start waits: its position in its virtual node's queue.
 	WaitingPosition uint64 `protobuf:"varint,6,opt,name=waiting_position,json=waitingPosition,proto3" json:"waiting_position,omitempty"`
@@ -938,7 +1134,7 @@ type MapperState struct {
 
 func (x *MapperState) Reset() {
 	*x = MapperState{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[8]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1146,7 @@ func (x *MapperState) String() string {
 func (*MapperState) ProtoMessage() {}
 
 func (x *MapperState) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[8]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1159,7 @@ func (x *MapperState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapperState.ProtoReflect.Descriptor instead.
 func (*MapperState) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{8}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MapperState) GetFlowId() []byte {
@@ -1030,7 +1226,7 @@ type AdmissionTotal struct {
 
 func (x *AdmissionTotal) Reset() {
 	*x = AdmissionTotal{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[9]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1238,7 @@ func (x *AdmissionTotal) String() string {
 func (*AdmissionTotal) ProtoMessage() {}
 
 func (x *AdmissionTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[9]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1251,7 @@ func (x *AdmissionTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdmissionTotal.ProtoReflect.Descriptor instead.
 func (*AdmissionTotal) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{9}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AdmissionTotal) GetRunning() uint64 {
@@ -1084,8 +1280,9 @@ func (x *AdmissionTotal) GetLastVnode() string {
 type AdmissionVnode struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Running uint64                 `protobuf:"varint,1,opt,name=running,proto3" json:"running,omitempty"`
-	// Its queue holds the positions from first up to, and without, next.
-	First         uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	// How many starts have left the queue, admitted or killed; next - first wait.
+	First uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	// The position of the next start that has to wait.
 	Next          uint64 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1093,7 +1290,7 @@ type AdmissionVnode struct {
 
 func (x *AdmissionVnode) Reset() {
 	*x = AdmissionVnode{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[10]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1302,7 @@ func (x *AdmissionVnode) String() string {
 func (*AdmissionVnode) ProtoMessage() {}
 
 func (x *AdmissionVnode) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[10]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1315,7 @@ func (x *AdmissionVnode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdmissionVnode.ProtoReflect.Descriptor instead.
 func (*AdmissionVnode) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{10}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AdmissionVnode) GetRunning() uint64 {
@@ -1154,7 +1351,7 @@ type AdmissionWaiting struct {
 
 func (x *AdmissionWaiting) Reset() {
 	*x = AdmissionWaiting{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[11]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +1363,7 @@ func (x *AdmissionWaiting) String() string {
 func (*AdmissionWaiting) ProtoMessage() {}
 
 func (x *AdmissionWaiting) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[11]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +1376,7 @@ func (x *AdmissionWaiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdmissionWaiting.ProtoReflect.Descriptor instead.
 func (*AdmissionWaiting) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{11}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AdmissionWaiting) GetKey() string {
@@ -1203,7 +1400,7 @@ type MapperTimer struct {
 
 func (x *MapperTimer) Reset() {
 	*x = MapperTimer{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[12]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1412,7 @@ func (x *MapperTimer) String() string {
 func (*MapperTimer) ProtoMessage() {}
 
 func (x *MapperTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[12]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1425,7 @@ func (x *MapperTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapperTimer.ProtoReflect.Descriptor instead.
 func (*MapperTimer) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{12}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MapperTimer) GetEvent() isMapperTimer_Event {
@@ -1307,14 +1504,16 @@ type Checkpoint struct {
 	// How many sessions the flow opened so far.
 	SessionsOpened uint32 `protobuf:"varint,19,opt,name=sessions_opened,json=sessionsOpened,proto3" json:"sessions_opened,omitempty"`
 	// Set when the flow's code is done and only the closes of its sessions are waited for; result is what it returned.
-	Ending        bool `protobuf:"varint,20,opt,name=ending,proto3" json:"ending,omitempty"`
+	Ending bool `protobuf:"varint,20,opt,name=ending,proto3" json:"ending,omitempty"`
+	// What became of the last command.
+	LastCommand   *CommandOutcome `protobuf:"bytes,30,opt,name=last_command,json=lastCommand,proto3" json:"last_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[13]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1525,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[13]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1538,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{13}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Checkpoint) GetStart() *StartFlow {
@@ -1482,6 +1681,13 @@ func (x *Checkpoint) GetEnding() bool {
 	return false
 }
 
+func (x *Checkpoint) GetLastCommand() *CommandOutcome {
+	if x != nil {
+		return x.LastCommand
+	}
+	return nil
+}
+
 // Segment is the part of a flow's line that one attempt wrote.
 type Segment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1493,7 +1699,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[14]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1711,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[14]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1724,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{14}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Segment) GetAttempt() uint32 {
@@ -1551,7 +1757,7 @@ type Waiting struct {
 
 func (x *Waiting) Reset() {
 	*x = Waiting{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[15]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1769,7 @@ func (x *Waiting) String() string {
 func (*Waiting) ProtoMessage() {}
 
 func (x *Waiting) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[15]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1782,7 @@ func (x *Waiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waiting.ProtoReflect.Descriptor instead.
 func (*Waiting) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{15}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Waiting) GetOrdinal() uint32 {
@@ -1628,7 +1834,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1846,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1859,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{16}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Pause) GetBy() string {
@@ -1700,7 +1906,7 @@ type JournalRow struct {
 
 func (x *JournalRow) Reset() {
 	*x = JournalRow{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1712,7 +1918,7 @@ func (x *JournalRow) String() string {
 func (*JournalRow) ProtoMessage() {}
 
 func (x *JournalRow) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1725,7 +1931,7 @@ func (x *JournalRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalRow.ProtoReflect.Descriptor instead.
 func (*JournalRow) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{17}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *JournalRow) GetRow() isJournalRow_Row {
@@ -1800,7 +2006,7 @@ type JournalStart struct {
 
 func (x *JournalStart) Reset() {
 	*x = JournalStart{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +2018,7 @@ func (x *JournalStart) String() string {
 func (*JournalStart) ProtoMessage() {}
 
 func (x *JournalStart) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +2031,7 @@ func (x *JournalStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalStart.ProtoReflect.Descriptor instead.
 func (*JournalStart) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{18}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JournalStart) GetSeed() []byte {
@@ -1878,7 +2084,7 @@ type JournalRequest struct {
 
 func (x *JournalRequest) Reset() {
 	*x = JournalRequest{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2096,7 @@ func (x *JournalRequest) String() string {
 func (*JournalRequest) ProtoMessage() {}
 
 func (x *JournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2109,7 @@ func (x *JournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalRequest.ProtoReflect.Descriptor instead.
 func (*JournalRequest) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{19}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *JournalRequest) GetOperation() string {
@@ -1975,7 +2181,7 @@ type JournalEnd struct {
 
 func (x *JournalEnd) Reset() {
 	*x = JournalEnd{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2193,7 @@ func (x *JournalEnd) String() string {
 func (*JournalEnd) ProtoMessage() {}
 
 func (x *JournalEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2206,7 @@ func (x *JournalEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEnd.ProtoReflect.Descriptor instead.
 func (*JournalEnd) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{20}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JournalEnd) GetState() FlowState {
@@ -2047,7 +2253,7 @@ type FlowTimer struct {
 
 func (x *FlowTimer) Reset() {
 	*x = FlowTimer{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2265,7 @@ func (x *FlowTimer) String() string {
 func (*FlowTimer) ProtoMessage() {}
 
 func (x *FlowTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2278,7 @@ func (x *FlowTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer.ProtoReflect.Descriptor instead.
 func (*FlowTimer) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FlowTimer) GetEvent() isFlowTimer_Event {
@@ -2159,7 +2365,7 @@ type MapperTimer_Expire struct {
 
 func (x *MapperTimer_Expire) Reset() {
 	*x = MapperTimer_Expire{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2377,7 @@ func (x *MapperTimer_Expire) String() string {
 func (*MapperTimer_Expire) ProtoMessage() {}
 
 func (x *MapperTimer_Expire) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2390,7 @@ func (x *MapperTimer_Expire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapperTimer_Expire.ProtoReflect.Descriptor instead.
 func (*MapperTimer_Expire) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{12, 0}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Admit names the waiting start whose turn it is.
@@ -2196,7 +2402,7 @@ type MapperTimer_Admit struct {
 
 func (x *MapperTimer_Admit) Reset() {
 	*x = MapperTimer_Admit{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2414,7 @@ func (x *MapperTimer_Admit) String() string {
 func (*MapperTimer_Admit) ProtoMessage() {}
 
 func (x *MapperTimer_Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2427,7 @@ func (x *MapperTimer_Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapperTimer_Admit.ProtoReflect.Descriptor instead.
 func (*MapperTimer_Admit) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{12, 1}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{14, 1}
 }
 
 // SessionDue names the session.
@@ -2234,7 +2440,7 @@ type FlowTimer_SessionDue struct {
 
 func (x *FlowTimer_SessionDue) Reset() {
 	*x = FlowTimer_SessionDue{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2452,7 @@ func (x *FlowTimer_SessionDue) String() string {
 func (*FlowTimer_SessionDue) ProtoMessage() {}
 
 func (x *FlowTimer_SessionDue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2465,7 @@ func (x *FlowTimer_SessionDue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_SessionDue.ProtoReflect.Descriptor instead.
 func (*FlowTimer_SessionDue) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 0}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23, 0}
 }
 
 func (x *FlowTimer_SessionDue) GetSessionId() string {
@@ -2281,7 +2487,7 @@ type FlowTimer_Due struct {
 
 func (x *FlowTimer_Due) Reset() {
 	*x = FlowTimer_Due{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2293,7 +2499,7 @@ func (x *FlowTimer_Due) String() string {
 func (*FlowTimer_Due) ProtoMessage() {}
 
 func (x *FlowTimer_Due) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2306,7 +2512,7 @@ func (x *FlowTimer_Due) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Due.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Due) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 1}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23, 1}
 }
 
 func (x *FlowTimer_Due) GetAttempt() uint32 {
@@ -2341,7 +2547,7 @@ type FlowTimer_Continue struct {
 
 func (x *FlowTimer_Continue) Reset() {
 	*x = FlowTimer_Continue{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2559,7 @@ func (x *FlowTimer_Continue) String() string {
 func (*FlowTimer_Continue) ProtoMessage() {}
 
 func (x *FlowTimer_Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2572,7 @@ func (x *FlowTimer_Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Continue.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Continue) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 2}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23, 2}
 }
 
 func (x *FlowTimer_Continue) GetAttempt() uint32 {
@@ -2392,7 +2598,7 @@ type FlowTimer_Forget struct {
 
 func (x *FlowTimer_Forget) Reset() {
 	*x = FlowTimer_Forget{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2404,7 +2610,7 @@ func (x *FlowTimer_Forget) String() string {
 func (*FlowTimer_Forget) ProtoMessage() {}
 
 func (x *FlowTimer_Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2417,18 +2623,22 @@ func (x *FlowTimer_Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Forget.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Forget) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21, 3}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23, 3}
 }
 
 var File_fairlead_flow_v1_flow_proto protoreflect.FileDescriptor
 
 const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfairlead/flow/v1/flow.proto\x12\x10fairlead.flow.v1\x1a\x1efairlead/flow/v1/session.proto\x1a\x1dfairlead/vnode/v1/vnode.proto\"\x80\x01\n" +
+	"\x1bfairlead/flow/v1/flow.proto\x12\x10fairlead.flow.v1\x1a\x1efairlead/flow/v1/session.proto\x1a\x1dfairlead/vnode/v1/vnode.proto\"\xbb\x01\n" +
 	"\vMapperStart\x123\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowH\x00R\x05start\x123\n" +
-	"\x05ended\x18\x02 \x01(\v2\x1b.fairlead.flow.v1.FlowEndedH\x00R\x05endedB\a\n" +
-	"\x05event\"\xd1\x02\n" +
+	"\x05ended\x18\x02 \x01(\v2\x1b.fairlead.flow.v1.FlowEndedH\x00R\x05ended\x129\n" +
+	"\acommand\x18\x03 \x01(\v2\x1d.fairlead.flow.v1.CommandFlowH\x00R\acommandB\a\n" +
+	"\x05event\"_\n" +
+	"\vCommandFlow\x12\x17\n" +
+	"\aflow_id\x18\x01 \x01(\fR\x06flowId\x127\n" +
+	"\acommand\x18\x02 \x01(\v2\x1d.fairlead.flow.v1.FlowCommandR\acommand\"\xd1\x02\n" +
 	"\tStartFlow\x12>\n" +
 	"\bidentity\x18\x01 \x01(\v2\".fairlead.vnode.v1.HoldingIdentityR\bidentity\x12\x14\n" +
 	"\x05vnode\x18\x02 \x01(\tR\x05vnode\x12*\n" +
@@ -2441,20 +2651,29 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\tinitiator\x18\b \x01(\x0e2\x1b.fairlead.flow.v1.InitiatorR\tinitiator\"W\n" +
 	"\tFlowEnded\x12\x17\n" +
 	"\aflow_id\x18\x01 \x01(\fR\x06flowId\x121\n" +
-	"\x05state\x18\x02 \x01(\x0e2\x1b.fairlead.flow.v1.FlowStateR\x05state\"\x87\x01\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1b.fairlead.flow.v1.FlowStateR\x05state\"\xc2\x01\n" +
 	"\tFlowEvent\x125\n" +
 	"\astarted\x18\x01 \x01(\v2\x19.fairlead.flow.v1.StartedH\x00R\astarted\x12:\n" +
-	"\asession\x18\x02 \x01(\v2\x1e.fairlead.flow.v1.SessionEventH\x00R\asessionB\a\n" +
+	"\asession\x18\x02 \x01(\v2\x1e.fairlead.flow.v1.SessionEventH\x00R\asession\x129\n" +
+	"\acommand\x18\x04 \x01(\v2\x1d.fairlead.flow.v1.FlowCommandH\x00R\acommandB\a\n" +
 	"\x05event\"y\n" +
 	"\aStarted\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
 	"\aflow_id\x18\x02 \x01(\fR\x06flowId\x12\"\n" +
-	"\rstarted_at_us\x18\x03 \x01(\x03R\vstartedAtUs\"\x80\x01\n" +
+	"\rstarted_at_us\x18\x03 \x01(\x03R\vstartedAtUs\"\x90\x01\n" +
 	"\vFlowCommand\x125\n" +
 	"\x04kind\x18\x01 \x01(\x0e2!.fairlead.flow.v1.FlowCommandKindR\x04kind\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04step\x18\x04 \x01(\rR\x04step\"\xf8\x03\n" +
+	"\x04step\x18\x04 \x01(\rR\x04step\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\tR\x02id\"\xb9\x01\n" +
+	"\x0eCommandOutcome\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
+	"\x04kind\x18\x02 \x01(\x0e2!.fairlead.flow.v1.FlowCommandKindR\x04kind\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\bR\arefused\x12\x19\n" +
+	"\berror_id\x18\x04 \x01(\tR\aerrorId\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x13\n" +
+	"\x05at_us\x18\x06 \x01(\x03R\x04atUs\"\xbd\x04\n" +
 	"\n" +
 	"FlowStatus\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12*\n" +
@@ -2472,7 +2691,8 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\tinitiator\x18\v \x01(\x0e2\x1b.fairlead.flow.v1.InitiatorR\tinitiator\x12\x1f\n" +
 	"\vwaiting_for\x18\f \x01(\tR\n" +
 	"waitingFor\x12!\n" +
-	"\finitiated_by\x18\r \x01(\tR\vinitiatedBy\"I\n" +
+	"\finitiated_by\x18\r \x01(\tR\vinitiatedBy\x12C\n" +
+	"\flast_command\x18\x0e \x01(\v2 .fairlead.flow.v1.CommandOutcomeR\vlastCommand\"I\n" +
 	"\tFlowError\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x0e\n" +
@@ -2501,7 +2721,7 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05admit\x18\x02 \x01(\v2#.fairlead.flow.v1.MapperTimer.AdmitH\x00R\x05admit\x1a\b\n" +
 	"\x06Expire\x1a\a\n" +
 	"\x05AdmitB\a\n" +
-	"\x05event\"\x93\x06\n" +
+	"\x05event\"\xd8\x06\n" +
 	"\n" +
 	"Checkpoint\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
@@ -2524,7 +2744,8 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\bclock_us\x18\x11 \x01(\x03R\aclockUs\x125\n" +
 	"\bsessions\x18\x12 \x03(\v2\x19.fairlead.flow.v1.SessionR\bsessions\x12'\n" +
 	"\x0fsessions_opened\x18\x13 \x01(\rR\x0esessionsOpened\x12\x16\n" +
-	"\x06ending\x18\x14 \x01(\bR\x06ending\"@\n" +
+	"\x06ending\x18\x14 \x01(\bR\x06ending\x12C\n" +
+	"\flast_command\x18\x1e \x01(\v2 .fairlead.flow.v1.CommandOutcomeR\vlastCommand\"@\n" +
 	"\aSegment\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1b\n" +
 	"\tfrom_step\x18\x02 \x01(\rR\bfromStep\"\xa0\x01\n" +
@@ -2627,82 +2848,90 @@ func file_fairlead_flow_v1_flow_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_flow_v1_flow_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_fairlead_flow_v1_flow_proto_goTypes = []any{
 	(Initiator)(0),               // 0: fairlead.flow.v1.Initiator
 	(FlowCommandKind)(0),         // 1: fairlead.flow.v1.FlowCommandKind
 	(FlowState)(0),               // 2: fairlead.flow.v1.FlowState
 	(MappingStatus)(0),           // 3: fairlead.flow.v1.MappingStatus
 	(*MapperStart)(nil),          // 4: fairlead.flow.v1.MapperStart
-	(*StartFlow)(nil),            // 5: fairlead.flow.v1.StartFlow
-	(*FlowEnded)(nil),            // 6: fairlead.flow.v1.FlowEnded
-	(*FlowEvent)(nil),            // 7: fairlead.flow.v1.FlowEvent
-	(*Started)(nil),              // 8: fairlead.flow.v1.Started
-	(*FlowCommand)(nil),          // 9: fairlead.flow.v1.FlowCommand
-	(*FlowStatus)(nil),           // 10: fairlead.flow.v1.FlowStatus
-	(*FlowError)(nil),            // 11: fairlead.flow.v1.FlowError
-	(*MapperState)(nil),          // 12: fairlead.flow.v1.MapperState
-	(*AdmissionTotal)(nil),       // 13: fairlead.flow.v1.AdmissionTotal
-	(*AdmissionVnode)(nil),       // 14: fairlead.flow.v1.AdmissionVnode
-	(*AdmissionWaiting)(nil),     // 15: fairlead.flow.v1.AdmissionWaiting
-	(*MapperTimer)(nil),          // 16: fairlead.flow.v1.MapperTimer
-	(*Checkpoint)(nil),           // 17: fairlead.flow.v1.Checkpoint
-	(*Segment)(nil),              // 18: fairlead.flow.v1.Segment
-	(*Waiting)(nil),              // 19: fairlead.flow.v1.Waiting
-	(*Pause)(nil),                // 20: fairlead.flow.v1.Pause
-	(*JournalRow)(nil),           // 21: fairlead.flow.v1.JournalRow
-	(*JournalStart)(nil),         // 22: fairlead.flow.v1.JournalStart
-	(*JournalRequest)(nil),       // 23: fairlead.flow.v1.JournalRequest
-	(*JournalEnd)(nil),           // 24: fairlead.flow.v1.JournalEnd
-	(*FlowTimer)(nil),            // 25: fairlead.flow.v1.FlowTimer
-	(*MapperTimer_Expire)(nil),   // 26: fairlead.flow.v1.MapperTimer.Expire
-	(*MapperTimer_Admit)(nil),    // 27: fairlead.flow.v1.MapperTimer.Admit
-	(*FlowTimer_SessionDue)(nil), // 28: fairlead.flow.v1.FlowTimer.SessionDue
-	(*FlowTimer_Due)(nil),        // 29: fairlead.flow.v1.FlowTimer.Due
-	(*FlowTimer_Continue)(nil),   // 30: fairlead.flow.v1.FlowTimer.Continue
-	(*FlowTimer_Forget)(nil),     // 31: fairlead.flow.v1.FlowTimer.Forget
-	(*v1.HoldingIdentity)(nil),   // 32: fairlead.vnode.v1.HoldingIdentity
-	(*SessionEvent)(nil),         // 33: fairlead.flow.v1.SessionEvent
-	(*Session)(nil),              // 34: fairlead.flow.v1.Session
+	(*CommandFlow)(nil),          // 5: fairlead.flow.v1.CommandFlow
+	(*StartFlow)(nil),            // 6: fairlead.flow.v1.StartFlow
+	(*FlowEnded)(nil),            // 7: fairlead.flow.v1.FlowEnded
+	(*FlowEvent)(nil),            // 8: fairlead.flow.v1.FlowEvent
+	(*Started)(nil),              // 9: fairlead.flow.v1.Started
+	(*FlowCommand)(nil),          // 10: fairlead.flow.v1.FlowCommand
+	(*CommandOutcome)(nil),       // 11: fairlead.flow.v1.CommandOutcome
+	(*FlowStatus)(nil),           // 12: fairlead.flow.v1.FlowStatus
+	(*FlowError)(nil),            // 13: fairlead.flow.v1.FlowError
+	(*MapperState)(nil),          // 14: fairlead.flow.v1.MapperState
+	(*AdmissionTotal)(nil),       // 15: fairlead.flow.v1.AdmissionTotal
+	(*AdmissionVnode)(nil),       // 16: fairlead.flow.v1.AdmissionVnode
+	(*AdmissionWaiting)(nil),     // 17: fairlead.flow.v1.AdmissionWaiting
+	(*MapperTimer)(nil),          // 18: fairlead.flow.v1.MapperTimer
+	(*Checkpoint)(nil),           // 19: fairlead.flow.v1.Checkpoint
+	(*Segment)(nil),              // 20: fairlead.flow.v1.Segment
+	(*Waiting)(nil),              // 21: fairlead.flow.v1.Waiting
+	(*Pause)(nil),                // 22: fairlead.flow.v1.Pause
+	(*JournalRow)(nil),           // 23: fairlead.flow.v1.JournalRow
+	(*JournalStart)(nil),         // 24: fairlead.flow.v1.JournalStart
+	(*JournalRequest)(nil),       // 25: fairlead.flow.v1.JournalRequest
+	(*JournalEnd)(nil),           // 26: fairlead.flow.v1.JournalEnd
+	(*FlowTimer)(nil),            // 27: fairlead.flow.v1.FlowTimer
+	(*MapperTimer_Expire)(nil),   // 28: fairlead.flow.v1.MapperTimer.Expire
+	(*MapperTimer_Admit)(nil),    // 29: fairlead.flow.v1.MapperTimer.Admit
+	(*FlowTimer_SessionDue)(nil), // 30: fairlead.flow.v1.FlowTimer.SessionDue
+	(*FlowTimer_Due)(nil),        // 31: fairlead.flow.v1.FlowTimer.Due
+	(*FlowTimer_Continue)(nil),   // 32: fairlead.flow.v1.FlowTimer.Continue
+	(*FlowTimer_Forget)(nil),     // 33: fairlead.flow.v1.FlowTimer.Forget
+	(*v1.HoldingIdentity)(nil),   // 34: fairlead.vnode.v1.HoldingIdentity
+	(*SessionEvent)(nil),         // 35: fairlead.flow.v1.SessionEvent
+	(*Session)(nil),              // 36: fairlead.flow.v1.Session
 }
 var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
-	5,  // 0: fairlead.flow.v1.MapperStart.start:type_name -> fairlead.flow.v1.StartFlow
-	6,  // 1: fairlead.flow.v1.MapperStart.ended:type_name -> fairlead.flow.v1.FlowEnded
-	32, // 2: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
-	0,  // 3: fairlead.flow.v1.StartFlow.initiator:type_name -> fairlead.flow.v1.Initiator
-	2,  // 4: fairlead.flow.v1.FlowEnded.state:type_name -> fairlead.flow.v1.FlowState
-	8,  // 5: fairlead.flow.v1.FlowEvent.started:type_name -> fairlead.flow.v1.Started
-	33, // 6: fairlead.flow.v1.FlowEvent.session:type_name -> fairlead.flow.v1.SessionEvent
-	5,  // 7: fairlead.flow.v1.Started.start:type_name -> fairlead.flow.v1.StartFlow
-	1,  // 8: fairlead.flow.v1.FlowCommand.kind:type_name -> fairlead.flow.v1.FlowCommandKind
-	2,  // 9: fairlead.flow.v1.FlowStatus.state:type_name -> fairlead.flow.v1.FlowState
-	11, // 10: fairlead.flow.v1.FlowStatus.error:type_name -> fairlead.flow.v1.FlowError
-	0,  // 11: fairlead.flow.v1.FlowStatus.initiator:type_name -> fairlead.flow.v1.Initiator
-	3,  // 12: fairlead.flow.v1.MapperState.status:type_name -> fairlead.flow.v1.MappingStatus
-	5,  // 13: fairlead.flow.v1.MapperState.waiting:type_name -> fairlead.flow.v1.StartFlow
-	26, // 14: fairlead.flow.v1.MapperTimer.expire:type_name -> fairlead.flow.v1.MapperTimer.Expire
-	27, // 15: fairlead.flow.v1.MapperTimer.admit:type_name -> fairlead.flow.v1.MapperTimer.Admit
-	5,  // 16: fairlead.flow.v1.Checkpoint.start:type_name -> fairlead.flow.v1.StartFlow
-	2,  // 17: fairlead.flow.v1.Checkpoint.state:type_name -> fairlead.flow.v1.FlowState
-	19, // 18: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
-	20, // 19: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
-	11, // 20: fairlead.flow.v1.Checkpoint.error:type_name -> fairlead.flow.v1.FlowError
-	18, // 21: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
-	34, // 22: fairlead.flow.v1.Checkpoint.sessions:type_name -> fairlead.flow.v1.Session
-	22, // 23: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
-	23, // 24: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
-	24, // 25: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
-	2,  // 26: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
-	11, // 27: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
-	29, // 28: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
-	30, // 29: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
-	31, // 30: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
-	28, // 31: fairlead.flow.v1.FlowTimer.session_due:type_name -> fairlead.flow.v1.FlowTimer.SessionDue
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	6,  // 0: fairlead.flow.v1.MapperStart.start:type_name -> fairlead.flow.v1.StartFlow
+	7,  // 1: fairlead.flow.v1.MapperStart.ended:type_name -> fairlead.flow.v1.FlowEnded
+	5,  // 2: fairlead.flow.v1.MapperStart.command:type_name -> fairlead.flow.v1.CommandFlow
+	10, // 3: fairlead.flow.v1.CommandFlow.command:type_name -> fairlead.flow.v1.FlowCommand
+	34, // 4: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
+	0,  // 5: fairlead.flow.v1.StartFlow.initiator:type_name -> fairlead.flow.v1.Initiator
+	2,  // 6: fairlead.flow.v1.FlowEnded.state:type_name -> fairlead.flow.v1.FlowState
+	9,  // 7: fairlead.flow.v1.FlowEvent.started:type_name -> fairlead.flow.v1.Started
+	35, // 8: fairlead.flow.v1.FlowEvent.session:type_name -> fairlead.flow.v1.SessionEvent
+	10, // 9: fairlead.flow.v1.FlowEvent.command:type_name -> fairlead.flow.v1.FlowCommand
+	6,  // 10: fairlead.flow.v1.Started.start:type_name -> fairlead.flow.v1.StartFlow
+	1,  // 11: fairlead.flow.v1.FlowCommand.kind:type_name -> fairlead.flow.v1.FlowCommandKind
+	1,  // 12: fairlead.flow.v1.CommandOutcome.kind:type_name -> fairlead.flow.v1.FlowCommandKind
+	2,  // 13: fairlead.flow.v1.FlowStatus.state:type_name -> fairlead.flow.v1.FlowState
+	13, // 14: fairlead.flow.v1.FlowStatus.error:type_name -> fairlead.flow.v1.FlowError
+	0,  // 15: fairlead.flow.v1.FlowStatus.initiator:type_name -> fairlead.flow.v1.Initiator
+	11, // 16: fairlead.flow.v1.FlowStatus.last_command:type_name -> fairlead.flow.v1.CommandOutcome
+	3,  // 17: fairlead.flow.v1.MapperState.status:type_name -> fairlead.flow.v1.MappingStatus
+	6,  // 18: fairlead.flow.v1.MapperState.waiting:type_name -> fairlead.flow.v1.StartFlow
+	28, // 19: fairlead.flow.v1.MapperTimer.expire:type_name -> fairlead.flow.v1.MapperTimer.Expire
+	29, // 20: fairlead.flow.v1.MapperTimer.admit:type_name -> fairlead.flow.v1.MapperTimer.Admit
+	6,  // 21: fairlead.flow.v1.Checkpoint.start:type_name -> fairlead.flow.v1.StartFlow
+	2,  // 22: fairlead.flow.v1.Checkpoint.state:type_name -> fairlead.flow.v1.FlowState
+	21, // 23: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
+	22, // 24: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
+	13, // 25: fairlead.flow.v1.Checkpoint.error:type_name -> fairlead.flow.v1.FlowError
+	20, // 26: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
+	36, // 27: fairlead.flow.v1.Checkpoint.sessions:type_name -> fairlead.flow.v1.Session
+	11, // 28: fairlead.flow.v1.Checkpoint.last_command:type_name -> fairlead.flow.v1.CommandOutcome
+	24, // 29: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
+	25, // 30: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
+	26, // 31: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
+	2,  // 32: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
+	13, // 33: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
+	31, // 34: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
+	32, // 35: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
+	33, // 36: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
+	30, // 37: fairlead.flow.v1.FlowTimer.session_due:type_name -> fairlead.flow.v1.FlowTimer.SessionDue
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_flow_v1_flow_proto_init() }
@@ -2714,21 +2943,23 @@ func file_fairlead_flow_v1_flow_proto_init() {
 	file_fairlead_flow_v1_flow_proto_msgTypes[0].OneofWrappers = []any{
 		(*MapperStart_Start)(nil),
 		(*MapperStart_Ended)(nil),
+		(*MapperStart_Command)(nil),
 	}
-	file_fairlead_flow_v1_flow_proto_msgTypes[3].OneofWrappers = []any{
+	file_fairlead_flow_v1_flow_proto_msgTypes[4].OneofWrappers = []any{
 		(*FlowEvent_Started)(nil),
 		(*FlowEvent_Session)(nil),
+		(*FlowEvent_Command)(nil),
 	}
-	file_fairlead_flow_v1_flow_proto_msgTypes[12].OneofWrappers = []any{
+	file_fairlead_flow_v1_flow_proto_msgTypes[14].OneofWrappers = []any{
 		(*MapperTimer_Expire_)(nil),
 		(*MapperTimer_Admit_)(nil),
 	}
-	file_fairlead_flow_v1_flow_proto_msgTypes[17].OneofWrappers = []any{
+	file_fairlead_flow_v1_flow_proto_msgTypes[19].OneofWrappers = []any{
 		(*JournalRow_Start)(nil),
 		(*JournalRow_Request)(nil),
 		(*JournalRow_End)(nil),
 	}
-	file_fairlead_flow_v1_flow_proto_msgTypes[21].OneofWrappers = []any{
+	file_fairlead_flow_v1_flow_proto_msgTypes[23].OneofWrappers = []any{
 		(*FlowTimer_Due_)(nil),
 		(*FlowTimer_Continue_)(nil),
 		(*FlowTimer_Forget_)(nil),
@@ -2740,7 +2971,7 @@ func file_fairlead_flow_v1_flow_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_flow_v1_flow_proto_rawDesc), len(file_fairlead_flow_v1_flow_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

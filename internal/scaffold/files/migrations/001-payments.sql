@@ -1,0 +1,6 @@
+CREATE TABLE payments (
+    id     uuid PRIMARY KEY,
+    payer  text NOT NULL,
+    payee  text NOT NULL,
+    amount numeric NOT NULL
+);

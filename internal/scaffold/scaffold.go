@@ -1,0 +1,96 @@
+package scaffold
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"go/format"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/template"
+
+	"github.com/fairleadio/fairlead/sdk"
+)
+
+//go:embed files
+var files embed.FS
+
+// SDKFolder is where the SDK lies in an application.
+const SDKFolder = "sdk"
+
+// ExistsError tells that the folder is there already.
+type ExistsError struct{ Dir string }
+
+// Error says what to do.
+func (e *ExistsError) Error() string {
+	return fmt.Sprintf("%s is there already: choose another name, or remove it", e.Dir)
+}
+
+// CheckName refuses what cannot be the name of an application, of its Go module and of its flow at once.
+func CheckName(name string) error {
+	if !regexp.MustCompile(`^[a-z][a-z0-9]{0,29}(-[a-z0-9]{1,10}){0,3}$`).MatchString(name) {
+		return fmt.Errorf("name %q: begin with a lower-case letter and go on with lower-case letters and digits; parts may be joined by hyphens", name)
+	}
+	if name == "main" || name == "sdk" || name == "test" || name == "flow" {
+		return fmt.Errorf("name %q: it means something else in Go, choose another", name)
+	}
+	return nil
+}
+
+// New makes an application in a new folder dir. When it fails nothing is left.
+func New(dir, name string) (err error) {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
+		return &ExistsError{dir}
+	} else if err != nil {
+		return fmt.Errorf("make the application: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("make the application: %w", errors.Join(err, os.RemoveAll(dir)))
+		}
+	}()
+	if err := os.CopyFS(filepath.Join(dir, SDKFolder), sdk.Files()); err != nil {
+		return err
+	}
+	values := struct{ Name, SDK, SDKFolder string }{name, sdk.Module, SDKFolder}
+	return fs.WalkDir(files, "files", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := files.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		to := strings.TrimSuffix(strings.TrimPrefix(path, "files/"), ".tmpl")
+		to = strings.ReplaceAll(to, "NAME", name)
+		if to == "gitignore" {
+			to = "." + to
+		}
+		t, err := template.New(path).Delims("[[", "]]").Parse(string(text))
+		if err != nil {
+			return err
+		}
+		var out bytes.Buffer
+		if err := t.Execute(&out, values); err != nil {
+			return err
+		}
+		b := out.Bytes()
+		if strings.HasSuffix(to, ".go") {
+			if b, err = format.Source(b); err != nil {
+				return err
+			}
+		}
+		place := filepath.Join(dir, filepath.FromSlash(to))
+		if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(place, b, 0o644)
+	})
+}

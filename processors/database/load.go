@@ -1,0 +1,292 @@
+package database
+
+import (
+	"context"
+	"strings"
+
+	"github.com/fairleadio/fairlead/internal/clusterdb"
+	"github.com/fairleadio/fairlead/internal/postgres"
+	"github.com/fairleadio/fairlead/internal/vaultdb"
+	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
+	operationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/operation/v1"
+	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
+)
+
+// loader reads what an event concerns, in the event's transaction.
+type loader struct {
+	ctx context.Context
+	q   postgres.Queryer
+	s   State
+	err error
+}
+
+// try runs a read unless one before it failed.
+func (l *loader) try(read func() error) {
+	if l.err == nil {
+		l.err = read()
+	}
+}
+
+func (l *loader) user(login string, roles ...string) {
+	l.try(func() (err error) {
+		l.s.User, l.s.Credential, err = clusterdb.User(l.ctx, l.q, strings.ToLower(login))
+		return err
+	})
+	l.roles(roles...)
+}
+
+func (l *loader) roles(ids ...string) {
+	l.s.Roles = map[string]*rbacv1.Role{}
+	for _, id := range ids {
+		l.try(func() error {
+			r, err := clusterdb.Role(l.ctx, l.q, id)
+			if r != nil {
+				l.s.Roles[id] = r
+			}
+			return err
+		})
+	}
+}
+
+func (l *loader) permission(id string) {
+	l.s.Permissions = map[string]*rbacv1.Permission{}
+	l.try(func() error {
+		p, err := clusterdb.Permission(l.ctx, l.q, id)
+		if p != nil {
+			l.s.Permissions[id] = p
+		}
+		return err
+	})
+}
+
+func (l *loader) cpi(checksum string) {
+	l.try(func() (err error) {
+		l.s.Cpi, err = clusterdb.Cpi(l.ctx, l.q, strings.ToUpper(checksum))
+		return err
+	})
+}
+
+// node reads a virtual node and the package that it has.
+func (l *loader) node(shortHash string) {
+	l.try(func() (err error) {
+		l.s.VirtualNode, err = clusterdb.VirtualNode(l.ctx, l.q, strings.ToUpper(shortHash))
+		return err
+	})
+	l.try(func() (err error) {
+		if l.s.VirtualNode != nil {
+			l.s.Present, err = clusterdb.Cpi(l.ctx, l.q, l.s.VirtualNode.GetCpiChecksum())
+		}
+		return err
+	})
+}
+
+func (l *loader) operation(id string) {
+	l.try(func() (err error) {
+		l.s.Operation, err = clusterdb.GetOperation(l.ctx, l.q, id)
+		return err
+	})
+}
+
+func (l *loader) routes() {
+	l.try(func() (err error) {
+		l.s.Routes, err = clusterdb.Config(l.ctx, l.q, RoutesSection)
+		return err
+	})
+}
+
+// load reads what a request concerns. Pending and the sealed connections come from elsewhere: see [Worker].
+func load(ctx context.Context, q postgres.Queryer, e Asked) (State, error) {
+	l := &loader{ctx: ctx, q: q}
+	switch op := e.Request.GetOperation().(type) {
+	case *dbv1.Request_PutConfig:
+		l.try(func() (err error) {
+			l.s.Config, err = clusterdb.Config(ctx, q, op.PutConfig.GetSection())
+			return err
+		})
+	case *dbv1.Request_CreateUser:
+		l.user(op.CreateUser.GetLoginName())
+	case *dbv1.Request_ChangePassword:
+		l.user(op.ChangePassword.GetLoginName())
+	case *dbv1.Request_AddUserRole:
+		l.user(op.AddUserRole.GetLoginName(), op.AddUserRole.GetRoleId())
+	case *dbv1.Request_RemoveUserRole:
+		l.user(op.RemoveUserRole.GetLoginName(), op.RemoveUserRole.GetRoleId())
+	case *dbv1.Request_CreateRole:
+		l.try(func() (err error) {
+			l.s.RoleTaken, err = clusterdb.RoleNamed(ctx, q, op.CreateRole.GetName(), op.CreateRole.GetGroupVisibility())
+			return err
+		})
+	case *dbv1.Request_AddRolePermission:
+		l.roles(op.AddRolePermission.GetRoleId())
+		l.permission(op.AddRolePermission.GetPermissionId())
+	case *dbv1.Request_RemoveRolePermission:
+		l.roles(op.RemoveRolePermission.GetRoleId())
+		l.permission(op.RemoveRolePermission.GetPermissionId())
+	case *dbv1.Request_CreatePermissions:
+		l.roles(op.CreatePermissions.GetRoleIds()...)
+	case *dbv1.Request_CreateVirtualNode:
+		l.cpi(op.CreateVirtualNode.GetCpiChecksum())
+		if l.s.Cpi != nil {
+			if h, err := holdingOf(op.CreateVirtualNode.GetX500Name(), l.s.Cpi, e.ID); err == nil {
+				l.node(h.ShortHash())
+				l.operation(h.ShortHash())
+			}
+		}
+		l.routes()
+	case *dbv1.Request_SetVirtualNodeState:
+		l.node(op.SetVirtualNodeState.GetShortHash())
+	case *dbv1.Request_UpgradeVirtualNode:
+		l.node(op.UpgradeVirtualNode.GetShortHash())
+		l.cpi(op.UpgradeVirtualNode.GetCpiChecksum())
+		l.routes()
+		if l.s.VirtualNode != nil && l.s.Cpi != nil {
+			l.operation(upgradeID(l.s.VirtualNode, l.s.Cpi.GetChecksum()))
+		}
+	case *dbv1.Request_UpdateVirtualNodeDb:
+		l.node(op.UpdateVirtualNodeDb.GetShortHash())
+	case *dbv1.Request_ResyncVault:
+		l.node(op.ResyncVault.GetShortHash())
+	case *dbv1.Request_SchemaSql:
+		l.schemaSQL(op.SchemaSql)
+	case *dbv1.Request_ImportCertificate:
+		if v := op.ImportCertificate.GetVnode(); v != "" {
+			l.node(v)
+		}
+	case *dbv1.Request_ListCertificates:
+		l.try(func() (err error) {
+			l.s.Aliases, err = clusterdb.CertificateAliases(ctx, q, op.ListCertificates.GetUsage(), op.ListCertificates.GetVnode())
+			return err
+		})
+	case *dbv1.Request_GetCertificate:
+		c := op.GetCertificate
+		l.try(func() (err error) {
+			l.s.Chain, err = clusterdb.Certificate(ctx, q, c.GetUsage(), c.GetVnode(), c.GetAlias())
+			return err
+		})
+	case *dbv1.Request_Republish:
+		l.republish(op.Republish)
+	}
+	return l.s, l.err
+}
+
+func (l *loader) republish(r *dbv1.Republish) {
+	if EntityOf(r.GetTopic(), r.GetKey()) == "" {
+		l.err = invalid(ErrMalformed, "topic %q is not one that the database worker writes", r.GetTopic())
+		return
+	}
+	if EntityOf(r.GetTopic(), "") == "operation/" {
+		l.operation(r.GetKey())
+	}
+	l.try(func() (err error) {
+		l.s.Row, l.s.Version, err = clusterdb.Row(l.ctx, l.q, r.GetTopic(), r.GetKey())
+		return err
+	})
+}
+
+// schemaSQL makes the text that an administrator runs: all of a package's schema, or what a virtual node's schema
+// still lacks of a package.
+func (l *loader) schemaSQL(r *dbv1.SchemaSql) {
+	schema := "vault"
+	checksum := r.GetCpiChecksum()
+	if r.GetShortHash() != "" {
+		l.node(r.GetShortHash())
+		if l.s.VirtualNode != nil {
+			schema = vaultdb.NamesOf(l.s.VirtualNode.GetShortHash(), "").Schema
+			if checksum == "" {
+				checksum = l.s.VirtualNode.GetCpiChecksum()
+			}
+		}
+	}
+	var all []clusterdb.Migrations
+	if checksum != "" {
+		l.cpi(checksum)
+		if l.s.Cpi != nil {
+			l.try(func() (err error) {
+				all, err = clusterdb.CpiMigrations(l.ctx, l.q, l.s.Cpi.GetChecksum())
+				return err
+			})
+		}
+	}
+	l.try(func() (err error) {
+		difference := l.s.Present != nil && l.s.Present.GetChecksum() != l.s.Cpi.GetChecksum()
+		if difference {
+			if all, err = l.without(all, l.s.Present.GetChecksum()); err != nil {
+				return err
+			}
+		}
+		l.s.SQL, err = vaultdb.SQL(schema, all, !difference)
+		return err
+	})
+}
+
+// without leaves out the migrations that another package has, too.
+func (l *loader) without(all []clusterdb.Migrations, checksum string) ([]clusterdb.Migrations, error) {
+	have, err := clusterdb.CpiMigrations(l.ctx, l.q, checksum)
+	if err != nil {
+		return nil, err
+	}
+	ran := map[string]bool{}
+	for _, m := range have {
+		for _, x := range m.List {
+			ran[m.Cpk+"\x00"+x.Name] = true
+		}
+	}
+	var out []clusterdb.Migrations
+	for _, m := range all {
+		left := clusterdb.Migrations{Cpk: m.Cpk}
+		for _, x := range m.List {
+			if !ran[m.Cpk+"\x00"+x.Name] {
+				left.List = append(left.List, x)
+			}
+		}
+		if len(left.List) > 0 {
+			out = append(out, left)
+		}
+	}
+	return out, nil
+}
+
+// loadOperation reads an operation and what the end of its present step needs.
+func loadOperation(ctx context.Context, q postgres.Queryer, id string) (State, error) {
+	l := &loader{ctx: ctx, q: q}
+	l.operation(id)
+	op := l.s.Operation
+	if op == nil || l.err != nil {
+		return l.s, l.err
+	}
+	if op.Work.Checksum != "" {
+		l.cpi(op.Work.Checksum)
+	}
+	if op.Work.ShortHash != "" {
+		l.node(op.Work.ShortHash)
+		l.routes()
+	}
+	return l.s, l.err
+}
+
+// sameName reads what decides whether a package may be stored.
+func (l *loader) sameName(name, version, checksum string) {
+	l.try(func() (err error) {
+		l.s.SameName, err = clusterdb.CpisNamed(l.ctx, l.q, name, version)
+		return err
+	})
+	for _, c := range l.s.SameName {
+		l.try(func() error {
+			hashes, err := clusterdb.VirtualNodesOf(l.ctx, l.q, c.GetChecksum())
+			for _, h := range hashes {
+				l.s.UsedBy = append(l.s.UsedBy, Use{h, c.GetChecksum()})
+			}
+			return err
+		})
+	}
+	l.cpi(checksum)
+	l.try(func() (err error) {
+		l.s.Version, err = clusterdb.CpiVersion(l.ctx, l.q, checksum)
+		return err
+	})
+}
+
+// isUpload tells whether an operation is one.
+func isUpload(o *clusterdb.Operation) bool {
+	return o.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD
+}

@@ -1,0 +1,233 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/internal/clusterdb"
+	"github.com/fairleadio/fairlead/internal/postgres"
+	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
+	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
+)
+
+// errBusy tells that another process works on the same operation at this moment.
+var errBusy = errors.New("another process takes this step")
+
+// errStale tells that the operation went on meanwhile.
+var errStale = errors.New("the operation went on meanwhile")
+
+// onPart keeps a part of an upload.
+func (w *Worker) onPart(ctx engine.Context, m *dbv1.CpiPart) error {
+	if err := w.gate.closed(); err != nil {
+		return engine.Retry(w.cfg.JobPoll, err)
+	}
+	e := PartCame{Key: ctx.Key(), Part: m, NowUs: ctx.Now().UnixMicro()}
+	var records []emission
+	err := w.inTx(ctx.Context(), func(ctx context.Context, tx *postgres.Tx) error {
+		l := &loader{ctx: ctx, q: tx}
+		l.operation(e.Key)
+		l.try(func() (err error) {
+			l.s.Parts, err = clusterdb.UploadParts(ctx, tx, e.Key, m.GetPart())
+			return err
+		})
+		if l.err != nil {
+			return l.err
+		}
+		o, err := Step(l.s, e)
+		if err == nil {
+			err = w.apply(ctx, tx, o, e.NowUs)
+		}
+		if err == nil {
+			records, err = render(ctx, tx, o.Out)
+		}
+		return err
+	})
+	if err != nil {
+		return w.later(err)
+	}
+	if err := w.between("part"); err != nil {
+		return err
+	}
+	emit(ctx, records)
+	return nil
+}
+
+// onContinue takes the next step of an operation, or looks whether the running one has ended.
+func (w *Worker) onContinue(ctx engine.Context, m *dbv1.Continue) error {
+	if err := w.gate.closed(); err != nil {
+		return engine.Retry(w.cfg.JobPoll, err)
+	}
+	id := m.GetOperation()
+	op, lost, err := w.present(ctx.Context(), id, m.GetVersion())
+	if err != nil {
+		return w.later(err)
+	}
+	if lost != nil {
+		return w.tellAgain(ctx, op, lost)
+	}
+	if op == nil || op.Final() || op.Status.GetVersion() != m.GetVersion() {
+		return nil
+	}
+	name := fmt.Sprintf("%s/%d", id, op.Status.GetVersion())
+	result, done := w.jobs.do(ctx.Context(), name, w.cfg.JobWait, func(ctx context.Context) Result { return w.job(ctx, op) })
+	if !done {
+		ctx.SetTimer("look/"+id, ctx.Now().Add(w.cfg.JobPoll), m)
+		return nil
+	}
+	w.jobs.taken(name)
+	if err := again(result.Err); err != nil {
+		if errors.Is(err, errStale) {
+			return nil
+		}
+		return w.later(err)
+	}
+	w.cfg.Metrics.step(result.Step, result.Err)
+	if result.Err != nil {
+		w.deps.Log.Warn("an operation failed", "operation", id, "step", result.Step, "error", result.Err)
+	}
+	if err := w.between("step " + result.Step); err != nil { // its effect is there, and nobody knows
+		return err
+	}
+	o, records, err := w.ended(ctx.Context(), id, StepDone{Result: result, NowUs: ctx.Now().UnixMicro()})
+	if err != nil {
+		return w.later(err)
+	}
+	if err := w.between("after " + result.Step); err != nil {
+		return err
+	}
+	if o.ReplyTo != "" && o.Reply != nil {
+		send(ctx, o.ReplyTo, o.RequestID, o.Reply)
+	}
+	emit(ctx, records)
+	return nil
+}
+
+// again returns an error that does not end an operation: what is away comes back.
+func again(err error) error {
+	var m *postgres.MigrationError
+	switch class := postgres.ClassOf(err); {
+	case err == nil:
+		return nil
+	case errors.Is(err, errBusy), errors.Is(err, errStale), errors.Is(err, context.Canceled):
+		return err
+	case class == postgres.Unavailable && !isElsewhere(err):
+		return err
+	case class == postgres.Retry && !errors.As(err, &m):
+		return err
+	default:
+		return nil
+	}
+}
+
+// present returns an operation, and what it told last when the record is older than that.
+func (w *Worker) present(ctx context.Context, id string, version uint64) (op *clusterdb.Operation, lost []emission, err error) {
+	err = w.inTx(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		lost = nil
+		if op, err = clusterdb.GetOperation(ctx, tx, id); err != nil || op == nil || version >= op.Status.GetVersion() {
+			return err
+		}
+		lost, err = render(ctx, tx, op.Last.Out)
+		if lost == nil {
+			lost = []emission{}
+		}
+		return err
+	})
+	return op, lost, err
+}
+
+// tellAgain writes what an operation's last change told, after a crash between the two commits.
+func (w *Worker) tellAgain(ctx engine.Context, op *clusterdb.Operation, lost []emission) error {
+	if len(op.Last.Reply) > 0 {
+		reply := &rpcv1.Reply{}
+		if err := proto.Unmarshal(op.Last.Reply, reply); err != nil {
+			return fmt.Errorf("read the answer of operation %s: %w", op.Status.GetRequestId(), err)
+		}
+		send(ctx, op.Last.To, op.Last.Request, reply)
+	}
+	emit(ctx, lost)
+	return nil
+}
+
+// ended writes what follows the end of a step.
+func (w *Worker) ended(ctx context.Context, id string, e StepDone) (o Outcome, records []emission, err error) {
+	err = w.inTx(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		records = nil
+		s, err := loadOperation(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if c := e.Result.Package; c != nil {
+			l := &loader{ctx: ctx, q: tx, s: s}
+			l.sameName(c.GetName(), c.GetVersion(), c.GetChecksum())
+			if s, err = l.s, l.err; err != nil {
+				return err
+			}
+		}
+		if o, err = Step(s, e); err != nil {
+			return err
+		}
+		if err := w.apply(ctx, tx, o, e.NowUs); err != nil {
+			return err
+		}
+		records, err = render(ctx, tx, o.Out)
+		return err
+	})
+	return o, records, err
+}
+
+// job takes a step of an operation: alone of all processes, and only if it still is the present one.
+func (w *Worker) job(ctx context.Context, op *clusterdb.Operation) Result {
+	id := op.Status.GetRequestId()
+	result := Result{Step: op.Work.Step}
+	held, err := w.deps.Cluster.Lead(ctx, "operation "+id, func(ctx context.Context) error {
+		now, err := clusterdb.GetOperation(ctx, w.deps.Cluster, id)
+		if err != nil {
+			return err
+		}
+		if now == nil || now.Status.GetVersion() != op.Status.GetVersion() {
+			return errStale
+		}
+		result = w.take(ctx, now)
+		result.Step = now.Work.Step
+		return nil
+	})
+	if err == nil && !held {
+		err = errBusy
+	}
+	if result.Err == nil {
+		result.Err = err
+	}
+	return result
+}
+
+// take does what a step is for.
+func (w *Worker) take(ctx context.Context, op *clusterdb.Operation) Result {
+	switch op.Work.Step {
+	case stepVerify:
+		return w.verify(ctx, op)
+	case stepValidate:
+		return w.validate(ctx, op)
+	case stepStore:
+		return w.store(ctx, op)
+	case stepPublish:
+		return Result{}
+	case stepSchema:
+		return w.makeSchema(ctx, op)
+	case stepPlatform:
+		return w.migratePlatform(ctx, op)
+	case stepApplication:
+		return w.migrateApplication(ctx, op)
+	case stepReset:
+		return w.reset(ctx, op)
+	case stepConnections:
+		return w.reconnect(ctx, op)
+	case stepFinish:
+		return w.finish(ctx, op)
+	default:
+		return Result{Err: fmt.Errorf("operation %s stands at step %q, which this version does not know", op.Status.GetRequestId(), op.Work.Step)}
+	}
+}
