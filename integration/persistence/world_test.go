@@ -2,6 +2,7 @@ package persistence_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func hash(n int) string { return fmt.Sprintf("%012X", n) }
 func (w *world) vnode(n int, cpi *cpiv1.Cpi, migrations ...string) string {
 	w.t.Helper()
 	ctx, h := w.t.Context(), hash(n)
-	ddl, dml := vaultdb.NewPassword(), vaultdb.NewPassword()
+	ddl, dml := rand.Text(), rand.Text()
 	if err := w.vaults.Provide(ctx, h, "test", ddl, dml); err != nil {
 		w.t.Fatal(err)
 	}

@@ -102,6 +102,8 @@ func (a *App) build(ctx context.Context, workerType string) error {
 	switch workerType {
 	case Database:
 		return a.buildDatabase(ctx)
+	case Persistence:
+		return a.buildPersistence(ctx)
 	case FlowMapper:
 		return a.buildFlowMapper()
 	case Flow:

@@ -121,7 +121,9 @@ func wantedTopics(workers []string) ([]string, error) {
 			return nil, err
 		}
 		for _, e := range joined {
-			out = append(out, e.Topic)
+			if e.Kind != engine.EdgeDynamic { // it names a class of topics
+				out = append(out, e.Topic)
+			}
 		}
 	}
 	slices.Sort(out)

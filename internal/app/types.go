@@ -9,16 +9,18 @@ import (
 	"github.com/fairleadio/fairlead/processors/database"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
+	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
 	"github.com/fairleadio/fairlead/topics"
 )
 
 // The types of workers that this version can run.
 const (
-	Database   = topics.DatabaseWorker
-	FlowMapper = topics.FlowMapperGroup
-	Flow       = topics.FlowGroup
-	Rest       = topics.RestWorker
+	Database    = topics.DatabaseWorker
+	FlowMapper  = topics.FlowMapperGroup
+	Flow        = topics.FlowGroup
+	Persistence = topics.PersistenceGroup
+	Rest        = topics.RestWorker
 )
 
 // All stands for every type.
@@ -30,7 +32,7 @@ func Types() []string {
 }
 
 // Available returns the types that this version can run, sorted.
-func Available() []string { return []string{Database, Flow, FlowMapper, Rest} }
+func Available() []string { return []string{Database, Flow, FlowMapper, Persistence, Rest} }
 
 // ParseTypes reads a list such as "flow,rest" or "all". Repetitions are dropped.
 func ParseTypes(list string) ([]string, error) {
@@ -54,7 +56,21 @@ func ParseTypes(list string) ([]string, error) {
 	return out, nil
 }
 
-// edges returns the topics that a worker type is joined to, under the name that the catalogue has for it.
+// groupsOf returns what a worker type is joined to by the names that the catalogue has for its parts: most have one, of
+// the type's own name.
+func groupsOf(workerType string) (map[string][]engine.EdgeInfo, error) {
+	if workerType == Persistence {
+		w, err := persistence.NewWorker(persistence.Config{}, persistence.Deps{})
+		if err != nil {
+			return nil, err
+		}
+		return map[string][]engine.EdgeInfo{topics.PersistenceGroup: w.Graph().Edges(), topics.PersistenceFeedGroup: w.FeedGraph().Edges()}, nil
+	}
+	all, err := edges(workerType)
+	return map[string][]engine.EdgeInfo{workerType: all}, err
+}
+
+// edges returns the topics that a worker type is joined to.
 func edges(workerType string) ([]engine.EdgeInfo, error) {
 	switch workerType {
 	case Database:
@@ -73,6 +89,9 @@ func edges(workerType string) ([]engine.EdgeInfo, error) {
 		}
 		defer w.Close()
 		return w.Graph().Edges(), nil
+	case Persistence:
+		groups, err := groupsOf(workerType)
+		return append(groups[topics.PersistenceGroup], groups[topics.PersistenceFeedGroup]...), err
 	case Rest:
 		return rest.Edges(), nil
 	default:
