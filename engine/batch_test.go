@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/engine/enginetest"
@@ -223,5 +224,49 @@ func TestOversizedEmitIsThatRecordsFailureAlone(t *testing.T) {
 	dead := c.Consume(t, "big.dlq", 1)
 	if header(dead[0], engine.HeaderDLQReason) != "too large" {
 		t.Errorf("reason: %s", header(dead[0], engine.HeaderDLQReason))
+	}
+}
+
+// A key's records that are retried, with more coming in and timers firing again, are each settled once and in order.
+func TestRetriedItemsAreSettledOnce(t *testing.T) {
+	for name, independent := range map[string]bool{"in order": false, "independent": true} {
+		t.Run(name, func(t *testing.T) {
+			const records = 200
+			c := enginetest.NewCluster(t)
+			calls := 0
+			g := engine.Define("again",
+				engine.Batch("in", text, engine.BatchOptions{Independent: independent}, func(_ context.Context, items []engine.Item[string]) []error {
+					out := make([]error, len(items))
+					for i, it := range items {
+						if calls++; calls%5 == 0 {
+							out[i] = engine.Retry(0, errors.New("not yet"))
+							continue
+						}
+						it.Emit("out", it.Key(), it.Msg)
+					}
+					return out
+				}), goka.Output("out", text))
+			c.CreateTopics(t, 1, g)
+			cfg := c.Config(t)
+			cfg.RetryBackoff, cfg.RetryBackoffMax, cfg.Retries = 1, 1, 1000
+			enginetest.StartConfig(t, cfg, g)
+			for i := range records {
+				c.Produce(t, "in", "k", strconv.Itoa(i), text)
+			}
+			c.Drained(t, g)
+			out := c.ConsumeUntil(t, "out", func(r []*kgo.Record) bool { return len(r) >= records })
+			seen := map[string]int{}
+			for i, r := range out {
+				if seen[string(r.Value)]++; seen[string(r.Value)] > 1 {
+					t.Errorf("%s was settled twice", r.Value)
+				}
+				if !independent && string(r.Value) != strconv.Itoa(i) {
+					t.Fatalf("record %d is %s", i, r.Value)
+				}
+			}
+			if len(out) != records {
+				t.Errorf("%d records", len(out))
+			}
+		})
 	}
 }

@@ -12,6 +12,7 @@ func All() []Topic {
 	all = append(all, requestTopics()...)
 	all = append(all, cryptoTopics()...)
 	all = append(all, channelTopics()...)
+	all = append(all, persistenceTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, databaseTopics()...)
 	all = append(all, toolTopics()...)
@@ -90,8 +91,8 @@ func flowTopics() []Topic {
 	own = append(own,
 		flow.table("fairlead.flow.v1.Checkpoint", "flow id", "The head of each flow's durable state."),
 		flow.loop("fairlead.flow.v1.FlowTimer", Operational),
-		flow.store(FlowJournalStore, "fairlead.flow.v1.JournalRow", "Inputs and results of each flow's suspensions."),
 		flow.store(FlowInboxStore, "fairlead.flow.v1.InboxRow", "Messages of sessions that arrived and were not read yet."),
+		flow.store(FlowJournalStore, "fairlead.flow.v1.JournalRow", "Inputs and results of each flow's suspensions."),
 	)
 	// REST tells histories: it reads a flow's rows when it is asked for them, and keeps no view.
 	own[len(own)-1].Readers = []Reader{{RestWorker, KindReads}}
@@ -120,9 +121,9 @@ func factTopics() []Topic {
 		fact(OperationStatus, "How far uploads and changes of virtual nodes are; tombstones after seven days.", "request id",
 			"fairlead.operation.v1.OperationStatus", Operational, RestWorker),
 		fact(VirtualNodeInfo, "The virtual nodes of this cluster.", "short hash",
-			"fairlead.vnode.v1.VirtualNode", Operational, FlowGroup, FlowMapperGroup, FlowMapperChannels, RestWorker),
+			"fairlead.vnode.v1.VirtualNode", Operational, FlowGroup, FlowMapperGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker),
 		fact(CpiInfo, "The installed packages.", "checksum",
-			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, FlowMapperChannels, RestWorker),
+			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker),
 		fact(CpiChunks, "The modules of the installed packages, in parts.", "module hash/part",
 			"fairlead.cpi.v1.Chunk", Tenant, FlowGroup),
 		fact(RBACUser, "Users and their roles.", "login name",

@@ -21,7 +21,7 @@ func channelTopics() []Topic {
 
 // DynamicWriters are the groups that may emit to topics of class [External], sorted: each has an edge of
 // [KindDynamic].
-func DynamicWriters() []string { return []string{FlowGroup} }
+func DynamicWriters() []string { return []string{FlowGroup, PersistenceFeedGroup} }
 
 // Direction says which way an external channel goes.
 type Direction string

@@ -108,6 +108,8 @@ func (a *App) build(ctx context.Context, workerType string) error {
 		return a.buildDatabase(ctx)
 	case Crypto:
 		return a.buildCrypto()
+	case Persistence:
+		return a.buildPersistence(ctx)
 	case FlowMapper:
 		return a.buildFlowMapper()
 	case Flow:

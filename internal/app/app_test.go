@@ -21,23 +21,25 @@ import (
 
 // Access rules and pictures are made from the catalogue, so it must be what the code does.
 func TestCatalogueIsWhatTheWorkersDo(t *testing.T) {
-	for _, w := range append(Available(), topics.FlowMapperChannels) {
-		joined, err := edges(w)
+	for _, w := range Available() {
+		groups, err := groupsOf(w)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []topics.Edge
-		for _, e := range joined {
-			got = append(got, topics.Edge{Kind: topics.Kind(e.Kind), Topic: e.Topic, Type: e.Type})
-		}
-		if err := topics.Check(w, got); err != nil {
-			t.Errorf("%s: %v", w, err)
+		for name, joined := range groups {
+			var got []topics.Edge
+			for _, e := range joined {
+				got = append(got, topics.Edge{Kind: topics.Kind(e.Kind), Topic: e.Topic, Type: e.Type})
+			}
+			if err := topics.Check(name, got); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	}
 }
 
 func TestParseTypes(t *testing.T) {
-	for list, want := range map[string]string{"all": "crypto flow flow-mapper rest", "rest": "rest", "rest,flow , rest": "flow rest"} {
+	for list, want := range map[string]string{"all": "crypto database flow flow-mapper persistence rest", "rest": "rest", "rest,flow , rest": "flow rest"} {
 		got, err := ParseTypes(list)
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%q: %v, %v", list, got, err)

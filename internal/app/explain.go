@@ -10,6 +10,7 @@ import (
 	"github.com/fairleadio/fairlead/processors/database"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
+	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -30,6 +31,7 @@ func Explanations() map[string]string {
 		database.Explanations(),
 		flow.Explanations(),
 		flowmapper.Explanations(),
+		persistence.Explanations(),
 		rest.Explanations(),
 	} {
 		maps.Copy(all, of)

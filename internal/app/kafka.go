@@ -14,7 +14,6 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
-	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -117,16 +116,15 @@ func judgeTopics(cluster topics.Cluster, workers []string, unsafe bool, log *slo
 func wantedTopics(workers []string) ([]string, error) {
 	var out []string
 	for _, w := range workers {
-		joined, err := edges(w)
+		groups, err := groupsOf(w)
 		if err != nil {
 			return nil, err
 		}
-		if w == FlowMapper {
-			joined = append(joined, flowmapper.ChannelEdges()...)
-		}
-		for _, e := range joined {
-			if e.Kind != engine.EdgeDynamic { // those topics are checked when they are used
-				out = append(out, e.Topic)
+		for _, joined := range groups {
+			for _, e := range joined {
+				if e.Kind != engine.EdgeDynamic { // those topics are checked when they are used
+					out = append(out, e.Topic)
+				}
 			}
 		}
 	}

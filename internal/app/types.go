@@ -10,17 +10,19 @@ import (
 	"github.com/fairleadio/fairlead/processors/database"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
+	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
 	"github.com/fairleadio/fairlead/topics"
 )
 
 // The types of workers that this version can run.
 const (
-	Database   = topics.DatabaseWorker
-	Crypto     = topics.CryptoGroup
-	FlowMapper = topics.FlowMapperGroup
-	Flow       = topics.FlowGroup
-	Rest       = topics.RestWorker
+	Crypto      = topics.CryptoGroup
+	Database    = topics.DatabaseWorker
+	FlowMapper  = topics.FlowMapperGroup
+	Flow        = topics.FlowGroup
+	Persistence = topics.PersistenceGroup
+	Rest        = topics.RestWorker
 )
 
 // All stands for every type.
@@ -32,7 +34,7 @@ func Types() []string {
 }
 
 // Available returns the types that this version can run, sorted.
-func Available() []string { return []string{Crypto, Database, Flow, FlowMapper, Rest} }
+func Available() []string { return []string{Crypto, Database, Flow, FlowMapper, Persistence, Rest} }
 
 // ParseTypes reads a list such as "flow,rest" or "all". Repetitions are dropped.
 func ParseTypes(list string) ([]string, error) {
@@ -56,35 +58,45 @@ func ParseTypes(list string) ([]string, error) {
 	return out, nil
 }
 
-// edges returns the topics that a worker type is joined to, under the name that the catalogue has for it.
-func edges(workerType string) ([]engine.EdgeInfo, error) {
+// groupsOf returns what a worker type is joined to, by the names that the catalogue has for its parts: most have one, of
+// the type's own name.
+func groupsOf(workerType string) (map[string][]engine.EdgeInfo, error) {
+	one := func(g *engine.Graph) map[string][]engine.EdgeInfo {
+		return map[string][]engine.EdgeInfo{workerType: g.Edges()}
+	}
 	switch workerType {
+	case Crypto:
+		w, err := crypto.NewWorker(crypto.Config{}, crypto.Deps{})
+		if err != nil {
+			return nil, err
+		}
+		return one(w.Graph()), nil
 	case Database:
 		w, err := database.NewWorker(database.Config{}, database.Deps{})
 		if err != nil {
 			return nil, err
 		}
 		defer w.Close()
-		return w.Graph().Edges(), nil
-	case Crypto:
-		w, err := crypto.NewWorker(crypto.Config{}, crypto.Deps{})
-		if err != nil {
-			return nil, err
-		}
-		return w.Graph().Edges(), nil
-	case FlowMapper:
-		return flowmapper.Graph(flowmapper.Config{}).Edges(), nil
+		return one(w.Graph()), nil
 	case Flow:
 		w, err := flow.NewWorker(flow.Config{}, flow.Deps{})
 		if err != nil {
 			return nil, err
 		}
 		defer w.Close()
-		return w.Graph().Edges(), nil
-	case topics.FlowMapperChannels: // part of the flow mapper, with edges of its own
-		return flowmapper.ChannelEdges(), nil
+		return one(w.Graph()), nil
+	case FlowMapper:
+		return map[string][]engine.EdgeInfo{
+			FlowMapper: flowmapper.Graph(flowmapper.Config{}).Edges(), topics.FlowMapperChannels: flowmapper.ChannelEdges(),
+		}, nil
+	case Persistence:
+		w, err := persistence.NewWorker(persistence.Config{}, persistence.Deps{})
+		if err != nil {
+			return nil, err
+		}
+		return map[string][]engine.EdgeInfo{Persistence: w.Graph().Edges(), topics.PersistenceFeedGroup: w.FeedGraph().Edges()}, nil
 	case Rest:
-		return rest.Edges(), nil
+		return map[string][]engine.EdgeInfo{Rest: rest.Edges()}, nil
 	default:
 		return nil, fmt.Errorf("worker type %q has no edges", workerType)
 	}

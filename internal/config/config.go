@@ -16,18 +16,19 @@ import (
 // Config is everything that a worker process can be told. The tags are read by reflection: yaml is the key, doc
 // what it means, and secret:"true" hides the value.
 type Config struct {
-	Kafka      Kafka      `yaml:"kafka"`
-	Process    Process    `yaml:"process"`
-	Monitor    Monitor    `yaml:"monitor"`
-	Log        Log        `yaml:"log"`
-	Engine     Engine     `yaml:"engine"`
-	Rest       Rest       `yaml:"rest"`
-	Flow       Flow       `yaml:"flow"`
-	FlowMapper FlowMapper `yaml:"flow_mapper"`
-	Postgres   Postgres   `yaml:"postgres"`
-	Database   Database   `yaml:"database"`
-	Bootstrap  Bootstrap  `yaml:"bootstrap"`
-	Vault      Vault      `yaml:"vault"`
+	Kafka       Kafka       `yaml:"kafka"`
+	Process     Process     `yaml:"process"`
+	Monitor     Monitor     `yaml:"monitor"`
+	Log         Log         `yaml:"log"`
+	Engine      Engine      `yaml:"engine"`
+	Rest        Rest        `yaml:"rest"`
+	Flow        Flow        `yaml:"flow"`
+	FlowMapper  FlowMapper  `yaml:"flow_mapper"`
+	Postgres    Postgres    `yaml:"postgres"`
+	Database    Database    `yaml:"database"`
+	Persistence Persistence `yaml:"persistence"`
+	Bootstrap   Bootstrap   `yaml:"bootstrap"`
+	Vault       Vault       `yaml:"vault"`
 }
 
 // Kafka says how to reach the brokers.
@@ -123,6 +124,15 @@ type Database struct {
 	Keep      time.Duration `yaml:"keep" doc:"how long requests and their answers are remembered"`
 }
 
+// Persistence is the settings of the persistence worker.
+type Persistence struct {
+	MaxConnections         int           `yaml:"max_connections" doc:"connections of this process to databases of virtual nodes"`
+	MaxConnectionsPerVnode int           `yaml:"max_connections_per_vnode" doc:"how many of them one virtual node may have"`
+	TimeLimit              time.Duration `yaml:"time_limit" doc:"how long the statements of one request may take; at most a fifth of engine.transaction_timeout"`
+	Keep                   time.Duration `yaml:"keep" doc:"how long answers are remembered, for requests that come again"`
+	SweepEvery             time.Duration `yaml:"sweep_every" doc:"how often a change feed looks for changes that nobody told of"`
+}
+
 // Bootstrap is the first administrator. Once the user exists, these settings change nothing.
 type Bootstrap struct {
 	AdminUser         string `yaml:"admin_user" doc:"login name of the first administrator; empty makes none"`
@@ -166,9 +176,10 @@ func Default() Config {
 			Address: ":8888", MaxBody: 1 << 20, MaxUpload: 200_000_000, RequestTimeout: 30 * time.Second, StartTimeout: 20 * time.Second, MaxWait: time.Minute,
 			LoginFailures: 10, LoginWindow: time.Minute,
 		},
-		FlowMapper: FlowMapper{MaxRunningPerVnode: 1000, MaxRunning: 10_000, Keep: 7 * 24 * time.Hour},
-		Postgres:   Postgres{MaxConnections: 10},
-		Database:   Database{Reconcile: 30 * time.Second, Keep: 8 * 24 * time.Hour},
+		FlowMapper:  FlowMapper{MaxRunningPerVnode: 1000, MaxRunning: 10_000, Keep: 7 * 24 * time.Hour},
+		Postgres:    Postgres{MaxConnections: 10},
+		Database:    Database{Reconcile: 30 * time.Second, Keep: 8 * 24 * time.Hour},
+		Persistence: Persistence{MaxConnections: 40, MaxConnectionsPerVnode: 4, TimeLimit: 2 * time.Second, Keep: 8 * 24 * time.Hour, SweepEvery: 10 * time.Minute},
 		Vault: Vault{
 			Mount: "fairlead-transit", Auth: "kubernetes", Role: "fairlead-crypto",
 			JWTFile: "/var/run/secrets/kubernetes.io/serviceaccount/token", Timeout: 3 * time.Second, Concurrency: 16,
@@ -234,12 +245,18 @@ func (c Config) Validate() error {
 		{"engine.fetch_max_wait", int64(c.Engine.FetchMaxWait)}, {"engine.transaction_timeout", int64(c.Engine.TransactionTimeout)}, {"engine.session_timeout", int64(c.Engine.SessionTimeout)},
 		{"rest.start_timeout", int64(c.Rest.StartTimeout)}, {"rest.max_wait", int64(c.Rest.MaxWait)}, {"rest.login_window", int64(c.Rest.LoginWindow)},
 		{"flow.keep", int64(c.Flow.Keep)}, {"flow_mapper.keep", int64(c.FlowMapper.Keep)},
-		{"postgres.max_connections", int64(c.Postgres.MaxConnections)}, {"database.reconcile", int64(c.Database.Reconcile)}, {"database.keep", int64(c.Database.Keep)},
+		{"postgres.max_connections", int64(c.Postgres.MaxConnections)}, {"persistence.max_connections", int64(c.Persistence.MaxConnections)},
+		{"persistence.max_connections_per_vnode", int64(c.Persistence.MaxConnectionsPerVnode)}, {"persistence.time_limit", int64(c.Persistence.TimeLimit)},
+		{"persistence.keep", int64(c.Persistence.Keep)}, {"persistence.sweep_every", int64(c.Persistence.SweepEvery)},
+		{"database.reconcile", int64(c.Database.Reconcile)}, {"database.keep", int64(c.Database.Keep)},
 		{"vault.timeout", int64(c.Vault.Timeout)}, {"vault.concurrency", int64(c.Vault.Concurrency)},
 	} {
 		if n.value < 0 {
 			add(n.key, "must not be negative")
 		}
+	}
+	if t := c.Engine.TransactionTimeout; c.Persistence.TimeLimit > t/5 {
+		add("persistence.time_limit", "is %s, and must be at most a fifth of engine.transaction_timeout (%s): a request must be done within its transaction", c.Persistence.TimeLimit, t)
 	}
 	return errors.Join(errs...)
 }

@@ -260,7 +260,7 @@ func appendValue(dst []byte, oid uint32, text []byte) ([]byte, error) {
 	s := string(text)
 	switch oid {
 	case oidBool:
-		if s == "t" {
+		if s == "t" || s == "true" { // as a column, and as text
 			return append(dst, "true"...), nil
 		}
 		return append(dst, "false"...), nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
+	"github.com/fairleadio/fairlead/internal/postgres/hardening"
 	"github.com/fairleadio/fairlead/internal/postgres/vaultschema"
 )
 
@@ -33,11 +34,12 @@ func New(admin *postgres.Pool, clusterID string) *Vaults { return &Vaults{admin,
 // Names returns the names of a virtual node's schema and roles.
 func (v *Vaults) Names(shortHash string) Names { return NamesOf(shortHash, v.clusterID) }
 
-// forbidden are the functions that tenants' SQL must not call.
-const forbidden = `^(pg_advisory_|pg_try_advisory_|pg_sleep|pg_read_|pg_ls_|pg_stat_file|pg_notify$|pg_export_snapshot$|pg_logical_|pg_create_|pg_drop_|pg_replication_|pg_terminate_backend$|pg_cancel_backend$|pg_log_backend|lo_|loread$|lowrite$|set_config$|dblink|pg_file_|pg_rotate_|pg_reload_conf$|pg_promote$|pg_switch_wal$|pg_backup_|pg_start_backup|pg_stop_backup|query_to_xml|database_to_xml|schema_to_xml|cursor_to_xml|table_to_xml)`
+// forbidden are the functions that tenants' SQL must not call, beside those of package hardening. Ending a session is not
+// among them: a role may end its own only, and the persistence worker ends those that do not heed a cancellation.
+const forbidden = `^(pg_advisory_|pg_try_advisory_|pg_sleep|pg_read_|pg_ls_|pg_stat_file|pg_notify$|pg_export_snapshot$|pg_logical_|pg_create_|pg_drop_|pg_replication_|pg_log_backend|lo_|loread$|lowrite$|set_config$|dblink|pg_file_|pg_rotate_|pg_reload_conf$|pg_promote$|pg_switch_wal$|pg_backup_|pg_start_backup|pg_stop_backup|query_to_xml|database_to_xml|schema_to_xml|cursor_to_xml|table_to_xml)`
 
-// hardening is run as the owner of the functions: a superuser.
-const hardening = `DO $$
+// revokes are run as the owner of the functions: a superuser.
+const revokes = `DO $$
 DECLARE f record;
 BEGIN
   FOR f IN SELECT p.oid::regprocedure AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -56,15 +58,18 @@ func (v *Vaults) Harden(ctx context.Context) error {
 		if err := tx.Lock(ctx, "harden"); err != nil {
 			return err
 		}
-		return tx.Script(ctx, "revoke what tenants must not do", hardening)
+		return tx.Script(ctx, "revoke what tenants must not do", revokes)
 	})
+	if err == nil {
+		err = hardening.Apply(ctx, v.admin)
+	}
 	open, cerr := v.open(ctx)
 	if cerr != nil {
 		return cerr
 	}
 	if len(open) > 0 {
-		return fmt.Errorf("FL-DB-021: in database %s everybody may still execute %s, and %s may not revoke it (%v): run this as a superuser: %s",
-			v.admin.Database(), strings.Join(open, ", "), v.admin.User(), err, hardening)
+		return fmt.Errorf("FL-DB-021: in database %s everybody may still execute %s, and %s may not revoke it (%v): run this as a superuser: %s\n%s",
+			v.admin.Database(), strings.Join(open, ", "), v.admin.User(), err, revokes, hardening.SQL())
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
+	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/internal/vaultdb"
 )
 
@@ -289,12 +290,29 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 				return nil
 			}
 		}
-		return nil
+		return w.captureChanges(ctx, p, op.Work.Checksum)
 	})
 	if failed := (*postgres.MigrationError)(nil); errors.As(r.Err, &failed) && again(r.Err) == nil {
 		r.Err = invalid(ErrMigration, "%v", failed)
 	}
 	return r
+}
+
+// captureChanges makes the triggers that the package's declarations ask for.
+func (w *Worker) captureChanges(ctx context.Context, p *postgres.Pool, checksum string) error {
+	cpi, err := clusterdb.Cpi(ctx, w.deps.Cluster, checksum)
+	if err != nil || cpi == nil {
+		return err
+	}
+	declared, err := rows.CompilePackage(cpi)
+	if err != nil {
+		return invalid(ErrSchema, "package %s: %v", checksum, err)
+	}
+	err = vaultdb.Feed(ctx, p, declared)
+	if c := postgres.ClassOf(err); c == postgres.Statement || c == postgres.Access {
+		return invalid(ErrSchema, "package %s declares tables that its migrations do not make: %v", checksum, err)
+	}
+	return err
 }
 
 // lacks are the migrations that have not run in a virtual node's schema.

@@ -23,6 +23,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ChannelFormat is the form of a change feed's records; header content-type repeats it.
+type ChannelFormat int32
+
+const (
+	// As PROTOBUF.
+	ChannelFormat_CHANNEL_FORMAT_UNSPECIFIED ChannelFormat = 0
+	// fairlead.feed.v1.Change; content-type application/x-protobuf.
+	ChannelFormat_CHANNEL_FORMAT_PROTOBUF ChannelFormat = 1
+	// A JSON object, rows within it; content-type application/json.
+	ChannelFormat_CHANNEL_FORMAT_JSON ChannelFormat = 2
+)
+
+// Enum value maps for ChannelFormat.
+var (
+	ChannelFormat_name = map[int32]string{
+		0: "CHANNEL_FORMAT_UNSPECIFIED",
+		1: "CHANNEL_FORMAT_PROTOBUF",
+		2: "CHANNEL_FORMAT_JSON",
+	}
+	ChannelFormat_value = map[string]int32{
+		"CHANNEL_FORMAT_UNSPECIFIED": 0,
+		"CHANNEL_FORMAT_PROTOBUF":    1,
+		"CHANNEL_FORMAT_JSON":        2,
+	}
+)
+
+func (x ChannelFormat) Enum() *ChannelFormat {
+	p := new(ChannelFormat)
+	*p = x
+	return p
+}
+
+func (x ChannelFormat) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ChannelFormat) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlead_cpi_v1_cpi_proto_enumTypes[0].Descriptor()
+}
+
+func (ChannelFormat) Type() protoreflect.EnumType {
+	return &file_fairlead_cpi_v1_cpi_proto_enumTypes[0]
+}
+
+func (x ChannelFormat) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ChannelFormat.Descriptor instead.
+func (ChannelFormat) EnumDescriptor() ([]byte, []int) {
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{0}
+}
+
 // ChannelKind says which way a channel goes.
 type ChannelKind int32
 
@@ -63,11 +116,11 @@ func (x ChannelKind) String() string {
 }
 
 func (ChannelKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_fairlead_cpi_v1_cpi_proto_enumTypes[0].Descriptor()
+	return file_fairlead_cpi_v1_cpi_proto_enumTypes[1].Descriptor()
 }
 
 func (ChannelKind) Type() protoreflect.EnumType {
-	return &file_fairlead_cpi_v1_cpi_proto_enumTypes[0]
+	return &file_fairlead_cpi_v1_cpi_proto_enumTypes[1]
 }
 
 func (x ChannelKind) Number() protoreflect.EnumNumber {
@@ -76,7 +129,7 @@ func (x ChannelKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChannelKind.Descriptor instead.
 func (ChannelKind) EnumDescriptor() ([]byte, []int) {
-	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{0}
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{1}
 }
 
 // ModuleKind tells what a module may be used for.
@@ -113,11 +166,11 @@ func (x ModuleKind) String() string {
 }
 
 func (ModuleKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_fairlead_cpi_v1_cpi_proto_enumTypes[1].Descriptor()
+	return file_fairlead_cpi_v1_cpi_proto_enumTypes[2].Descriptor()
 }
 
 func (ModuleKind) Type() protoreflect.EnumType {
-	return &file_fairlead_cpi_v1_cpi_proto_enumTypes[1]
+	return &file_fairlead_cpi_v1_cpi_proto_enumTypes[2]
 }
 
 func (x ModuleKind) Number() protoreflect.EnumNumber {
@@ -126,7 +179,7 @@ func (x ModuleKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ModuleKind.Descriptor instead.
 func (ModuleKind) EnumDescriptor() ([]byte, []int) {
-	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{1}
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{2}
 }
 
 // Cpi is the record of topic cpi.info, keyed by checksum.
@@ -603,7 +656,9 @@ type ChannelDeclaration struct {
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Kind  ChannelKind            `protobuf:"varint,2,opt,name=kind,proto3,enum=fairlead.cpi.v1.ChannelKind" json:"kind,omitempty"`
 	// For RECEIVE: the flow that each record starts; its argument is a JSON object with topic, key, value and headers.
-	FlowClass     string `protobuf:"bytes,3,opt,name=flow_class,json=flowClass,proto3" json:"flow_class,omitempty"`
+	FlowClass string `protobuf:"bytes,3,opt,name=flow_class,json=flowClass,proto3" json:"flow_class,omitempty"`
+	// For FEED: the form of its records.
+	Format        ChannelFormat `protobuf:"varint,4,opt,name=format,proto3,enum=fairlead.cpi.v1.ChannelFormat" json:"format,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -657,6 +712,13 @@ func (x *ChannelDeclaration) GetFlowClass() string {
 		return x.FlowClass
 	}
 	return ""
+}
+
+func (x *ChannelDeclaration) GetFormat() ChannelFormat {
+	if x != nil {
+		return x.Format
+	}
+	return ChannelFormat_CHANNEL_FORMAT_UNSPECIFIED
 }
 
 // Module is one WebAssembly module of a package.
@@ -938,12 +1000,13 @@ const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"parameters\x18\x03 \x03(\v2\".fairlead.cpi.v1.ColumnDeclarationR\n" +
 	"parameters\x12\x16\n" +
 	"\x06writes\x18\x04 \x01(\bR\x06writes\x12\x19\n" +
-	"\border_by\x18\x05 \x03(\tR\aorderBy\"y\n" +
+	"\border_by\x18\x05 \x03(\tR\aorderBy\"\xb1\x01\n" +
 	"\x12ChannelDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.fairlead.cpi.v1.ChannelKindR\x04kind\x12\x1d\n" +
 	"\n" +
-	"flow_class\x18\x03 \x01(\tR\tflowClass\"\xce\x01\n" +
+	"flow_class\x18\x03 \x01(\tR\tflowClass\x126\n" +
+	"\x06format\x18\x04 \x01(\x0e2\x1e.fairlead.cpi.v1.ChannelFormatR\x06format\"\xce\x01\n" +
 	"\x06Module\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12/\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1b.fairlead.cpi.v1.ModuleKindR\x04kind\x12\x16\n" +
@@ -961,7 +1024,11 @@ const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x14\n" +
 	"\x05parts\x18\x03 \x01(\rR\x05parts\x12\x12\n" +
-	"\x04data\x18\x04 \x01(\fR\x04data*s\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data*e\n" +
+	"\rChannelFormat\x12\x1e\n" +
+	"\x1aCHANNEL_FORMAT_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17CHANNEL_FORMAT_PROTOBUF\x10\x01\x12\x17\n" +
+	"\x13CHANNEL_FORMAT_JSON\x10\x02*s\n" +
 	"\vChannelKind\x12\x1c\n" +
 	"\x18CHANNEL_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CHANNEL_KIND_SEND\x10\x01\x12\x18\n" +
@@ -985,37 +1052,39 @@ func file_fairlead_cpi_v1_cpi_proto_rawDescGZIP() []byte {
 	return file_fairlead_cpi_v1_cpi_proto_rawDescData
 }
 
-var file_fairlead_cpi_v1_cpi_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_fairlead_cpi_v1_cpi_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_fairlead_cpi_v1_cpi_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_fairlead_cpi_v1_cpi_proto_goTypes = []any{
-	(ChannelKind)(0),           // 0: fairlead.cpi.v1.ChannelKind
-	(ModuleKind)(0),            // 1: fairlead.cpi.v1.ModuleKind
-	(*Cpi)(nil),                // 2: fairlead.cpi.v1.Cpi
-	(*Cpk)(nil),                // 3: fairlead.cpi.v1.Cpk
-	(*TableDeclaration)(nil),   // 4: fairlead.cpi.v1.TableDeclaration
-	(*ColumnDeclaration)(nil),  // 5: fairlead.cpi.v1.ColumnDeclaration
-	(*QueryDeclaration)(nil),   // 6: fairlead.cpi.v1.QueryDeclaration
-	(*ChannelDeclaration)(nil), // 7: fairlead.cpi.v1.ChannelDeclaration
-	(*Module)(nil),             // 8: fairlead.cpi.v1.Module
-	(*FlowClass)(nil),          // 9: fairlead.cpi.v1.FlowClass
-	(*Chunk)(nil),              // 10: fairlead.cpi.v1.Chunk
+	(ChannelFormat)(0),         // 0: fairlead.cpi.v1.ChannelFormat
+	(ChannelKind)(0),           // 1: fairlead.cpi.v1.ChannelKind
+	(ModuleKind)(0),            // 2: fairlead.cpi.v1.ModuleKind
+	(*Cpi)(nil),                // 3: fairlead.cpi.v1.Cpi
+	(*Cpk)(nil),                // 4: fairlead.cpi.v1.Cpk
+	(*TableDeclaration)(nil),   // 5: fairlead.cpi.v1.TableDeclaration
+	(*ColumnDeclaration)(nil),  // 6: fairlead.cpi.v1.ColumnDeclaration
+	(*QueryDeclaration)(nil),   // 7: fairlead.cpi.v1.QueryDeclaration
+	(*ChannelDeclaration)(nil), // 8: fairlead.cpi.v1.ChannelDeclaration
+	(*Module)(nil),             // 9: fairlead.cpi.v1.Module
+	(*FlowClass)(nil),          // 10: fairlead.cpi.v1.FlowClass
+	(*Chunk)(nil),              // 11: fairlead.cpi.v1.Chunk
 }
 var file_fairlead_cpi_v1_cpi_proto_depIdxs = []int32{
-	8,  // 0: fairlead.cpi.v1.Cpi.modules:type_name -> fairlead.cpi.v1.Module
-	3,  // 1: fairlead.cpi.v1.Cpi.cpks:type_name -> fairlead.cpi.v1.Cpk
-	4,  // 2: fairlead.cpi.v1.Cpk.tables:type_name -> fairlead.cpi.v1.TableDeclaration
-	6,  // 3: fairlead.cpi.v1.Cpk.queries:type_name -> fairlead.cpi.v1.QueryDeclaration
-	7,  // 4: fairlead.cpi.v1.Cpk.channels:type_name -> fairlead.cpi.v1.ChannelDeclaration
-	5,  // 5: fairlead.cpi.v1.TableDeclaration.columns:type_name -> fairlead.cpi.v1.ColumnDeclaration
-	5,  // 6: fairlead.cpi.v1.QueryDeclaration.parameters:type_name -> fairlead.cpi.v1.ColumnDeclaration
-	0,  // 7: fairlead.cpi.v1.ChannelDeclaration.kind:type_name -> fairlead.cpi.v1.ChannelKind
-	1,  // 8: fairlead.cpi.v1.Module.kind:type_name -> fairlead.cpi.v1.ModuleKind
-	9,  // 9: fairlead.cpi.v1.Module.flows:type_name -> fairlead.cpi.v1.FlowClass
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	9,  // 0: fairlead.cpi.v1.Cpi.modules:type_name -> fairlead.cpi.v1.Module
+	4,  // 1: fairlead.cpi.v1.Cpi.cpks:type_name -> fairlead.cpi.v1.Cpk
+	5,  // 2: fairlead.cpi.v1.Cpk.tables:type_name -> fairlead.cpi.v1.TableDeclaration
+	7,  // 3: fairlead.cpi.v1.Cpk.queries:type_name -> fairlead.cpi.v1.QueryDeclaration
+	8,  // 4: fairlead.cpi.v1.Cpk.channels:type_name -> fairlead.cpi.v1.ChannelDeclaration
+	6,  // 5: fairlead.cpi.v1.TableDeclaration.columns:type_name -> fairlead.cpi.v1.ColumnDeclaration
+	6,  // 6: fairlead.cpi.v1.QueryDeclaration.parameters:type_name -> fairlead.cpi.v1.ColumnDeclaration
+	1,  // 7: fairlead.cpi.v1.ChannelDeclaration.kind:type_name -> fairlead.cpi.v1.ChannelKind
+	0,  // 8: fairlead.cpi.v1.ChannelDeclaration.format:type_name -> fairlead.cpi.v1.ChannelFormat
+	2,  // 9: fairlead.cpi.v1.Module.kind:type_name -> fairlead.cpi.v1.ModuleKind
+	10, // 10: fairlead.cpi.v1.Module.flows:type_name -> fairlead.cpi.v1.FlowClass
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_cpi_v1_cpi_proto_init() }
@@ -1028,7 +1097,7 @@ func file_fairlead_cpi_v1_cpi_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_cpi_v1_cpi_proto_rawDesc), len(file_fairlead_cpi_v1_cpi_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,

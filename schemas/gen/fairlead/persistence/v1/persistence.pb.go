@@ -253,6 +253,237 @@ func (x *Drain) GetUpTo() uint64 {
 	return 0
 }
 
+// FeedState is the row of persistence.feed-table, keyed by virtual node: how far its change feed is.
+type FeedState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the last change that was emitted, or passed over because nobody is to be told.
+	Emitted uint64 `protobuf:"varint,1,opt,name=emitted,proto3" json:"emitted,omitempty"`
+	// When the next sweep is due, microseconds UTC; zero while none is set.
+	SweepAtUs     int64 `protobuf:"varint,2,opt,name=sweep_at_us,json=sweepAtUs,proto3" json:"sweep_at_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedState) Reset() {
+	*x = FeedState{}
+	mi := &file_fairlead_persistence_v1_persistence_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedState) ProtoMessage() {}
+
+func (x *FeedState) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_persistence_v1_persistence_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedState.ProtoReflect.Descriptor instead.
+func (*FeedState) Descriptor() ([]byte, []int) {
+	return file_fairlead_persistence_v1_persistence_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *FeedState) GetEmitted() uint64 {
+	if x != nil {
+		return x.Emitted
+	}
+	return 0
+}
+
+func (x *FeedState) GetSweepAtUs() int64 {
+	if x != nil {
+		return x.SweepAtUs
+	}
+	return 0
+}
+
+// FeedTimer is the record of persistence.feed-loop, keyed by virtual node.
+type FeedTimer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*FeedTimer_Confirm_
+	//	*FeedTimer_Sweep_
+	Event         isFeedTimer_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedTimer) Reset() {
+	*x = FeedTimer{}
+	mi := &file_fairlead_persistence_v1_persistence_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedTimer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedTimer) ProtoMessage() {}
+
+func (x *FeedTimer) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_persistence_v1_persistence_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedTimer.ProtoReflect.Descriptor instead.
+func (*FeedTimer) Descriptor() ([]byte, []int) {
+	return file_fairlead_persistence_v1_persistence_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *FeedTimer) GetEvent() isFeedTimer_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *FeedTimer) GetConfirm() *FeedTimer_Confirm {
+	if x != nil {
+		if x, ok := x.Event.(*FeedTimer_Confirm_); ok {
+			return x.Confirm
+		}
+	}
+	return nil
+}
+
+func (x *FeedTimer) GetSweep() *FeedTimer_Sweep {
+	if x != nil {
+		if x, ok := x.Event.(*FeedTimer_Sweep_); ok {
+			return x.Sweep
+		}
+	}
+	return nil
+}
+
+type isFeedTimer_Event interface {
+	isFeedTimer_Event()
+}
+
+type FeedTimer_Confirm_ struct {
+	// The transaction that emitted changes has committed: they can leave the outbox.
+	Confirm *FeedTimer_Confirm `protobuf:"bytes,1,opt,name=confirm,proto3,oneof"`
+}
+
+type FeedTimer_Sweep_ struct {
+	// Look whether anything was left behind, and forget answers that are too old to be asked for.
+	Sweep *FeedTimer_Sweep `protobuf:"bytes,2,opt,name=sweep,proto3,oneof"`
+}
+
+func (*FeedTimer_Confirm_) isFeedTimer_Event() {}
+
+func (*FeedTimer_Sweep_) isFeedTimer_Event() {}
+
+// Confirm names the last of them.
+type FeedTimer_Confirm struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	UpTo  uint64                 `protobuf:"varint,1,opt,name=up_to,json=upTo,proto3" json:"up_to,omitempty"`
+	// More changes may be waiting.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedTimer_Confirm) Reset() {
+	*x = FeedTimer_Confirm{}
+	mi := &file_fairlead_persistence_v1_persistence_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedTimer_Confirm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedTimer_Confirm) ProtoMessage() {}
+
+func (x *FeedTimer_Confirm) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_persistence_v1_persistence_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedTimer_Confirm.ProtoReflect.Descriptor instead.
+func (*FeedTimer_Confirm) Descriptor() ([]byte, []int) {
+	return file_fairlead_persistence_v1_persistence_proto_rawDescGZIP(), []int{3, 0}
+}
+
+func (x *FeedTimer_Confirm) GetUpTo() uint64 {
+	if x != nil {
+		return x.UpTo
+	}
+	return 0
+}
+
+func (x *FeedTimer_Confirm) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// Sweep has nothing to say.
+type FeedTimer_Sweep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedTimer_Sweep) Reset() {
+	*x = FeedTimer_Sweep{}
+	mi := &file_fairlead_persistence_v1_persistence_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedTimer_Sweep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedTimer_Sweep) ProtoMessage() {}
+
+func (x *FeedTimer_Sweep) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_persistence_v1_persistence_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedTimer_Sweep.ProtoReflect.Descriptor instead.
+func (*FeedTimer_Sweep) Descriptor() ([]byte, []int) {
+	return file_fairlead_persistence_v1_persistence_proto_rawDescGZIP(), []int{3, 1}
+}
+
 var File_fairlead_persistence_v1_persistence_proto protoreflect.FileDescriptor
 
 const file_fairlead_persistence_v1_persistence_proto_rawDesc = "" +
@@ -271,7 +502,18 @@ const file_fairlead_persistence_v1_persistence_proto_rawDesc = "" +
 	"\toperation\"2\n" +
 	"\x05Drain\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12\x13\n" +
-	"\x05up_to\x18\x02 \x01(\x04R\x04upToBRZPgithub.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1;persistencev1b\x06proto3"
+	"\x05up_to\x18\x02 \x01(\x04R\x04upTo\"E\n" +
+	"\tFeedState\x12\x18\n" +
+	"\aemitted\x18\x01 \x01(\x04R\aemitted\x12\x1e\n" +
+	"\vsweep_at_us\x18\x02 \x01(\x03R\tsweepAtUs\"\xdb\x01\n" +
+	"\tFeedTimer\x12F\n" +
+	"\aconfirm\x18\x01 \x01(\v2*.fairlead.persistence.v1.FeedTimer.ConfirmH\x00R\aconfirm\x12@\n" +
+	"\x05sweep\x18\x02 \x01(\v2(.fairlead.persistence.v1.FeedTimer.SweepH\x00R\x05sweep\x1a2\n" +
+	"\aConfirm\x12\x13\n" +
+	"\x05up_to\x18\x01 \x01(\x04R\x04upTo\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\x1a\a\n" +
+	"\x05SweepB\a\n" +
+	"\x05eventBRZPgithub.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1;persistencev1b\x06proto3"
 
 var (
 	file_fairlead_persistence_v1_persistence_proto_rawDescOnce sync.Once
@@ -285,29 +527,35 @@ func file_fairlead_persistence_v1_persistence_proto_rawDescGZIP() []byte {
 	return file_fairlead_persistence_v1_persistence_proto_rawDescData
 }
 
-var file_fairlead_persistence_v1_persistence_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_fairlead_persistence_v1_persistence_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_fairlead_persistence_v1_persistence_proto_goTypes = []any{
-	(*Request)(nil),        // 0: fairlead.persistence.v1.Request
-	(*Drain)(nil),          // 1: fairlead.persistence.v1.Drain
-	(*v1.PersistRows)(nil), // 2: fairlead.app.v1.PersistRows
-	(*v1.MergeRows)(nil),   // 3: fairlead.app.v1.MergeRows
-	(*v1.RemoveRows)(nil),  // 4: fairlead.app.v1.RemoveRows
-	(*v1.FindRows)(nil),    // 5: fairlead.app.v1.FindRows
-	(*v1.FindAllRows)(nil), // 6: fairlead.app.v1.FindAllRows
-	(*v1.NamedQuery)(nil),  // 7: fairlead.app.v1.NamedQuery
+	(*Request)(nil),           // 0: fairlead.persistence.v1.Request
+	(*Drain)(nil),             // 1: fairlead.persistence.v1.Drain
+	(*FeedState)(nil),         // 2: fairlead.persistence.v1.FeedState
+	(*FeedTimer)(nil),         // 3: fairlead.persistence.v1.FeedTimer
+	(*FeedTimer_Confirm)(nil), // 4: fairlead.persistence.v1.FeedTimer.Confirm
+	(*FeedTimer_Sweep)(nil),   // 5: fairlead.persistence.v1.FeedTimer.Sweep
+	(*v1.PersistRows)(nil),    // 6: fairlead.app.v1.PersistRows
+	(*v1.MergeRows)(nil),      // 7: fairlead.app.v1.MergeRows
+	(*v1.RemoveRows)(nil),     // 8: fairlead.app.v1.RemoveRows
+	(*v1.FindRows)(nil),       // 9: fairlead.app.v1.FindRows
+	(*v1.FindAllRows)(nil),    // 10: fairlead.app.v1.FindAllRows
+	(*v1.NamedQuery)(nil),     // 11: fairlead.app.v1.NamedQuery
 }
 var file_fairlead_persistence_v1_persistence_proto_depIdxs = []int32{
-	2, // 0: fairlead.persistence.v1.Request.persist:type_name -> fairlead.app.v1.PersistRows
-	3, // 1: fairlead.persistence.v1.Request.merge:type_name -> fairlead.app.v1.MergeRows
-	4, // 2: fairlead.persistence.v1.Request.remove:type_name -> fairlead.app.v1.RemoveRows
-	5, // 3: fairlead.persistence.v1.Request.find:type_name -> fairlead.app.v1.FindRows
-	6, // 4: fairlead.persistence.v1.Request.find_all:type_name -> fairlead.app.v1.FindAllRows
-	7, // 5: fairlead.persistence.v1.Request.query:type_name -> fairlead.app.v1.NamedQuery
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	6,  // 0: fairlead.persistence.v1.Request.persist:type_name -> fairlead.app.v1.PersistRows
+	7,  // 1: fairlead.persistence.v1.Request.merge:type_name -> fairlead.app.v1.MergeRows
+	8,  // 2: fairlead.persistence.v1.Request.remove:type_name -> fairlead.app.v1.RemoveRows
+	9,  // 3: fairlead.persistence.v1.Request.find:type_name -> fairlead.app.v1.FindRows
+	10, // 4: fairlead.persistence.v1.Request.find_all:type_name -> fairlead.app.v1.FindAllRows
+	11, // 5: fairlead.persistence.v1.Request.query:type_name -> fairlead.app.v1.NamedQuery
+	4,  // 6: fairlead.persistence.v1.FeedTimer.confirm:type_name -> fairlead.persistence.v1.FeedTimer.Confirm
+	5,  // 7: fairlead.persistence.v1.FeedTimer.sweep:type_name -> fairlead.persistence.v1.FeedTimer.Sweep
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_persistence_v1_persistence_proto_init() }
@@ -323,13 +571,17 @@ func file_fairlead_persistence_v1_persistence_proto_init() {
 		(*Request_FindAll)(nil),
 		(*Request_Query)(nil),
 	}
+	file_fairlead_persistence_v1_persistence_proto_msgTypes[3].OneofWrappers = []any{
+		(*FeedTimer_Confirm_)(nil),
+		(*FeedTimer_Sweep_)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_persistence_v1_persistence_proto_rawDesc), len(file_fairlead_persistence_v1_persistence_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,50 @@
+package persistence
+
+import (
+	"maps"
+
+	"github.com/fairleadio/fairlead/internal/rows"
+)
+
+// Ids of errors beside those of declarations and rows ([rows.Explanations]).
+const (
+	IDVnode     = "FL-PERSISTENCE-008"
+	IDTimeout   = "FL-PERSISTENCE-009"
+	IDRequest   = "FL-PERSISTENCE-010"
+	IDGivenUp   = "FL-PERSISTENCE-011"
+	IDAway      = "FL-PERSISTENCE-012"
+	IDGap       = "FL-PERSISTENCE-013"
+	IDBehind    = "FL-PERSISTENCE-014"
+	IDFeedTopic = "FL-PERSISTENCE-015"
+)
+
+// Words of errors beside those of declarations and rows.
+const (
+	TypeUnavailable = "unavailable"
+	TypeTimeout     = "timeout"
+	TypePlatform    = "platform"
+)
+
+// Explanations tells for each stable id what happened and what to do, for `fairlead explain`.
+func Explanations() map[string]string {
+	out := map[string]string{
+		IDVnode: "The database of a virtual node must not be used: an operator put it into maintenance. Flows get this error until it is ACTIVE again " +
+			"(PUT /virtualnode/{hash}/state/ACTIVE).",
+		IDTimeout: "A statement in a virtual node's database took longer than one request may (persistence.time_limit), and was cancelled; nothing was changed. " +
+			"Ask for smaller pages, add an index with a migration, or make the query simpler.",
+		IDRequest: "A record on persistence.requests cannot be right: a header or field is missing or wrong, or it asks for its answer where none may go. " +
+			"It is in persistence.dlq and changed nothing. Flow workers never write such; look for another writer of the topic.",
+		IDGivenUp: "A request to a virtual node's database failed for so long that it was put into persistence.dlq. Its flow got this error. It may have been run: " +
+			"the flow should look before it tries again. The dead letter says why; when the reason is gone, new requests work again.",
+		IDAway: "Postgres cannot be reached, or refuses connections. Reading of requests is paused and nothing is lost; it goes on by itself. " +
+			"Requests whose deadline passes meanwhile are dropped, and their flows see a time-out.",
+		IDGap: "The outbox of a virtual node goes on with a number that is not the next: changes were deleted by hand, or the database was restored. " +
+			"The feed goes on; its readers see the gap in the numbers and should read the tables anew.",
+		IDBehind: "The database of a virtual node counts fewer changes than were told: it was restored from an older state. Its change feed stands still, " +
+			"for numbers would be told twice. When the readers know, set fl_counter.last and the numbers in fl_outbox behind the number in the message.",
+		IDFeedTopic: "The topic of a change feed does not exist or must not be written. Its changes wait in the outbox of the virtual node. " +
+			"`fairlead topics plan` shows the topics of channels that are missing.",
+	}
+	maps.Copy(out, rows.Explanations())
+	return out
+}
