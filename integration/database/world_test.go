@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"strings"
@@ -188,6 +189,7 @@ func (w *world) launch() {
 		Cluster: open(postgres.Config{URL: w.clusterURL, SearchPath: clusterdb.Schema, ConnectTimeout: time.Second}),
 		Vaults:  open(postgres.Config{URL: w.vnodeURL, ConnectTimeout: time.Second}),
 		Key:     w.key, Packages: reader{}, Published: map[string]database.View{}, Admin: database.Admin{Login: "admin", Password: "first password"},
+		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 		Ask: func(ctx context.Context, key string, m *dbv1.Request) error {
 			_, err := w.producer.Produce(ctx, engine.Record{Topic: topics.DbRequests, Key: key, Partition: -1, Msg: m, Codec: schemas.Codec[*dbv1.Request]()})
 			return err
