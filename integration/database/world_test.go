@@ -207,7 +207,7 @@ func (w *world) launch() {
 		deps.Published[topic] = w.views[topic]
 	}
 	var err error
-	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond, JobPoll: 20 * time.Millisecond}, deps); err != nil {
+	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond}, deps); err != nil {
 		w.t.Fatal(err)
 	}
 	cfg := w.kafka.Config(w.t)
