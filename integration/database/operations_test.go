@@ -323,11 +323,8 @@ func TestCreationSurvivesCrashes(t *testing.T) {
 // A Postgres that goes away in the middle pauses the group; every request is answered when it is back.
 func TestPostgresGoesAway(t *testing.T) {
 	s := pgtest.Server(t, pgserver.Options{})
-	admin := pgtest.Open(t, postgres.Config{URL: s.URL("postgres")})
-	for _, name := range []string{"cluster", "vnodes"} {
-		if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-			t.Fatal(err)
-		}
+	if err := s.Ensure(t.Context(), "cluster", "vnodes"); err != nil {
+		t.Fatal(err)
 	}
 	w := newWorld(t, s.URL("cluster"), s.URL("vnodes"))
 	w.start()
@@ -356,11 +353,8 @@ func TestPostgresGoesAway(t *testing.T) {
 // The worker starts before Postgres does and is ready when it is.
 func TestStartsBeforePostgres(t *testing.T) {
 	s := pgtest.Server(t, pgserver.Options{})
-	admin := pgtest.Open(t, postgres.Config{URL: s.URL("postgres")})
-	for _, name := range []string{"cluster", "vnodes"} {
-		if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-			t.Fatal(err)
-		}
+	if err := s.Ensure(t.Context(), "cluster", "vnodes"); err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)

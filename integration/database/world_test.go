@@ -306,7 +306,9 @@ func (w *world) must(key string, m *dbv1.Request, into proto.Message) *rpcv1.Rep
 
 func (w *world) until(what string, cond func() bool) {
 	w.t.Helper()
-	ctx := enginetest.Context(w.t)
+	// Generous: machines of tests are busy, and a hundred virtual nodes wait for each other.
+	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Minute)
+	defer cancel()
 	if err := kafkatest.Until(ctx, 5*time.Millisecond, func() (bool, error) { return cond(), nil }); err != nil {
 		w.t.Fatalf("%s: %v", what, err)
 	}
