@@ -37,7 +37,7 @@ func TestCatalogueIsWhatTheWorkersDo(t *testing.T) {
 }
 
 func TestParseTypes(t *testing.T) {
-	for list, want := range map[string]string{"all": "flow flow-mapper rest", "rest": "rest", "rest,flow , rest": "flow rest"} {
+	for list, want := range map[string]string{"all": "database flow flow-mapper rest", "rest": "rest", "rest,flow , rest": "flow rest"} {
 		got, err := ParseTypes(list)
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%q: %v, %v", list, got, err)
@@ -120,7 +120,7 @@ func TestMissingTopicsAreNamed(t *testing.T) {
 			t.Errorf("%q is missing in %v", want, err)
 		}
 	}
-	if strings.Contains(err.Error(), "flow-store-journal") {
+	if strings.Contains(err.Error(), topics.PersistenceRequests) {
 		t.Errorf("topics of other workers are named: %v", err)
 	}
 	if made := c.Fake.ListenAddrs(); len(made) == 0 {
@@ -162,7 +162,7 @@ func fetch(t *testing.T, url string) (int, string) {
 func TestWorkersRunAndDrain(t *testing.T) {
 	c := enginetest.NewCluster(t)
 	prepareTopics(t, c)
-	a := newApp(t, testConfig(c), Available()...)
+	a := newApp(t, testConfig(c), Flow, FlowMapper, Rest) // the database worker is tested where Postgres is
 	ctx, stop := context.WithCancel(enginetest.Context(t))
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
