@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"strings"
@@ -188,6 +189,7 @@ func (w *world) launch() {
 		Cluster: open(postgres.Config{URL: w.clusterURL, SearchPath: clusterdb.Schema, ConnectTimeout: time.Second}),
 		Vaults:  open(postgres.Config{URL: w.vnodeURL, ConnectTimeout: time.Second}),
 		Key:     w.key, Packages: reader{}, Published: map[string]database.View{}, Admin: database.Admin{Login: "admin", Password: "first password"},
+		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 		Ask: func(ctx context.Context, key string, m *dbv1.Request) error {
 			_, err := w.producer.Produce(ctx, engine.Record{Topic: topics.DbRequests, Key: key, Partition: -1, Msg: m, Codec: schemas.Codec[*dbv1.Request]()})
 			return err
@@ -205,7 +207,7 @@ func (w *world) launch() {
 		deps.Published[topic] = w.views[topic]
 	}
 	var err error
-	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond, JobPoll: 20 * time.Millisecond}, deps); err != nil {
+	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond}, deps); err != nil {
 		w.t.Fatal(err)
 	}
 	cfg := w.kafka.Config(w.t)
@@ -304,7 +306,9 @@ func (w *world) must(key string, m *dbv1.Request, into proto.Message) *rpcv1.Rep
 
 func (w *world) until(what string, cond func() bool) {
 	w.t.Helper()
-	ctx := enginetest.Context(w.t)
+	// Generous: machines of tests are busy, and a hundred virtual nodes wait for each other.
+	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Minute)
+	defer cancel()
 	if err := kafkatest.Until(ctx, 5*time.Millisecond, func() (bool, error) { return cond(), nil }); err != nil {
 		w.t.Fatalf("%s: %v", what, err)
 	}

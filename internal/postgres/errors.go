@@ -103,6 +103,10 @@ func classify(what string, err error) error {
 		e.Position = int(pg.Position)
 		if e.cause == nil {
 			e.Class = classOfCode(pg.Code)
+			// What two GRANTs on one thing at once come to; the server has no better code for it.
+			if pg.Code == "XX000" && strings.HasPrefix(pg.Message, "tuple concurrently") {
+				e.Class = Retry
+			}
 		}
 		return e
 	}

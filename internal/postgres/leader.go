@@ -17,10 +17,15 @@ func (p *Pool) Lead(ctx context.Context, name string, f func(ctx context.Context
 		conn.Release()
 		return false, err
 	}
-	// The session, and with it the lock, ends in any case: a connection whose unlock failed must not be reused.
+	// A connection whose unlock failed must not be used again: the lock ends with its session.
 	defer func() {
 		cctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
+		var unlocked bool
+		if uerr := conn.One(cctx, []any{&unlocked}, "SELECT pg_advisory_unlock($1)", lockKey(name)); uerr == nil && unlocked {
+			conn.Release()
+			return
+		}
 		if cerr := conn.Close(cctx); err == nil && cerr != nil && ctx.Err() == nil {
 			err = cerr
 		}

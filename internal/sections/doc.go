@@ -3,5 +3,6 @@
 //
 // Always true: what [Check] accepts has every value within its schema; the value with defaults is complete; no secret
 // is in anything that is meant to be shown. The database worker checks with it what PUT /config brings; rest shows the
-// defaults of sections that nobody changed; internal/vaultdb takes the routes of external channels from here.
+// defaults of sections that nobody changed; processors/database takes the routes of external
+// channels from here.
 package sections

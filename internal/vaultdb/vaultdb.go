@@ -116,13 +116,23 @@ func (v *Vaults) Provide(ctx context.Context, shortHash, attempt, ddlPassword, d
 	if err := v.SetPassword(ctx, n.DML, dmlPassword); err != nil {
 		return err
 	}
-	return v.admin.InTx(ctx, postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
+	return v.granting(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		for _, sql := range append(v.provision(n, attempt), v.grants(n)...) {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return err
 			}
 		}
 		return nil
+	})
+}
+
+// granting runs f alone: grants on the database, all of which change its one row, fail when others change it meanwhile.
+func (v *Vaults) granting(ctx context.Context, f func(ctx context.Context, tx *postgres.Tx) error) error {
+	return v.admin.InTx(ctx, postgres.TxOptions{Retries: 10}, func(ctx context.Context, tx *postgres.Tx) error {
+		if err := tx.Lock(ctx, "grants"); err != nil {
+			return err
+		}
+		return f(ctx, tx)
 	})
 }
 
@@ -247,7 +257,7 @@ func (v *Vaults) Exists(ctx context.Context, shortHash string) (bool, error) {
 
 // Regrant gives the roles of a schema what [Vaults.Provide] gave them.
 func (v *Vaults) Regrant(ctx context.Context, shortHash string) error {
-	return v.admin.InTx(ctx, postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
+	return v.granting(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		for _, sql := range v.grants(v.Names(shortHash)) {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return err
@@ -271,10 +281,16 @@ func (v *Vaults) Drop(ctx context.Context, shortHash string) error {
 		if !there {
 			continue
 		}
-		for _, sql := range []string{"DROP OWNED BY " + postgres.Identifier(role) + " CASCADE", "DROP ROLE " + postgres.Identifier(role)} {
-			if _, err := v.admin.Exec(ctx, sql); err != nil {
-				return err
+		err := v.granting(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+			for _, sql := range []string{"DROP OWNED BY " + postgres.Identifier(role) + " CASCADE", "DROP ROLE " + postgres.Identifier(role)} {
+				if _, err := tx.Exec(ctx, sql); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -11,9 +11,10 @@ import (
 type Config struct {
 	// TransactionTimeout bounds a request's transaction in Postgres. Default 8 s: below the engine's own.
 	TransactionTimeout time.Duration
-	// JobWait is how long a record waits for a job before it asks again later. Default 1 s.
+	// JobWait is how long a record waits for a job before it asks again later. Default 30 ms:
+	// steps that are short end within it, and those of others go on beside long ones.
 	JobWait time.Duration
-	// JobPoll is how often a running job is looked at. Default 500 ms.
+	// JobPoll is how often a running job is looked at. Default 100 ms.
 	JobPoll time.Duration
 	// Jobs bounds the jobs that run at once. Default 4.
 	Jobs int
@@ -55,8 +56,8 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	set(&c.TransactionTimeout, 8*time.Second)
-	set(&c.JobWait, time.Second)
-	set(&c.JobPoll, 500*time.Millisecond)
+	set(&c.JobWait, 30*time.Millisecond)
+	set(&c.JobPoll, 100*time.Millisecond)
 	set(&c.Keep, 8*24*time.Hour)
 	set(&c.Reconcile, 30*time.Second)
 	limits := vaultdb.DefaultLimits()

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -69,5 +70,5 @@ func (g *gate) closed() error {
 	if g.reason == "" {
 		return nil
 	}
-	return fmt.Errorf("%s", g.reason)
+	return errors.New(g.reason)
 }

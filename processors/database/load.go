@@ -8,7 +8,6 @@ import (
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/vaultdb"
 	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
-	operationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/operation/v1"
 	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
 )
 
@@ -284,9 +283,4 @@ func (l *loader) sameName(name, version, checksum string) {
 		l.s.Version, err = clusterdb.CpiVersion(l.ctx, l.q, checksum)
 		return err
 	})
-}
-
-// isUpload tells whether an operation is one.
-func isUpload(o *clusterdb.Operation) bool {
-	return o.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD
 }

@@ -80,9 +80,12 @@ func (w *Worker) compare(ctx context.Context, topic string, view View) error {
 	if err != nil {
 		return err
 	}
-	for _, key := range differing(want, view) {
+	keys := differing(want, view)
+	if len(keys) > 0 {
+		w.deps.Log.Info("facts differ from the database and are published again", "topic", topic, "facts", len(keys), "first", keys[0])
+	}
+	for _, key := range keys {
 		w.cfg.Metrics.reconciled(topic)
-		w.deps.Log.Info("a fact differs from the database and is published again", "topic", topic, "key", key)
 		if err := w.deps.Ask(ctx, EntityOf(topic, key), republishRequest(topic, key)); err != nil {
 			return fmt.Errorf("ask for %s of %s: %w", key, topic, err)
 		}

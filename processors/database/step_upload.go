@@ -8,6 +8,7 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 	operationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/operation/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -21,13 +22,7 @@ const (
 )
 
 // checkPart refuses what is no part of a file.
-func checkPart(key string, p interface {
-	GetRequestId() string
-	GetPart() uint32
-	GetParts() uint32
-	GetData() []byte
-	GetFileSha256() []byte
-}) error {
+func checkPart(key string, p *dbv1.CpiPart) error {
 	switch {
 	case p.GetRequestId() == "" || p.GetRequestId() != key:
 		return fmt.Errorf("field request_id is %q and must be the record's key", p.GetRequestId())

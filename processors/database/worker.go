@@ -223,7 +223,8 @@ func (w *Worker) later(err error) error {
 		w.gate.shut(err)
 		return engine.Retry(w.cfg.JobPoll, err)
 	case class == postgres.Retry, class == postgres.Timeout, postgres.Breaks(err, "request_pkey"), errors.Is(err, context.Canceled), errors.Is(err, errBusy):
-		return engine.Retry(0, err)
+		// Not the engine's back-off: an outage may have made many attempts of it.
+		return engine.Retry(w.cfg.JobPoll, err)
 	default:
 		return err // the engine dead-letters it
 	}

@@ -115,6 +115,29 @@ func (s *Server) URL(database string) string {
 // Password returns the superuser's password.
 func (s *Server) Password() string { return s.password }
 
+// Ensure makes the databases that are missing. A development cluster has two: the cluster's own and that of its virtual
+// nodes; with their addresses, a key of package seal and an administrator's password, the database worker does the rest.
+func (s *Server) Ensure(ctx context.Context, databases ...string) error {
+	pool, err := postgres.Open(ctx, postgres.Config{URL: s.URL("postgres"), MaxConns: 1})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	for _, name := range databases {
+		var there bool
+		if err := pool.One(ctx, []any{&there}, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name); err != nil {
+			return err
+		}
+		if there {
+			continue
+		}
+		if _, err := pool.Exec(ctx, "CREATE DATABASE "+postgres.Identifier(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // prepare runs initdb where it has not run to its end.
 func (s *Server) prepare(ctx context.Context) error {
 	password, err := os.ReadFile(s.passwordFile())
