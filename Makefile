@@ -52,6 +52,7 @@ soak: ## the fault runs on real Kafka for hours (SOAK=4h)
 bench: ## the engine beside stock goka, Kafka Streams and a bare loop, and what flows cost; says what became slower
 	$(GO) run ./bench
 	$(GO) run ./bench/flows
+	$(GO) run ./bench/sign
 
 bench-quick: ## the same with a tenth of the records
 	$(GO) run ./bench -records 100000 -latency 5s -record=false

@@ -59,7 +59,7 @@ func newAPI(cfg Config) (*api.Client, error) {
 			return nil, fmt.Errorf("vault.ca_file: %s holds no PEM certificate", cfg.CAFile)
 		}
 	}
-	a, err := api.NewClient(&api.Config{Address: cfg.Address, Timeout: 2 * cfg.Timeout, HttpClient: &http.Client{
+	a, err := api.NewClient(&api.Config{Address: cfg.Address, Timeout: 2 * createTimes * cfg.Timeout, HttpClient: &http.Client{
 		Transport: transport,
 		// The client follows Vault's own redirects; nobody else's.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -98,6 +98,11 @@ func (c *Client) WaitLoggedIn(ctx context.Context) bool {
 // call runs one request to Vault within its time. An answer of 403 is looked into: when the token itself is no longer
 // good, a new login is asked for.
 func (c *Client) call(ctx context.Context, doing string, f func(ctx context.Context, a *api.Client) error) error {
+	return c.callFor(ctx, c.cfg.Timeout, doing, f)
+}
+
+// callFor is call with a time of its own.
+func (c *Client) callFor(ctx context.Context, most time.Duration, doing string, f func(ctx context.Context, a *api.Client) error) error {
 	c.mu.Lock()
 	state, token := c.state, c.token
 	c.mu.Unlock()
@@ -105,7 +110,7 @@ func (c *Client) call(ctx context.Context, doing string, f func(ctx context.Cont
 		return state
 	}
 	began := time.Now()
-	err := c.attempt(ctx, doing, token, f)
+	err := c.attempt(ctx, most, doing, token, f)
 	if c.cfg.Observe != nil {
 		var observed error
 		if err != nil {
@@ -119,8 +124,8 @@ func (c *Client) call(ctx context.Context, doing string, f func(ctx context.Cont
 	return nil
 }
 
-func (c *Client) attempt(ctx context.Context, doing, token string, f func(ctx context.Context, a *api.Client) error) error {
-	callCtx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+func (c *Client) attempt(ctx context.Context, most time.Duration, doing, token string, f func(ctx context.Context, a *api.Client) error) error {
+	callCtx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	e := classify(doing, f(callCtx, c.api))
 	if e == nil {

@@ -69,7 +69,13 @@ func (c *Client) keep(ctx context.Context, secret *api.Secret) {
 		}
 		return
 	}
-	w, err := c.api.NewLifetimeWatcher(&api.LifetimeWatcherInput{Secret: secret, RenewBehavior: api.RenewBehaviorIgnoreErrors})
+	renewing, err := c.anonymous(secret.Auth.ClientToken)
+	if err != nil {
+		c.cfg.Log.Error("cannot renew Vault's token", "error", err)
+		return
+	}
+	renewing.SetClientTimeout(2 * c.cfg.Timeout)
+	w, err := renewing.NewLifetimeWatcher(&api.LifetimeWatcherInput{Secret: secret, RenewBehavior: api.RenewBehaviorIgnoreErrors})
 	if err != nil {
 		c.cfg.Log.Error("cannot renew Vault's token", "error", err)
 		return

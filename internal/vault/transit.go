@@ -73,10 +73,14 @@ const (
 // version pins the first version of a key: another would be another key.
 const version = 1
 
+// createTimes is how much longer than other calls the making of a key may take: a busy machine looks for the primes of an
+// RSA key for seconds.
+const createTimes = 10
+
 // CreateKey makes a key that cannot be exported, unless there is one of the name, and returns what is there then. The
 // caller compares the type: an existing key keeps its own.
 func (c *Client) CreateKey(ctx context.Context, name string, t KeyType) (Key, error) {
-	err := c.call(ctx, "create key", func(ctx context.Context, a *api.Client) error {
+	err := c.callFor(ctx, createTimes*c.cfg.Timeout, "create key", func(ctx context.Context, a *api.Client) error {
 		_, err := a.Logical().WriteWithContext(ctx, c.cfg.Mount+"/keys/"+name, map[string]any{"type": string(t)})
 		return err
 	})

@@ -115,7 +115,7 @@ func (w *Worker) jobs(turns []*turn) []*job {
 }
 
 func (w *Worker) makeKey(ctx context.Context, t *turn, need MakeKey) error {
-	key, err := w.deps.Vault.CreateKey(ctx, need.VaultName, vaultType(need.Scheme))
+	key, err := w.making.key(ctx, w.deps.Vault, need.VaultName, vaultType(need.Scheme))
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,7 @@ func unchecked() error {
 // Run watches over Vault until ctx ends: while it cannot serve, nothing is fetched, and the reason shows in readiness
 // and metrics. Requests that find Vault away wake it at once.
 func (w *Worker) Run(ctx context.Context, requests Pauser) error {
+	defer w.making.end()
 	w.health.set(unchecked())
 	requests.Pause(pauseReason(unchecked()))
 	wait := time.Duration(0)

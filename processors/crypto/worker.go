@@ -23,6 +23,7 @@ type Worker struct {
 	deps   Deps
 	slots  chan struct{} // taken by requests to Vault
 	health health
+	making making
 	// replies are the topics to which answers to a requester may go.
 	replies map[Requester][]string
 }
