@@ -250,6 +250,7 @@ func (a *App) start(ctx context.Context, views, groups, edges *stage) error {
 		edges.run(topics.FlowMapperChannels, a.channels.Run)
 	}
 	if a.rest != nil {
+		groups.run("replies to rest", a.rest.inbox.Run)
 		edges.run("rest", a.rest.run)
 	}
 	return nil
