@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/native"
 )
 
 func init() {
@@ -14,7 +15,8 @@ func init() {
 	flow.Register("steps", Steps)
 }
 
-func main() {}
+// main is for debugging: on the platform it is never called.
+func main() { native.Main() }
 
 // Greet is the argument of flow hello.
 type Greet struct {

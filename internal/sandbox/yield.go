@@ -60,10 +60,14 @@ type Flow struct {
 	Class string `json:"class"`
 	// Startable is false for flows that users cannot start.
 	Startable bool `json:"startable"`
+	// Protocol is what a responder answers to; empty for other flows.
+	Protocol string `json:"protocol"`
+	// Versions are those of the protocol that it speaks.
+	Versions []uint32 `json:"versions"`
 }
 
 // Flows asks the module for its flows, in the order of their names. A module answers a start with an empty flow
-// class by being done with {"flows":[{"class":…,"startable":…}]}.
+// class by being done with {"flows":[{"class":…,"startable":…,"protocol":…,"versions":[…]}]}, the last two for responders.
 func (m *Module) Flows(ctx context.Context) ([]Flow, error) {
 	if !m.role.flows {
 		return nil, nil

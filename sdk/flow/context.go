@@ -2,10 +2,11 @@ package flow
 
 import (
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairleadio/fairlead/sdk/internal/registry"
@@ -49,6 +50,13 @@ func newContext(h registry.Host, start *wire.Start) *Context {
 	if start.Me != nil {
 		c.me = Identity{X500Name: start.Me.X500Name, GroupID: start.Me.GroupID, ShortHash: start.Me.ShortHash}
 	}
+	if start.Session != nil {
+		for _, p := range start.Session.Properties {
+			if !reserved(p.Name) {
+				c.properties[p.Name] = p.Value
+			}
+		}
+	}
 	for _, p := range start.Properties {
 		c.properties[p.Name] = p.Value
 	}
@@ -69,7 +77,8 @@ func (c *Context) ClientRequestID() string { return c.request }
 // Attempt counts from 1; it grows when an operator retries the flow from an earlier step.
 func (c *Context) Attempt() int { return c.attempt }
 
-// Property is a named value that the platform or the starter attached to the flow.
+// Property is a named value that the platform, the starter or the flow itself attached to the flow. A responder has
+// those of the flow that opened its session too, except for the platform's.
 func (c *Context) Property(name string) (value string, ok bool) {
 	value, ok = c.properties[name]
 	return value, ok
@@ -77,6 +86,40 @@ func (c *Context) Property(name string) (value string, ok bool) {
 
 // Properties are all named values. The map is the caller's.
 func (c *Context) Properties() map[string]string { return maps.Clone(c.properties) }
+
+// SetProperty attaches a named value to the flow. Sessions that are opened from now on hand it on to their responders.
+// Names that begin with "corda." or "fairlead." are the platform's, and a value may not be changed: both are the error
+// "invalid-argument".
+func (c *Context) SetProperty(name, value string) error {
+	switch old, taken := c.properties[name]; {
+	case name == "":
+		return Errorf(ErrInvalidArgument.Type, "a property has a name")
+	case reserved(name):
+		return Errorf(ErrInvalidArgument.Type, "property %q: names that begin with %q or %q are the platform's", name, "corda.", "fairlead.")
+	case taken && old != value:
+		return Errorf(ErrInvalidArgument.Type, "property %q is %q already", name, old)
+	}
+	c.properties[name] = value
+	return nil
+}
+
+// reserved tells whether a property is the platform's own.
+func reserved(name string) bool {
+	return strings.HasPrefix(name, "corda.") || strings.HasPrefix(name, "fairlead.")
+}
+
+// handedOn are the properties that a responder gets, in the order of their names.
+func (c *Context) handedOn(also map[string]string) []wire.Property {
+	all := maps.Clone(c.properties)
+	maps.Copy(all, also)
+	var out []wire.Property
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !reserved(name) {
+			out = append(out, wire.Property{Name: name, Value: all[name]})
+		}
+	}
+	return out
+}
 
 // Now is the flow's clock, UTC: the time of the event that the flow is working on. It never goes back.
 func (c *Context) Now() time.Time { return c.host.Now() }
@@ -117,85 +160,13 @@ func (c *Context) Sleep(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	return All(c, Timer(d))
+	_, err := do(c, Timer(d))
+	return err
 }
 
 // Checkpoint suspends the flow until all that it did so far is durable, and gives it a fresh budget of
 // instructions: long computations put one between their parts.
 func (c *Context) Checkpoint() error {
-	return All(c, &Call{request: wire.Request{Checkpoint: &wire.Checkpoint{}}})
-}
-
-// Call is one request to the platform, made ready to be issued by [All]. A call is issued once.
-type Call struct {
-	request wire.Request
-	issued  bool
-	err     error
-}
-
-// Timer is a call that is answered after a time, at least a microsecond.
-func Timer(d time.Duration) *Call {
-	return &Call{request: wire.Request{Sleep: &wire.Sleep{DurationUS: max(1, d.Microseconds())}}}
-}
-
-// Err is the call's error, nil when it succeeded. It is known once All returned.
-func (c *Call) Err() error { return c.err }
-
-// All issues independent calls together and suspends the flow until all of them are answered. It returns the first
-// error in the order of the calls; each call keeps its own.
-func All(ctx *Context, calls ...*Call) error {
-	if len(calls) == 0 {
-		return nil
-	}
-	requests := make([]wire.Request, len(calls))
-	for i, c := range calls {
-		if c.issued {
-			panic("flow.All: a call is issued once; make a new one")
-		}
-		c.issued = true
-		requests[i] = c.request
-	}
-	answers := ctx.host.Exchange(requests)
-	if len(answers) != len(calls) {
-		panic(fmt.Sprintf("flow.All: the platform answered %d of %d requests", len(answers), len(calls)))
-	}
-	var first error
-	for i, a := range answers {
-		if a.Error == nil {
-			continue
-		}
-		calls[i].err = &Error{Type: a.Error.Type, Message: a.Error.Message}
-		if first == nil {
-			first = calls[i].err
-		}
-	}
-	return first
-}
-
-// Error is a failure with a word that programs can rely on: the platform's, such as "not-found", or the
-// application's own.
-type Error struct {
-	// Type is the stable word, for example "insufficient-funds".
-	Type string
-	// Message is for people.
-	Message string
-}
-
-// Error returns the message, or the type when there is none.
-func (e *Error) Error() string {
-	if e.Message == "" {
-		return e.Type
-	}
-	return e.Message
-}
-
-// Errorf makes an Error with a type of the application's own.
-func Errorf(typ, format string, args ...any) *Error {
-	return &Error{Type: typ, Message: fmt.Sprintf(format, args...)}
-}
-
-// Is lets errors.Is compare types: a target without message matches every message.
-func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error)
-	return ok && t.Type == e.Type && (t.Message == "" || t.Message == e.Message)
+	_, err := do(c, action(&wire.Checkpoint{}))
+	return err
 }

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"encoding/json"
 	"os"
 	"time"
 
@@ -45,16 +44,16 @@ func growStack() byte {
 	return frame[len(registry.Names())]
 }
 
-// start begins the flow. The empty flow class asks for the list of flows instead: see [Listing].
+// start begins the flow. The empty flow class asks for the list of flows instead.
 //
 //go:wasmexport fairlead_start
 func start(ptr, n uint32) uint64 {
 	var s wire.Start
-	if err := s.Decode(abi.Take(ptr, n)); err != nil {
+	if err := wire.Decode(abi.Take(ptr, n), &s); err != nil {
 		return give(registry.Failed("protocol", "fairlead_start: "+err.Error()))
 	}
 	if s.FlowClass == "" {
-		return give(list())
+		return give(registry.List())
 	}
 	if running {
 		return give(registry.Failed("protocol", "fairlead_start: a flow runs in this instance already"))
@@ -69,7 +68,7 @@ func start(ptr, n uint32) uint64 {
 //go:wasmexport fairlead_resume
 func resume(ptr, n uint32) uint64 {
 	var r wire.Resume
-	if err := r.Decode(abi.Take(ptr, n)); err != nil {
+	if err := wire.Decode(abi.Take(ptr, n), &r); err != nil {
 		return give(registry.Failed("protocol", "fairlead_resume: "+err.Error()))
 	}
 	if !asking {
@@ -79,20 +78,7 @@ func resume(ptr, n uint32) uint64 {
 	return give(<-toHost)
 }
 
-func give(y wire.Yield) uint64 { return abi.Give(y.Append(nil)) }
-
-func list() wire.Yield {
-	l := Listing{Flows: []ListedFlow{}}
-	for _, name := range registry.Names() {
-		f, _ := registry.Lookup(name)
-		l.Flows = append(l.Flows, ListedFlow{Class: name, Startable: f.Startable})
-	}
-	b, err := json.Marshal(l)
-	if err != nil {
-		return registry.Failed("bad-result", err.Error())
-	}
-	return wire.Yield{Done: &wire.Done{Result: b}}
-}
+func give(y wire.Yield) uint64 { return abi.Give(wire.Encode(&y)) }
 
 // platform is the flow's host when it runs as a guest.
 type platform struct{}

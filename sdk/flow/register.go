@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 
 	"github.com/fairleadio/fairlead/sdk/internal/registry"
@@ -31,6 +30,7 @@ func Register[In, Out any](name string, f func(ctx *Context, in In) (Out, error)
 	for _, o := range opts {
 		o(&r)
 	}
+	r.Name, r.Protocol, r.Versions = name, "", nil // options of responders
 	registry.Add(r)
 	if guest {
 		warm[In, Out]()
@@ -48,11 +48,7 @@ func warm[In, Out any]() {
 
 // run is one whole flow.
 func run[In, Out any](h registry.Host, start *wire.Start, f func(*Context, In) (Out, error)) (y wire.Yield) {
-	defer func() {
-		if p := recover(); p != nil {
-			y = registry.Failed("panic", fmt.Sprint(p)+panicPlace())
-		}
-	}()
+	defer rescue(&y)
 	var in In
 	if err := decode(start.Input, &in); err != nil {
 		return registry.Failed("bad-input", fmt.Sprintf("the argument of flow %q: %s", start.FlowClass, err))
@@ -89,20 +85,4 @@ func failure(err error) wire.Yield {
 		return registry.Failed(e.Type, err.Error())
 	}
 	return registry.Failed("application", err.Error())
-}
-
-// panicPlace names the line that panicked, for the person who reads the flow's status.
-func panicPlace() string {
-	pc := make([]uintptr, 32)
-	frames := runtime.CallersFrames(pc[:runtime.Callers(3, pc)])
-	for {
-		f, more := frames.Next()
-		if f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") {
-			file := f.File[strings.LastIndexByte(f.File, '/')+1:]
-			return fmt.Sprintf(" (in %s, %s:%d)", f.Function, file, f.Line)
-		}
-		if !more {
-			return ""
-		}
-	}
 }

@@ -49,6 +49,7 @@ func TestMain(m *testing.M) {
 		return 0, errors.Join(flow.All(ctx, c), flow.All(ctx, c))
 	})
 	flow.Register("odd-result", func(*flow.Context, struct{}) (func(), error) { return nil, nil })
+	registerFlows()
 	m.Run()
 }
 

@@ -26,6 +26,9 @@ type Flow struct {
 	Name string
 	// Startable flows can be started by users of the platform.
 	Startable bool
+	// Protocol is what a responder answers to, empty for other flows; Versions are those that it speaks, ascending.
+	Protocol string
+	Versions []uint32
 	// Run runs the flow to its end: Done or Failed. It does not panic.
 	Run func(h Host, start *wire.Start) wire.Yield
 }
@@ -40,7 +43,41 @@ func Add(f Flow) {
 	if _, ok := flows[f.Name]; ok {
 		panic(fmt.Sprintf("flow.Register: a flow %q is registered already", f.Name))
 	}
+	if f.Protocol != "" || len(f.Versions) > 0 {
+		checkProtocol(f)
+	}
 	flows[f.Name] = f
+}
+
+// checkProtocol panics when a responder's protocol or versions are not valid or taken.
+func checkProtocol(f Flow) {
+	if err := checkName(f.Protocol); err != nil {
+		panic("flow.Responder: protocol: " + err.Error())
+	}
+	if len(f.Versions) == 0 || f.Versions[0] == 0 {
+		panic(fmt.Sprintf("flow.Responder: protocol %q has the versions %v: they begin with 1", f.Protocol, f.Versions))
+	}
+	for _, other := range flows {
+		if other.Protocol == f.Protocol && slices.ContainsFunc(f.Versions, func(v uint32) bool { return slices.Contains(other.Versions, v) }) {
+			panic(fmt.Sprintf("flow.Responder: flows %q and %q speak the same version of protocol %q", other.Name, f.Name, f.Protocol))
+		}
+	}
+}
+
+// Respond finds the responder that speaks the highest of some versions of a protocol.
+func Respond(protocol string, versions []uint32) (f Flow, version uint32, ok bool) {
+	for _, name := range Names() {
+		candidate := flows[name]
+		if candidate.Protocol != protocol {
+			continue
+		}
+		for _, v := range candidate.Versions {
+			if v > version && slices.Contains(versions, v) {
+				f, version, ok = candidate, v, true
+			}
+		}
+	}
+	return f, version, ok
 }
 
 func checkName(name string) error {

@@ -23,50 +23,37 @@ type field struct {
 	bytes  []byte // of a length-delimited field
 }
 
-// each calls f for every field of a message.
-func each(b []byte, f func(field) error) error {
-	for len(b) > 0 {
-		tag, rest, err := takeVarint(b)
-		if err != nil {
-			return err
-		}
-		b = rest
-		if tag>>3 == 0 || tag>>3 > 1<<29-1 {
-			return errTag
-		}
-		fl := field{number: int(tag >> 3), typ: int(tag & 7)}
-		switch fl.typ {
-		case varint:
-			fl.value, b, err = takeVarint(b)
-			if err != nil {
-				return err
-			}
-		case length:
-			n, rest, err := takeVarint(b)
-			if err != nil {
-				return err
-			}
-			if n > uint64(len(rest)) {
-				return errShort
-			}
-			fl.bytes, b = rest[:n], rest[n:]
-		case fixed8, fixed4:
-			n := 8
-			if fl.typ == fixed4 {
-				n = 4
-			}
-			if len(b) < n {
-				return errShort
-			}
-			b = b[n:]
-		default:
-			return errUnknown
-		}
-		if err := f(fl); err != nil {
-			return err
-		}
+// takeField reads the first field of a message.
+func takeField(b []byte) (f field, rest []byte, err error) {
+	tag, b, err := takeVarint(b)
+	if err != nil {
+		return f, nil, err
 	}
-	return nil
+	if tag>>3 == 0 || tag>>3 > 1<<29-1 {
+		return f, nil, errTag
+	}
+	f = field{number: int(tag >> 3), typ: int(tag & 7)}
+	n := uint64(0)
+	switch f.typ {
+	case varint:
+		f.value, b, err = takeVarint(b)
+		return f, b, err
+	case length:
+		if n, b, err = takeVarint(b); err != nil {
+			return f, nil, err
+		}
+	case fixed8:
+		n = 8
+	case fixed4:
+		n = 4
+	default:
+		return f, nil, errUnknown
+	}
+	if n > uint64(len(b)) {
+		return f, nil, errShort
+	}
+	f.bytes = b[:n]
+	return f, b[n:], nil
 }
 
 func takeVarint(b []byte) (uint64, []byte, error) {
@@ -83,36 +70,9 @@ func takeVarint(b []byte) (uint64, []byte, error) {
 	return 0, nil, errShort
 }
 
-func (f field) uint(into *uint64) error {
-	if f.typ != varint {
-		return errType
+func text(b []byte) (string, error) {
+	if !utf8.Valid(b) {
+		return "", errUTF8
 	}
-	*into = f.value
-	return nil
-}
-
-func (f field) text(into *string) error {
-	if f.typ != length {
-		return errType
-	}
-	if !utf8.Valid(f.bytes) {
-		return errUTF8
-	}
-	*into = string(f.bytes)
-	return nil
-}
-
-func (f field) data(into *[]byte) error {
-	if f.typ != length {
-		return errType
-	}
-	*into = append([]byte(nil), f.bytes...)
-	return nil
-}
-
-func (f field) message(decode func([]byte) error) error {
-	if f.typ != length {
-		return errType
-	}
-	return decode(f.bytes)
+	return string(b), nil
 }

@@ -6,5 +6,8 @@
 // Decoding accepts what any Protobuf encoder writes, skips fields that it does not know, and the last of a repeated
 // single field wins; so an older SDK understands a newer host.
 //
+// A message says once, in its method fields, which field has which number and type; the same list writes it and reads
+// it (see [Codec]). Operations are the choices of a Request; their table is in operations.go.
+//
 // It is checked against the real library by the tests of the host's sandbox. Its callers are the packages of the SDK.
 package wire

@@ -18,22 +18,6 @@ func appendVarint(b []byte, v uint64) []byte {
 
 func appendTag(b []byte, field, typ int) []byte { return appendVarint(b, uint64(field)<<3|uint64(typ)) }
 
-// appendUint writes a number, nothing when it is zero.
-func appendUint(b []byte, field int, v uint64) []byte {
-	if v == 0 {
-		return b
-	}
-	return appendVarint(appendTag(b, field, varint), v)
-}
-
-// appendText writes bytes, nothing when there are none.
-func appendText[T ~string | ~[]byte](b []byte, field int, v T) []byte {
-	if len(v) == 0 {
-		return b
-	}
-	return appendItem(b, field, v)
-}
-
 // appendItem writes bytes even when there are none: an item of a list, a choice of a oneof.
 func appendItem[T ~string | ~[]byte](b []byte, field int, v T) []byte {
 	b = appendVarint(appendTag(b, field, length), uint64(len(v)))

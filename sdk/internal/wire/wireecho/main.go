@@ -1,7 +1,8 @@
 // Command wireecho decodes and encodes messages with package wire, so that a test that has the real Protobuf
 // library, which this module does not, can compare them. It reads frames from standard input and answers each with
-// one on standard output: a byte (in: which message; out: 0 when it was decoded), a big-endian uint32, and as many
-// bytes (in: the message; out: its encoding, or why it was not decoded).
+// one on standard output: a byte, a big-endian uint32, and as many bytes. The frame that comes in has the length of
+// the message's name as its byte, and the name before the message; the one that goes out has 0 when the message was
+// decoded, with its encoding, or 1 with why it was not.
 package main
 
 import (
@@ -29,11 +30,11 @@ func echo(r io.Reader, w io.Writer) error {
 		} else if err != nil {
 			return err
 		}
-		b := make([]byte, binary.BigEndian.Uint32(head[1:]))
+		b := make([]byte, int(head[0])+int(binary.BigEndian.Uint32(head[1:])))
 		if _, err := io.ReadFull(r, b); err != nil {
 			return err
 		}
-		out, err := again(head[0], b)
+		out, err := again(string(b[:head[0]]), b[head[0]:])
 		head[0] = 0
 		if err != nil {
 			head[0], out = 1, []byte(err.Error())
@@ -45,20 +46,42 @@ func echo(r io.Reader, w io.Writer) error {
 	}
 }
 
-func again(message byte, b []byte) ([]byte, error) {
-	switch message {
-	case 'S':
-		var m wire.Start
-		err := m.Decode(b)
-		return m.Append(nil), err
-	case 'Y':
-		var m wire.Yield
-		err := m.Decode(b)
-		return m.Append(nil), err
-	case 'R':
-		var m wire.Resume
-		err := m.Decode(b)
-		return m.Append(nil), err
+func again(name string, b []byte) ([]byte, error) {
+	m := message(name)
+	if m == nil {
+		return nil, fmt.Errorf("there is no message %q", name)
 	}
-	return nil, fmt.Errorf("there is no message %q", message)
+	if err := wire.Decode(b, m); err != nil {
+		return nil, err
+	}
+	return wire.Encode(m), nil
+}
+
+// message is an empty message of a name of fairlead.app.v1: one of those that travel by themselves.
+func message(name string) wire.Message {
+	switch name {
+	case "Start":
+		return &wire.Start{}
+	case "Yield":
+		return &wire.Yield{}
+	case "Resume":
+		return &wire.Resume{}
+	case "OpenedSession":
+		return &wire.OpenedSession{}
+	case "ReceivedMessage":
+		return &wire.ReceivedMessage{}
+	case "SessionInfoResult":
+		return &wire.SessionInfoResult{}
+	case "Signature":
+		return &wire.Signature{}
+	case "Keys":
+		return &wire.Keys{}
+	case "Rows":
+		return &wire.Rows{}
+	case "Page":
+		return &wire.Page{}
+	case "Members":
+		return &wire.Members{}
+	}
+	return nil
 }

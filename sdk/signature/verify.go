@@ -1,0 +1,116 @@
+package signature
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	_ "crypto/sha512" // for SHA384with… and SHA512with…
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fairleadio/fairlead/sdk/flow"
+)
+
+// ErrInvalid is returned for a signature that is not one of the data by the key and member.
+var ErrInvalid = errors.New("the signature is not one of this data by this member")
+
+// ErrUnsupported is returned for a kind of key or scheme that cannot be checked here.
+var ErrUnsupported = errors.New("keys or signatures of this kind cannot be checked here")
+
+// prefix stands before the data that is signed.
+const prefix = "fairlead application signature v1\x00"
+
+// Verify checks that a member's flow signed the data, with a ledger key that the group knows as the member's. The member
+// comes from the context's Member, and not from the other side.
+func Verify(data []byte, s flow.Signature, by flow.Member) error {
+	for _, key := range by.LedgerKeys {
+		if string(key) == string(s.PublicKey) {
+			return VerifyKey(data, s, flow.Identity{X500Name: by.X500Name, GroupID: by.GroupID})
+		}
+	}
+	return fmt.Errorf("%w: key %s is not a ledger key of %s", ErrInvalid, KeyID(s.PublicKey), by.X500Name)
+}
+
+// VerifyKey checks that the data was signed in an identity's virtual node with the key that the signature names. Whether
+// that key is to be believed is the caller's to know. The identity's short hash may be left out.
+func VerifyKey(data []byte, s flow.Signature, by flow.Identity) error {
+	if by.ShortHash == "" {
+		by.ShortHash = ShortHash(by.X500Name, by.GroupID)
+	}
+	message := append([]byte(prefix+by.ShortHash+"\x00"), data...)
+	key, err := x509.ParsePKIXPublicKey(s.PublicKey)
+	if err != nil {
+		return fmt.Errorf("%w: key %s: %w", ErrUnsupported, KeyID(s.PublicKey), err)
+	}
+	ok, err := check(key, s.Scheme, message, s.Bytes)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return ErrInvalid
+	}
+	return nil
+}
+
+func check(key any, scheme string, message, signature []byte) (bool, error) {
+	if k, is := key.(ed25519.PublicKey); is {
+		if scheme != "EdDSA" {
+			return false, mismatch(key, scheme)
+		}
+		return ed25519.Verify(k, message, signature), nil
+	}
+	digest, hash, rest := digestOf(scheme, message)
+	switch k := key.(type) {
+	case *ecdsa.PublicKey:
+		if rest == "ECDSA" {
+			return ecdsa.VerifyASN1(k, digest, signature), nil
+		}
+	case *rsa.PublicKey:
+		switch rest {
+		case "RSA":
+			return rsa.VerifyPKCS1v15(k, hash, digest, signature) == nil, nil
+		case "RSA/PSS", "RSAandMGF1":
+			return rsa.VerifyPSS(k, hash, digest, signature, nil) == nil, nil
+		}
+	}
+	return false, mismatch(key, scheme)
+}
+
+func mismatch(key any, scheme string) error {
+	return fmt.Errorf("%w: scheme %q with a key of type %T", ErrUnsupported, scheme, key)
+}
+
+// digestOf reads a name such as SHA256withECDSA.
+func digestOf(scheme string, message []byte) (digest []byte, hash crypto.Hash, rest string) {
+	name, rest, _ := strings.Cut(scheme, "with")
+	switch name {
+	case "SHA256":
+		hash = crypto.SHA256
+	case "SHA384":
+		hash = crypto.SHA384
+	case "SHA512":
+		hash = crypto.SHA512
+	default:
+		return nil, 0, ""
+	}
+	h := hash.New()
+	h.Write(message)
+	return h.Sum(nil), hash, rest
+}
+
+// KeyID is by what the platform names a key: the first twelve hex digits of SHA-256 over it.
+func KeyID(key flow.PublicKey) string {
+	sum := sha256.Sum256(key)
+	return strings.ToUpper(hex.EncodeToString(sum[:6]))
+}
+
+// ShortHash names a virtual node: the first twelve hex digits of SHA-256 over the member's canonical name and its group.
+func ShortHash(x500Name, groupID string) string {
+	sum := sha256.Sum256([]byte(x500Name + groupID))
+	return strings.ToUpper(hex.EncodeToString(sum[:6]))
+}
