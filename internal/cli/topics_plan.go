@@ -103,7 +103,11 @@ func (g *Globals) planOn(ctx context.Context, a *kafkaadmin.Admin, s Settings, w
 
 // newPlan is a plan with the descriptors that are not published.
 func newPlan(ctx context.Context, a *kafkaadmin.Admin, profile topics.Profile, o topics.Overrides, prune bool, cluster topics.Cluster) (topics.Plan, error) {
-	p, err := topics.NewPlan(topics.All(), profile, o, prune, cluster)
+	catalogue, err := catalogueOf(ctx, a)
+	if err != nil {
+		return topics.Plan{}, err
+	}
+	p, err := topics.NewPlan(catalogue, profile, o, prune, cluster)
 	if err != nil {
 		return p, err
 	}
@@ -315,7 +319,11 @@ Exit code 0: nothing found; 2: something was.`,
 			if err != nil {
 				return err
 			}
-			found := topics.Lint(topics.All(), p, cluster, nil)
+			catalogue, err := catalogueOf(ctx, a)
+			if err != nil {
+				return err
+			}
+			found := topics.Lint(catalogue, p, cluster, nil)
 			if g.Output == "json" {
 				err = g.printJSON(append([]topics.Finding{}, found...))
 			} else {

@@ -73,7 +73,8 @@ func newIndex(records []Record) *index {
 	return x
 }
 
-// Build finds the records of an id (a flow id, a client request id with or without virtual node, or any key) and all
+// Build finds the records of an id (a flow id, a session id, a client request id with or without virtual node, or any
+// key) and all
 // that they follow from and caused. There are no hops when nothing has such a key.
 func Build(id string, records []Record) Trace {
 	x := newIndex(records)
@@ -109,13 +110,13 @@ func belongs(key, id string) bool {
 		return true
 	}
 	rest, ok := strings.CutPrefix(key, id+"-")
-	return ok && identity.IsShortHash(rest)
+	return ok && (identity.IsShortHash(rest) || key == identity.SessionKey(id, false))
 }
 
 // ownKey tells whether a record is keyed by a flow id or by a client request id, so that its key leads to more.
 func ownKey(r Record) bool {
 	switch r.Place.Topic {
-	case topics.FlowEvents, topics.FlowMapperStart:
+	case topics.FlowEvents, topics.FlowMapperStart, topics.FlowMapperSession:
 		return true
 	default:
 		return false

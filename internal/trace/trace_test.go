@@ -128,6 +128,36 @@ func TestOtherFlowsAreOnlyTouched(t *testing.T) {
 	}
 }
 
+// A session is followed from either flow, and by its own id: what the one sends begins the other.
+func TestSessionsAreFollowedAcrossFlows(t *testing.T) {
+	const session = "00000000-0000-5000-8000-0000000000aa"
+	log := memoryLog{}
+	for line := range strings.Lines(`flow.mapper.start/0/0 ` + request + ` - 1000000
+flow.events/1/0 ` + flow1 + ` flow.mapper.start/0/0 1005000
+flow.mapper.session/0/0 ` + session + ` flow.events/1/0 1006000
+flow.mapper.session/1/0 ` + session + `-INITIATED flow.mapper.session/0/0 1007000
+flow.events/2/0 ` + flow2 + ` flow.mapper.session/1/0 1008000
+flow.mapper.session/1/1 ` + session + `-INITIATED flow.events/2/0 1009000
+flow.mapper.session/0/1 ` + session + ` flow.mapper.session/1/1 1010000
+flow.events/1/1 ` + flow1 + ` flow.mapper.session/0/1 1011000
+flow.status/0/0 ` + request + ` flow.events/1/1 1012000
+flow.events/1/2 other flow.mapper.session/0/9 1012000
+`) {
+		r := record(t, line)
+		log[r.Topic] = append(log[r.Topic], r)
+	}
+	records, err := Scan(t.Context(), log, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"r1", flow1, flow2, session} {
+		tr := Build(id, records)
+		if len(tr.Hops) != 9 || tr.InARow != 9 || !slices.Equal(tr.FlowIDs, []string{flow1, flow2}) {
+			t.Errorf("%s: %d hops, %d in a row, flows %v: %s", id, len(tr.Hops), tr.InARow, tr.FlowIDs, places(tr))
+		}
+	}
+}
+
 func TestHopsTellTimesAndWorkers(t *testing.T) {
 	tr := build(t, flow1)
 	first, second := tr.Hops[0], tr.Hops[1]

@@ -118,7 +118,7 @@ func (d *draft) data(s *flowv1.Session, sequence uint32, data *flowv1.SessionDat
 		d.note(OutcomeDuplicate)
 	case s.GetCloseSent():
 		d.note(OutcomeUnread)
-	case int(s.GetArrived()-s.GetRead())+len(s.GetAhead()) > int(d.Rules.MaxUnread):
+	case int(s.GetArrived()-s.GetRead())+len(s.GetAhead()) > d.Rules.MaxUnread:
 		d.breakSession(s, "too-many-messages", fmt.Sprintf("%d messages arrived that the flow has not read; more are not kept", d.Rules.MaxUnread), true, nowUs)
 	default:
 		m := Message{sequence, &flowv1.InboxRow{Payload: data.GetPayload(), More: data.GetMore()}}

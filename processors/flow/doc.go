@@ -1,7 +1,7 @@
 // Package flow runs application code: flows, as durable programs.
 //
-// It consumes flow.events (starts that the mapper accepted) and flow.commands (an operator's), keyed by flow id, so
-// that one flow has one owner. Its table holds the head of each flow (status, step, what it waits for), its store
+// It consumes flow.events (starts that the mapper accepted, messages of sessions), flow.commands (an operator's) and
+// flow.replies.* (other workers' answers), keyed by flow id, so that one flow has one owner. Its table holds the head of each flow (status, step, what it waits for), its store
 // "journal" everything that happened to it (package journal); timers bring sleeping flows back. It writes
 // flow.status, the end of a flow to flow.mapper.start, and an audit record for every command.
 //
@@ -9,7 +9,12 @@
 // written to the journal, and when all of them are answered the module is resumed, many steps in one event if nothing
 // has to wait. A module that waits stays in memory, if there is room; else its journal is fed to a fresh instance.
 //
-// Always true: what a flow did is in its journal before anybody can see an effect of it, in the same transaction;
+// A request is answered within the event when nobody else is needed (opening a session, sending, emitting to an
+// external channel, look-ups from views), or waits: for a message, a close, an answer of crypto or persistence, or a
+// time. Messages that arrive before they are read lie in the store "inbox"; sessions are part of the head.
+//
+// Always true: a message of a session is read once and in order, whatever comes early, late or twice; a reply is taken
+// only on the topic of the worker that was asked, for the request that waits. What a flow did is in its journal before anybody can see an effect of it, in the same transaction;
 // nothing in memory is ahead of the log; a replay that does not repeat what was recorded parks the flow for the
 // operator and changes nothing; a flow that loops, grows, crashes or lies fails alone, with a stable error id; an end
 // (COMPLETED, FAILED, KILLED) is final; the journal outlives the flow by seven days.

@@ -56,7 +56,7 @@ func (d *draft) open(i int, op *appv1.OpenSession, nowUs int64) {
 			live++
 		}
 	}
-	if live >= int(d.Rules.MaxSessions) {
+	if live >= d.Rules.MaxSessions {
 		d.answerError(i, TypeLimit, fmt.Sprintf("the flow has %d open sessions, which is as many as it may have: close some", live), nowUs)
 		return
 	}
@@ -106,7 +106,7 @@ func checkOpen(op *appv1.OpenSession, r Rules) error {
 // addSession adds a session and its timer; ended ones beyond the limit are forgotten, the oldest first.
 func (d *draft) addSession(s *flowv1.Session) {
 	d.Head.Sessions = append(d.Head.Sessions, s)
-	for n := len(d.Head.Sessions) - 2*int(d.Rules.MaxSessions); n > 0; n-- {
+	for n := len(d.Head.Sessions) - 2*d.Rules.MaxSessions; n > 0; n-- {
 		at := slices.IndexFunc(d.Head.Sessions, sessionEnded)
 		if at < 0 {
 			break

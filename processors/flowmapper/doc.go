@@ -1,12 +1,12 @@
 // Package flowmapper decides which flow a start request belongs to, and when it may run.
 //
-// It also carries the messages of sessions: it consumes flow.mapper.session, keyed by the session id of one side, holds
-// which flow that side belongs to, begins a responder's flow with the first message that names none, and hands every
-// message on, to the flow or to the other side's mapping.
-//
 // It consumes flow.mapper.start, keyed by "<client request id>-<virtual node's short hash>", so that each client
 // request id has one decision maker. Its table holds the mapping (flow id, status, expiry); its store "admission"
 // counts the running flows of each virtual node in the partition and holds the queues of those that wait.
+//
+// It also carries the messages of sessions: it consumes flow.mapper.session, keyed by the session id of one side, holds
+// which flow that side belongs to, begins a responder's flow with the first message that names none, and hands every
+// message on, to the flow or to the other side's mapping.
 //
 // Always true: a client request id starts one flow, whatever is repeated, for as long as its status is kept (seven
 // days after the end, then mapping and status go together); the flow id is derived from the place of the start that

@@ -53,7 +53,7 @@ func History(j *Journal, line Line) []Entry {
 			e.AtUs, e.What, e.RequestID = q.GetAskedAtUs(), q.GetOperation(), q.GetRequestId()
 			e.Detail = describeArguments(q.GetOperation(), q.GetArguments())
 			if Answered(q) {
-				e.AnsweredAtUs, e.Answer = q.GetAnsweredAtUs(), describeAnswer(q.GetAnswer())
+				e.AnsweredAtUs, e.Answer = q.GetAnsweredAtUs(), describeAnswer(q.GetOperation(), q.GetAnswer())
 			}
 		case *flowv1.JournalRow_End:
 			e.AtUs, e.What, e.Detail = row.End.GetAtUs(), "end", strings.TrimPrefix(describeEnd(row.End), "end ")
@@ -127,20 +127,80 @@ func describeEnd(e *flowv1.JournalEnd) string {
 	}
 }
 
+// describeArguments says what was asked. Arguments that were too long to be kept are told by what is left of them.
 func describeArguments(operation string, raw []byte) string {
-	if operation == "sleep" {
-		var s appv1.Sleep
-		if proto.Unmarshal(raw, &s) == nil {
-			return (time.Duration(s.GetDurationUs()) * time.Microsecond).String()
-		}
-	}
 	if len(raw) == 0 {
 		return ""
+	}
+	if text := describeOperation(operation, raw); text != "" {
+		return text
 	}
 	return fmt.Sprintf("%d bytes", len(raw))
 }
 
-func describeAnswer(raw []byte) string {
+// describeOperation says what is asked in an operation that people care about; empty for the others.
+func describeOperation(operation string, raw []byte) string {
+	read := func(m proto.Message) bool { return proto.Unmarshal(raw, m) == nil }
+	var (
+		sleep   appv1.Sleep
+		open    appv1.OpenSession
+		send    appv1.SendMessage
+		receive appv1.ReceiveMessage
+		sign    appv1.Sign
+		emit    appv1.EmitMessage
+		members appv1.LookupMembers
+		query   appv1.NamedQuery
+		table   appv1.FindAllRows // the name of the table is the first field of all that ask of one
+	)
+	switch operation {
+	case "sleep":
+		if read(&sleep) {
+			return (time.Duration(sleep.GetDurationUs()) * time.Microsecond).String()
+		}
+	case "open_session":
+		if read(&open) {
+			return fmt.Sprintf("with %s, %s %v", cut([]byte(open.GetCounterpartyX500Name())), cut([]byte(open.GetProtocol())), open.GetVersions())
+		}
+	case "send":
+		if read(&send) {
+			more := ""
+			if send.GetMore() {
+				more = ", more follows"
+			}
+			return fmt.Sprintf("in session %s: %d bytes%s", short(send.GetSessionId()), len(send.GetPayload()), more)
+		}
+	case "receive", "close_session", "session_info": // all three have the session's id, and nothing else
+		if read(&receive) {
+			return "in session " + short(receive.GetSessionId())
+		}
+	case "sign":
+		if read(&sign) {
+			return fmt.Sprintf("%d bytes", len(sign.GetData()))
+		}
+	case "emit":
+		if read(&emit) {
+			return fmt.Sprintf("to channel %s: %d bytes", cut([]byte(emit.GetChannel())), len(emit.GetValue()))
+		}
+	case "lookup_members":
+		if read(&members) && len(members.GetX500Names()) > 0 {
+			return cut([]byte(strings.Join(members.GetX500Names(), "; ")))
+		}
+	case "query":
+		if read(&query) {
+			return cut([]byte(query.GetName()))
+		}
+	case "persist", "merge", "remove", "find", "find_all":
+		if read(&table) {
+			return "table " + cut([]byte(table.GetTable()))
+		}
+	}
+	return ""
+}
+
+// short is enough of a session's id to tell sessions apart.
+func short(id string) string { return cut([]byte(id[:min(len(id), 8)])) }
+
+func describeAnswer(operation string, raw []byte) string {
 	var a appv1.Answer
 	if err := proto.Unmarshal(raw, &a); err != nil {
 		return "an answer that cannot be decoded"
@@ -148,8 +208,25 @@ func describeAnswer(raw []byte) string {
 	if e := a.GetError(); e != nil {
 		return fmt.Sprintf("error %s: %s", e.GetType(), cut([]byte(e.GetMessage())))
 	}
-	if n := len(a.GetResult()); n > 0 {
-		return fmt.Sprintf("ok, %d bytes", n)
+	var (
+		opened   appv1.OpenedSession
+		received appv1.ReceivedMessage
+		info     appv1.SessionInfoResult
+	)
+	read := func(m proto.Message) bool { return proto.Unmarshal(a.GetResult(), m) == nil }
+	switch {
+	case operation == "open_session" && read(&opened):
+		return "session " + cut([]byte(opened.GetSessionId()))
+	case operation == "receive" && read(&received):
+		more := ""
+		if received.GetMore() {
+			more = ", more follows"
+		}
+		return fmt.Sprintf("%d bytes%s", len(received.GetPayload()), more)
+	case operation == "session_info" && read(&info):
+		return fmt.Sprintf("%s version %d", cut([]byte(info.GetProtocol())), info.GetProtocolVersion())
+	case len(a.GetResult()) > 0:
+		return fmt.Sprintf("ok, %d bytes", len(a.GetResult()))
 	}
 	return "ok"
 }
