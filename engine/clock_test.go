@@ -139,7 +139,7 @@ func TestPartitionClock(t *testing.T) {
 			{time.Second, 3_900_000, 3_900_000},
 			{time.Millisecond, 100, 3_900_500},
 		} {
-			time.Sleep(step.after)
+			<-time.After(step.after) // virtual
 			if got := c.Tick(step.wall); got != step.want {
 				t.Errorf("after %s at %d: %d, want %d", step.after, step.wall, got, step.want)
 			}
