@@ -243,6 +243,7 @@ func (a *App) start(ctx context.Context, views, groups, edges *stage) error {
 		}
 	}
 	if a.rest != nil {
+		groups.run("replies to rest", a.rest.inbox.Run)
 		edges.run("rest", a.rest.run)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 
 	"github.com/fairleadio/fairlead/engine"
@@ -102,6 +103,7 @@ func (a *App) buildFlowMapper() error {
 type restWorker struct {
 	app      *App
 	server   *rest.Server
+	inbox    *engine.Inbox
 	listener net.Listener
 	tls      *tls.Config
 }
@@ -137,14 +139,29 @@ func (a *App) buildRest() error {
 		return err
 	}
 	a.onClose(func() error { admin.Close(); return nil })
+	for topic, codec := range rest.Receives() {
+		inbox, err := engine.NewInbox(engine.InboxConfig{
+			Brokers: a.cfg.Kafka.Brokers, Prefix: a.cfg.Kafka.Prefix, Topic: topic, Codec: codec, Outside: a.outside, Log: a.log,
+		})
+		if err != nil {
+			return err
+		}
+		w.inbox = inbox
+	}
+	uploads := filepath.Join(a.cfg.Process.DataDir, "uploads")
+	if err := freshDir(uploads); err != nil {
+		return fmt.Errorf("making the directory of uploads (process.data_dir): %w", err)
+	}
 	w.server, err = rest.New(rest.Config{
-		MaxBody: c.MaxBody, StartTimeout: c.StartTimeout, MaxWait: c.MaxWait, LoginFailures: c.LoginFailures, LoginWindow: c.LoginWindow,
+		MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, UploadDir: uploads, RequestTimeout: c.RequestTimeout,
+		StartTimeout: c.StartTimeout, MaxWait: c.MaxWait, LoginFailures: c.LoginFailures, LoginWindow: c.LoginWindow,
 	}, rest.Parts{
 		Views: rest.Views{
 			VirtualNodes: views[topics.VirtualNodeInfo], Cpis: views[topics.CpiInfo], FlowStatus: views[topics.FlowStatus],
 			Users: views[topics.RBACUser], Roles: views[topics.RBACRole], Permissions: views[topics.RBACPermission], Credentials: views[topics.RBACCredential],
+			Config: views[topics.Config], Operations: views[topics.OperationStatus], Keys: views[topics.CryptoKeys],
 		},
-		Writer: rest.NewWriter(producer), Journal: journalReader{admin}, Healthy: a.healthy, Log: a.log, Metrics: a.metrics,
+		Writer: rest.NewWriter(producer), Requests: rest.NewRequests(producer, w.inbox), Journal: journalReader{admin}, Healthy: a.healthy, Log: a.log, Metrics: a.metrics,
 	})
 	if err != nil {
 		return err
@@ -160,6 +177,14 @@ func (a *App) buildRest() error {
 	}
 	a.rest = w
 	return nil
+}
+
+// freshDir makes a directory and drops what an earlier process left in it.
+func freshDir(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.MkdirAll(dir, 0o700)
 }
 
 func ignoreClosed(err error) error {

@@ -111,7 +111,13 @@ func (c *restClient) do(ctx context.Context, method, path string, body any, head
 			return 0, nil, fmt.Errorf("encode the request: %w", err)
 		}
 		content = bytes.NewReader(b)
+		header = append(header, "Content-Type", "application/json")
 	}
+	return c.exchange(ctx, method, path, content, header...)
+}
+
+// exchange makes a call with a body of any kind.
+func (c *restClient) exchange(ctx context.Context, method, path string, content io.Reader, header ...string) (status int, answer []byte, err error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
 	if err != nil {
 		return 0, nil, fmt.Errorf("make the request: %w", err)
@@ -120,9 +126,6 @@ func (c *restClient) do(ctx context.Context, method, path string, body any, head
 		r.SetBasicAuth(c.user, c.password)
 	}
 	r.Header.Set("Accept", "application/json")
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}

@@ -77,6 +77,8 @@ type Rest struct {
 	KeyFile         string        `yaml:"key_file" doc:"PEM key of certificate_file"`
 	Plaintext       bool          `yaml:"plaintext" doc:"serve HTTP without TLS, for a proxy on the same host that adds it"`
 	MaxBody         int64         `yaml:"max_body" doc:"longest request body in bytes"`
+	MaxUpload       int64         `yaml:"max_upload" doc:"longest package file in bytes"`
+	RequestTimeout  time.Duration `yaml:"request_timeout" doc:"how long a request to another worker waits for its answer"`
 	StartTimeout    time.Duration `yaml:"start_timeout" doc:"how long POST /flow waits for the flow mapper"`
 	MaxWait         time.Duration `yaml:"max_wait" doc:"longest wait that \"Prefer: wait=\" can ask for"`
 	LoginFailures   int           `yaml:"login_failures" doc:"wrong passwords of a login from one address within login_window"`
@@ -112,7 +114,7 @@ func Default() Config {
 			MaxDelay: 100 * time.Millisecond, TransactionTimeout: 10 * time.Second, SessionTimeout: 10 * time.Second, Retries: 20,
 		},
 		Rest: Rest{
-			Address: ":8888", MaxBody: 1 << 20, StartTimeout: 20 * time.Second, MaxWait: time.Minute,
+			Address: ":8888", MaxBody: 1 << 20, MaxUpload: 200_000_000, RequestTimeout: 30 * time.Second, StartTimeout: 20 * time.Second, MaxWait: time.Minute,
 			LoginFailures: 10, LoginWindow: time.Minute,
 		},
 		FlowMapper: FlowMapper{MaxRunningPerVnode: 1000, MaxRunning: 10_000, Keep: 7 * 24 * time.Hour},

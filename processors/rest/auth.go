@@ -88,12 +88,11 @@ func (a *authenticator) verify(ctx context.Context, login, password, address str
 		seconds := int64((wait + time.Second - 1) / time.Second)
 		return "", refuse(http.StatusTooManyRequests, idThrottled, "Too many failed log-ins: try again in %d s.", seconds).later(wait)
 	}
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	case <-ctx.Done():
-		return "", refuse(http.StatusServiceUnavailable, idThrottled, "Too many log-ins at the same time.").later(time.Second)
+	release, fail := a.slot(ctx)
+	if fail != nil {
+		return "", fail
 	}
+	defer release()
 	hash := a.nobody
 	if valid {
 		hash = credential.GetPasswordHash()
@@ -106,6 +105,16 @@ func (a *authenticator) verify(ctx context.Context, login, password, address str
 	a.settle(map[string]string{loginFrom: keys[loginFrom]}, func(t *rbac.Throttle, key string) { t.Succeeded(key) })
 	a.cache.Add(login, password, credential.GetPasswordHash(), now)
 	return login, nil
+}
+
+// slot waits until one more password may be hashed; release gives the slot back.
+func (a *authenticator) slot(ctx context.Context) (release func(), fail *failure) {
+	select {
+	case a.slots <- struct{}{}:
+		return func() { <-a.slots }, nil
+	case <-ctx.Done():
+		return nil, refuse(http.StatusServiceUnavailable, idThrottled, "Too many passwords are checked at the same time.").later(time.Second)
+	}
 }
 
 func unauthenticated(id, title string) *failure {

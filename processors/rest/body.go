@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -198,4 +199,74 @@ func (m members) anyJSON(parameter, name string) ([]byte, *failure) {
 		return nil, unreadable(parameter, "MalformedJson", "member %q: %s", name, err)
 	}
 	return compact.Bytes(), nil
+}
+
+// member is one member of a body and where its value goes: to a *string, *bool, *int64, *[]string or *[]members.
+type member struct {
+	name   string
+	needed bool
+	into   any
+}
+
+func needed(name string, into any) member   { return member{name, true, into} }
+func optional(name string, into any) member { return member{name, false, into} }
+
+// read reads the members of a body and refuses others. Scalars are taken from strings, too.
+func (m members) read(parameter string, all ...member) *failure {
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = one.name
+	}
+	if fail := m.only(parameter, names...); fail != nil {
+		return fail
+	}
+	for _, one := range all {
+		raw := m[one.name]
+		if isNull(raw) {
+			if one.needed {
+				return unreadable(parameter, "MissingProperty", "member %q is missing", one.name)
+			}
+			continue
+		}
+		if fail := m.readOne(parameter, one, raw); fail != nil {
+			return fail
+		}
+	}
+	return nil
+}
+
+func (m members) readOne(parameter string, one member, raw json.RawMessage) (fail *failure) {
+	mismatch := func(what string) *failure {
+		return unreadable(parameter, "MismatchedInput", "member %q must be %s", one.name, what)
+	}
+	switch into := one.into.(type) {
+	case *string:
+		*into, _, fail = m.optionalText(parameter, one.name)
+	case *bool:
+		switch strings.ToLower(strings.Trim(string(raw), `"`)) {
+		case "true":
+			*into = true
+		case "false":
+			*into = false
+		default:
+			fail = mismatch("true or false")
+		}
+	case *int64:
+		*into, fail = m.number(parameter, one.name, math.MinInt64)
+	case *[]string:
+		if err := json.Unmarshal(raw, into); err != nil {
+			fail = mismatch("a list of strings")
+		}
+	case *[]members:
+		if err := json.Unmarshal(raw, into); err != nil {
+			fail = mismatch("a list of objects")
+		}
+	case *members:
+		if err := json.Unmarshal(raw, into); err != nil || *into == nil {
+			fail = mismatch("an object")
+		}
+	default:
+		fail = refuse(http.StatusInternalServerError, idInternal, "No way to read a %T.", one.into)
+	}
+	return fail
 }

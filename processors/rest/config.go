@@ -12,6 +12,12 @@ type Config struct {
 	MaxBody int64
 	// StartTimeout is how long POST /flow waits for the flow mapper's decision (default 20 s).
 	StartTimeout time.Duration
+	// RequestTimeout is how long a request to another worker waits for its reply (default 30 s).
+	RequestTimeout time.Duration
+	// MaxUpload bounds a package file in bytes (default 200,000,000, as Corda's maxContentLength).
+	MaxUpload int64
+	// UploadDir is where a package lies while it comes in; empty takes the system's directory for temporary files.
+	UploadDir string
 	// MaxWait bounds what "Prefer: wait=" can ask for (default 60 s).
 	MaxWait time.Duration
 	// LoginFailures is how many wrong passwords a login from one address may send within LoginWindow
@@ -39,7 +45,11 @@ func (c Config) WithDefaults() Config {
 		c.MaxBody = 1 << 20
 	}
 	def(&c.StartTimeout, 20*time.Second)
+	def(&c.RequestTimeout, 30*time.Second)
 	def(&c.MaxWait, 60*time.Second)
+	if c.MaxUpload == 0 {
+		c.MaxUpload = 200_000_000
+	}
 	def(&c.LoginWindow, time.Minute)
 	def(&c.CredentialCache, time.Minute)
 	if c.LoginFailures == 0 {
@@ -64,7 +74,7 @@ func (c Config) Validate() error {
 		key   string
 		value time.Duration
 	}{
-		{"start_timeout", c.StartTimeout}, {"max_wait", c.MaxWait}, {"login_window", c.LoginWindow}, {"credential_cache", c.CredentialCache},
+		{"start_timeout", c.StartTimeout}, {"request_timeout", c.RequestTimeout}, {"max_wait", c.MaxWait}, {"login_window", c.LoginWindow}, {"credential_cache", c.CredentialCache},
 	} {
 		if d.value < 0 || d.value > 10*time.Minute {
 			errs = append(errs, fmt.Errorf("rest.%s is %s: at most 10m is allowed", d.key, d.value))

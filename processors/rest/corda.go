@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/fairleadio/fairlead/internal/rbac"
@@ -36,8 +37,9 @@ func (s *Server) cordaRoutes() []route {
 		{method: http.MethodGet, pattern: "/flow/{holdingidentityshorthash}/{clientrequestid}/result", handle: s.flowResult},
 		{method: http.MethodGet, pattern: "/flowclass/{holdingidentityshorthash}", handle: s.flowClasses},
 	}
+	routes = slices.Concat(routes, s.userRoutes(), s.configRoutes(), s.cpiRoutes(), s.vnodeRoutes(), s.keyRoutes(), s.certificateRoutes())
 	var versions []route
-	for _, resource := range []string{"flow", "flowclass", "hello"} {
+	for _, resource := range []string{"certificate", "config", "cpi", "flow", "flowclass", "hello", "hsm", "key", "maintenance/virtualnode", "permission", "role", "user", "virtualnode"} {
 		versions = append(versions, route{method: http.MethodGet, pattern: "/" + resource + "/getprotocolversion", open: true, handle: version})
 	}
 	return append(versions, routes...)

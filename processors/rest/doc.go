@@ -1,7 +1,10 @@
 // Package rest is the worker of type rest: the HTTPS surface that operators and applications hold.
 //
-// It reads views of flow.status, cpi.info, virtual.node.info and rbac.* and writes flow.mapper.start and
-// flow.commands through an idempotent producer; it keeps no state of its own. Two interfaces stand on one set of
+// It reads views of flow.status, config, operation.status, cpi.info, virtual.node.info, crypto.keys and rbac.*, and
+// writes flow.mapper.start and flow.commands through an idempotent producer. What changes the cluster it asks of the
+// database worker (db.requests, cpi.upload) and of the crypto worker (crypto.admin); their answers come back through
+// one partition of rpc.replies ([requests.go]), and a caller is answered when the views show what was changed. It
+// keeps no state of its own. Two interfaces stand on one set of
 // strict handlers: Corda's under /api/v5_2 (and /api/v5_1), whose leniency is an adapter in front ([body.go],
 // [router.go]), and fairlead's own under /api/fairlead/v1, strict, with RFC 9457 errors.
 //

@@ -67,6 +67,12 @@ const (
 	idParameter        = "FL-REST-023"
 	idInternal         = "FL-REST-024"
 	idNoHistory        = "FL-REST-025"
+	idNoReply          = "FL-REST-026"
+	idNoEntity         = "FL-REST-027"
+	idMultipart        = "FL-REST-028"
+	idNoUpload         = "FL-REST-029"
+	idUploadFailed     = "FL-REST-030"
+	idNotBuilt         = "FL-REST-031"
 )
 
 // headerErrorID carries the stable id of an error on both surfaces, for Corda's body has exactly three members.

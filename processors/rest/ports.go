@@ -9,6 +9,7 @@ import (
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
+	"github.com/fairleadio/fairlead/topics"
 )
 
 // View is a compacted topic in memory; [engine.View] is one.
@@ -25,6 +26,16 @@ type View interface {
 type Views struct {
 	VirtualNodes, Cpis, FlowStatus         View
 	Users, Roles, Permissions, Credentials View
+	Config, Operations, Keys               View
+}
+
+// byTopic returns the view of a topic, nil when there is none.
+func (v Views) byTopic(topic string) View {
+	return map[string]View{
+		topics.VirtualNodeInfo: v.VirtualNodes, topics.CpiInfo: v.Cpis, topics.RBACUser: v.Users, topics.RBACRole: v.Roles,
+		topics.RBACPermission: v.Permissions, topics.RBACCredential: v.Credentials, topics.Config: v.Config,
+		topics.OperationStatus: v.Operations, topics.CryptoKeys: v.Keys,
+	}[topic]
 }
 
 // Writer writes the worker's topics.

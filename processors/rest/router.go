@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,6 +17,10 @@ type call struct {
 	query  url.Values // names in lower case
 	header http.Header
 	body   []byte
+	// parts is the body of an upload, which the handler reads itself.
+	parts *multipart.Reader
+	// extend moves the time at which the connection is given up.
+	extend func(time.Time)
 	now    time.Time
 }
 
@@ -35,6 +40,8 @@ type route struct {
 	pattern string
 	// open needs no credentials.
 	open bool
+	// upload has a multipart body that the handler reads itself.
+	upload bool
 	// query are the names of the query parameters, in lower case.
 	query  []string
 	handle handler

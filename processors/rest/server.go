@@ -21,9 +21,11 @@ import (
 
 // Parts are what the worker is built from.
 type Parts struct {
-	Views   Views
-	Writer  Writer
-	Journal Journal
+	Views  Views
+	Writer Writer
+	// Requests asks the workers that change things.
+	Requests Requests
+	Journal  Journal
 	// Healthy tells whether the process is ready, and why not.
 	Healthy func() (ok bool, reasons []string)
 	Log     *slog.Logger
@@ -136,6 +138,9 @@ type recorder struct {
 	status int
 }
 
+// Unwrap lets a response controller reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
 func (r *recorder) WriteHeader(status int) {
 	r.status = status
 	r.ResponseWriter.WriteHeader(status)
@@ -156,7 +161,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) string {
 	if f.route != nil {
 		name = f.route.pattern
 	}
-	a, fail := s.answer(r, f)
+	control := http.NewResponseController(w)
+	a, fail := s.answer(r, f, func(t time.Time) {
+		// A connection without deadlines needs no later ones.
+		_ = control.SetReadDeadline(t)
+		_ = control.SetWriteDeadline(t.Add(answerTime))
+	})
 	if fail != nil {
 		if fail.status >= http.StatusInternalServerError {
 			s.parts.Log.Warn("request failed", "method", r.Method, "route", name, "status", fail.status, "id", fail.id, "error", fail.title)
@@ -170,14 +180,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) string {
 	return name
 }
 
-func (s *Server) answer(r *http.Request, f found) (*answer, *failure) {
+func (s *Server) answer(r *http.Request, f found, extend func(time.Time)) (*answer, *failure) {
 	if f.surface != nil && len(f.surface.routes) == 0 {
 		return nil, refuse(http.StatusGone, idGone, "/api/v1 is the interface of Corda 5.0, which fairlead does not serve: use /api/v5_2 (its document is /api/v5_2/openapi.json).")
 	}
 	if f.redirect != "" && !f.surface.strict {
 		return &answer{status: http.StatusMovedPermanently, header: http.Header{"Location": {location(f.redirect, r.URL.RawQuery)}}}, nil
 	}
-	c := &call{vars: f.vars, header: r.Header, now: s.parts.Now()}
+	c := &call{vars: f.vars, header: r.Header, now: s.parts.Now(), extend: extend}
 	if f.route == nil || !f.route.open {
 		user, fail := s.auth.caller(r.Context(), r)
 		if fail != nil {
@@ -197,7 +207,7 @@ func (s *Server) answer(r *http.Request, f found) (*answer, *failure) {
 		if err != nil {
 			decoded = r.URL.RawQuery
 		}
-		request := rbac.Call(r.Method, f.path, r.URL.RawQuery, decoded, strings.ToUpper(f.vars["holdingidentityshorthash"]))
+		request := rbac.Call(r.Method, f.path, r.URL.RawQuery, decoded, strings.ToUpper(vnodeOf(f.vars)))
 		if !s.rules.Allowed(s.parts.Views, c.user, request) {
 			return nil, refuse(http.StatusForbidden, idForbidden, "User not authorized.")
 		}
@@ -206,6 +216,14 @@ func (s *Server) answer(r *http.Request, f found) (*answer, *failure) {
 		if fail := unknownQuery(c.query, f.route.query); fail != nil {
 			return nil, fail
 		}
+	}
+	if f.route.upload {
+		// A package may take longer than a body of JSON.
+		c.extend(time.Now().Add(uploadTimeout))
+		if c.parts, fail = multipartOf(r); fail != nil {
+			return nil, fail
+		}
+		return f.route.handle(r.Context(), c)
 	}
 	if c.body, fail = readBody(r, s.cfg.MaxBody); fail != nil {
 		return nil, fail

@@ -90,16 +90,18 @@ const (
 
 // world is a server over memory, with Alice, who may start flows, and Bob, who may not.
 type world struct {
-	t       testing.TB
-	server  *Server
-	status  *memory
-	users   *memory
-	creds   *memory
-	perms   *memory
-	vnodes  *memory
-	mu      sync.Mutex
-	started []*flowv1.StartFlow
-	traces  []string
+	t                         testing.TB
+	server                    *Server
+	status                    *memory
+	users                     *memory
+	creds                     *memory
+	perms                     *memory
+	vnodes                    *memory
+	configs, operations, keys *memory
+	servant                   *servant
+	mu                        sync.Mutex
+	started                   []*flowv1.StartFlow
+	traces                    []string
 	// onStart is the flow mapper: it is told of each start and may write a status.
 	onStart func(key string, s *flowv1.StartFlow)
 	// onCommand is the flow worker: it is told of each command and may write a status.
@@ -147,6 +149,7 @@ func newWorld(t testing.TB, cfg Config) *world {
 	t.Helper()
 	w := &world{
 		t: t, status: newMemory(), users: newMemory(), creds: newMemory(), perms: newMemory(), vnodes: newMemory(),
+		configs: newMemory(), operations: newMemory(), keys: newMemory(), servant: &servant{},
 		commands: map[string]*flowv1.FlowCommand{}, now: time.Unix(1_700_000_000, 0),
 	}
 	roles, cpis := newMemory(), newMemory()
@@ -165,7 +168,7 @@ func newWorld(t testing.TB, cfg Config) *world {
 	w.perms.put("call", &rbacv1.Permission{Id: "call", Effect: allow, Pattern: "(GET|POST):/api/v5_2/flow/.*"})
 	w.perms.put("start-hello", &rbacv1.Permission{Id: "start-hello", Effect: allow, Pattern: "StartFlow:hello"})
 	cpis.put("C0FFEE000000", &cpiv1.Cpi{
-		Name: "app", Version: "1.0", SignerSummaryHash: "SHA-256:00", Checksum: "C0FFEE000000",
+		Name: "app", Version: "1.0", GroupId: "g", SignerSummaryHash: "SHA-256:00", Checksum: "C0FFEE000000",
 		Modules: []*cpiv1.Module{
 			{Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, Flows: []*cpiv1.FlowClass{{Name: "sleepy", Startable: true}, {Name: "hello", Startable: true}, {Name: "responder"}}},
 			{Kind: cpiv1.ModuleKind_MODULE_KIND_CONTRACT, Flows: []*cpiv1.FlowClass{{Name: "contract", Startable: true}}},
@@ -181,8 +184,12 @@ func newWorld(t testing.TB, cfg Config) *world {
 		CpiChecksum: "C0FFEE000000", FlowStart: inactive, FlowOperation: active,
 	})
 	w.server, err = New(cfg, Parts{
-		Views:  Views{VirtualNodes: w.vnodes, Cpis: cpis, FlowStatus: w.status, Users: w.users, Roles: roles, Permissions: w.perms, Credentials: w.creds},
-		Writer: w, Journal: w, Healthy: func() (bool, []string) { return true, nil },
+		Views: Views{
+			VirtualNodes: w.vnodes, Cpis: cpis, FlowStatus: w.status, Users: w.users, Roles: roles, Permissions: w.perms, Credentials: w.creds,
+			Config: w.configs, Operations: w.operations, Keys: w.keys,
+		},
+		Requests: w.servant,
+		Writer:   w, Journal: w, Healthy: func() (bool, []string) { return true, nil },
 		Now: func() time.Time { return w.now },
 	})
 	if err != nil {

@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+)
+
+func newVnodeCommand(g *Globals) *cobra.Command {
+	byName := func(use, short string, run func(ctx context.Context, c *restClient, v virtualNode, args []string) error, args cobra.PositionalArgs) *cobra.Command {
+		return restCommand(g, use, short, args, func(ctx context.Context, c *restClient, args []string) error {
+			v, err := findVNode(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			return run(ctx, c, v, args[1:])
+		})
+	}
+	return groupCommand("vnode", "Make virtual nodes, look at them, change them",
+		newVnodeCreateCommand(g),
+		restCommand(g, "list", "List the virtual nodes", cobra.NoArgs, func(ctx context.Context, c *restClient, _ []string) error { return g.listVnodes(ctx, c) }),
+		byName("get VNODE", "Show a virtual node", func(ctx context.Context, c *restClient, v virtualNode, _ []string) error {
+			var any map[string]any
+			if _, err := c.get(ctx, corda("virtualnode", v.ShortHash), &any); err != nil {
+				return err
+			}
+			return g.printJSON(any)
+		}, cobra.ExactArgs(1)),
+		byName("state VNODE active|maintenance", "Let a virtual node work, or put it to maintenance", func(ctx context.Context, c *restClient, v virtualNode, args []string) error {
+			what := fmt.Sprintf("set %s (%s) to %s", v.ShortHash, v.X500Name, args[0])
+			return g.mutate(what, func() error {
+				_, err := c.fetch(ctx, http.MethodPut, corda("virtualnode", v.ShortHash, "state", args[0]), nil, nil)
+				return err
+			})
+		}, cobra.ExactArgs(2)),
+		byName("upgrade VNODE CHECKSUM", "Put another version of its package on a virtual node in maintenance", func(ctx context.Context, c *restClient, v virtualNode, args []string) error {
+			return g.mutate(fmt.Sprintf("upgrade %s (%s) to %s", v.ShortHash, v.X500Name, args[0]), func() error {
+				return g.operate(ctx, c, http.MethodPut, corda("virtualnode", v.ShortHash, "cpi", args[0]), nil)
+			})
+		}, cobra.ExactArgs(2)),
+		restCommand(g, "status ID", "Show how far a change of a virtual node is", cobra.ExactArgs(1), func(ctx context.Context, c *restClient, args []string) error {
+			var o operation
+			if _, err := c.get(ctx, corda("virtualnode", "status", args[0]), &o); err != nil {
+				return err
+			}
+			return g.showOperation(o)
+		}))
+}
+
+func newVnodeCreateCommand(g *Globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "create X500NAME CHECKSUM", Short: "Make a virtual node with a package", Args: cobra.ExactArgs(2),
+		Long:    "Makes a virtual node: its identity, its database, its application. CHECKSUM is the package's, as `fairlead cpi list` shows it.",
+		Example: `  fairlead vnode create "O=Alice, L=London, C=GB" 0123456789AB`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.withRest(cmd, func(ctx context.Context, c *restClient) error {
+				if g.DryRun() {
+					_, err := fmt.Fprintf(g.Out, "would make virtual node %s with package %s\n", args[0], args[1])
+					return err
+				}
+				return g.operate(ctx, c, http.MethodPost, corda("virtualnode"), map[string]string{"x500Name": args[0], "cpiFileChecksum": args[1]})
+			})
+		},
+	}
+}
+
+// operation is how far something is that takes a while.
+type operation struct {
+	RequestID string  `json:"requestId"`
+	Operation string  `json:"operation"`
+	Status    string  `json:"status"`
+	Stage     *string `json:"processingStage"`
+	Reason    *string `json:"errorReason"`
+	Resource  *string `json:"resourceId"`
+	UpdatedAt string  `json:"lastUpdatedTimestamp"`
+}
+
+func (o operation) ended() bool {
+	return o.Status == "SUCCEEDED" || o.Status == "FAILED" || o.Status == "ABORTED"
+}
+
+// operate begins an operation and waits for its end.
+func (g *Globals) operate(ctx context.Context, c *restClient, method, path string, body any) error {
+	var begun struct {
+		RequestID string `json:"requestId"`
+	}
+	if _, err := c.call(ctx, method, path, body, &begun); err != nil {
+		return err
+	}
+	var o operation
+	err := until(ctx, func() (bool, error) {
+		_, err := c.get(ctx, corda("virtualnode", "status", begun.RequestID), &o)
+		return o.ended(), err
+	})
+	if err != nil {
+		return fmt.Errorf("operation %s is under way (fairlead vnode status %s): %w", begun.RequestID, begun.RequestID, err)
+	}
+	return g.showOperation(o)
+}
+
+func (g *Globals) showOperation(o operation) error {
+	text := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	if g.Output == "json" {
+		if err := g.printJSON(o); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.Status == "FAILED" || o.Status == "ABORTED":
+		return errors.New(text(o.Reason))
+	case g.Output == "json":
+		return nil
+	case o.ended():
+		_, err := fmt.Fprintln(g.Out, text(o.Resource))
+		return err
+	default:
+		_, err := fmt.Fprintf(g.Out, "%s: %s\n", o.Status, text(o.Stage))
+		return err
+	}
+}
+
+func (g *Globals) listVnodes(ctx context.Context, c *restClient) error {
+	var list struct {
+		VirtualNodes []struct {
+			Holding struct {
+				ShortHash string `json:"shortHash"`
+				X500Name  string `json:"x500Name"`
+				GroupID   string `json:"groupId"`
+			} `json:"holdingIdentity"`
+			Cpi struct {
+				Name    string `json:"cpiName"`
+				Version string `json:"cpiVersion"`
+			} `json:"cpiIdentifier"`
+			FlowStart  string  `json:"flowStartOperationalStatus"`
+			InProgress *string `json:"operationInProgress"`
+		}
+	}
+	raw, err := c.fetch(ctx, http.MethodGet, corda("virtualnode"), nil, &list)
+	if err != nil {
+		return err
+	}
+	return g.show(raw, func() error {
+		rows := [][]string{}
+		for _, v := range list.VirtualNodes {
+			state := v.FlowStart
+			if v.InProgress != nil {
+				state += ", " + *v.InProgress
+			}
+			rows = append(rows, []string{v.Holding.ShortHash, v.Holding.X500Name, v.Cpi.Name + " " + v.Cpi.Version, state, v.Holding.GroupID})
+		}
+		if len(rows) == 0 {
+			_, err := fmt.Fprintln(g.Out, "no virtual nodes")
+			return err
+		}
+		return g.printTable([]string{"VNODE", "NAME", "PACKAGE", "FLOWS", "GROUP"}, rows)
+	})
+}
