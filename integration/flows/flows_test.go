@@ -43,6 +43,8 @@ const (
 	// faultsPerSecond is how many flows a second of faults stands for: they end sooner when all are started.
 	faultsPerSecond = 30
 	leastStorm      = 12 * time.Second
+	// patiencePerFlow is how much longer everything may take for each flow, on a machine that has other things to do.
+	patiencePerFlow = 50 * time.Millisecond
 	session         = 3 * time.Second
 	// histories is how many flows' histories are asked for; each reads a whole partition of the journal.
 	histories = 400
@@ -307,9 +309,14 @@ func (r *flowsRun) chaos(ctx context.Context, rnd *rand.Rand) error {
 	}
 }
 
+// patience is the generous bound of what comes after the faults.
+func (r *flowsRun) patience() time.Duration {
+	return 3*time.Minute + time.Duration(r.count)*patiencePerFlow
+}
+
 // drain waits until every flow has ended and nothing is left to be read.
 func (r *flowsRun) drain() {
-	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), r.patience())
 	defer cancel()
 	if err := r.ends.wait(ctx, len(r.asked)); err != nil {
 		r.t.Errorf("flows do not end: %d of %d: %v", r.ends.count(), len(r.asked), err)
@@ -328,7 +335,7 @@ func (r *flowsRun) drain() {
 
 // judge asks REST, stops the workers, and reads everything.
 func (r *flowsRun) judge() {
-	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), r.patience())
 	defer cancel()
 	listed := map[string]int{}
 	err := r.everywhere(ctx, func(ctx context.Context, url string) error {

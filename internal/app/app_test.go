@@ -120,7 +120,7 @@ func TestMissingTopicsAreNamed(t *testing.T) {
 			t.Errorf("%q is missing in %v", want, err)
 		}
 	}
-	if strings.Contains(err.Error(), "flow-store-journal") {
+	if strings.Contains(err.Error(), "flow-table") {
 		t.Errorf("topics of other workers are named: %v", err)
 	}
 	if made := c.Fake.ListenAddrs(); len(made) == 0 {

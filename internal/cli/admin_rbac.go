@@ -57,7 +57,7 @@ func assign(g *Globals, use, short string, add bool, of, what string) *cobra.Com
 
 // newPassword reads a password that was not given in the environment: one line of standard input.
 func (g *Globals) newPassword() (string, error) {
-	if p := g.env("FAIRLEAD_NEW_PASSWORD"); p != "" {
+	if p := g.env(envNewPassword); p != "" {
 		return p, nil
 	}
 	line, err := bufio.NewReader(g.In).ReadString('\n')

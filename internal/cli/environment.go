@@ -17,6 +17,7 @@ const (
 	envPassword     = "FAIRLEAD_PASSWORD"
 	envPasswordFile = "FAIRLEAD_PASSWORD_FILE"
 	envCAFile       = "FAIRLEAD_CA_FILE"
+	envNewPassword  = "FAIRLEAD_NEW_PASSWORD"
 )
 
 // environment lists them with their meaning.
@@ -27,6 +28,7 @@ func environment() [][2]string {
 		{envPassword, "the password; before " + envPasswordFile},
 		{envPasswordFile, "file with the password; before the context's"},
 		{envCAFile, "PEM file of the authority that signed the REST interface's certificate; before the context's"},
+		{envNewPassword, "the password that `fairlead rbac create-user` and `fairlead rbac password` set"},
 		{"NO_COLOR", "any value: no colours"},
 		{"XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_CACHE_HOME", "where contexts, the data of `fairlead dev` and built applications lie, each in `fairlead` below it"},
 	}

@@ -228,6 +228,7 @@ func TestSourcesOfAnApplication(t *testing.T) {
 	root := t.TempDir()
 	put(t, filepath.Join(root, "apps/a/go.mod"), "module a\n\nreplace example.com/sdk => ../../sdk\n")
 	put(t, filepath.Join(root, "apps/a/main.go"), "package main\n")
+	put(t, filepath.Join(root, "sdk/go.mod"), "module example.com/sdk\n")
 	put(t, filepath.Join(root, "sdk/sdk.go"), "package sdk\n")
 	dir := filepath.Join(root, "apps/a")
 	digest := func() string {

@@ -94,7 +94,7 @@ func Check(root string) ([]Problem, error) {
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() {
+		if !d.Type().IsRegular() || rel == ".git" { // in a work tree .git is a file that says where the repository is
 			return nil
 		}
 		content, err := fs.ReadFile(tree, rel)

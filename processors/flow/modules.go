@@ -116,6 +116,9 @@ func (m *modules) name(packages iter.Seq2[string, any]) error {
 func (m *modules) sweep() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.named == nil {
+		return nil // no package was seen yet
+	}
 	var errs []error
 	for sha := range m.here {
 		if m.named[sha] {

@@ -9,7 +9,8 @@
 // [router.go]), and fairlead's own under /api/fairlead/v1, strict, with RFC 9457 errors.
 //
 // Always true: nobody starts a flow without a credential and a permission for the call and for the class; a start
-// is answered 202 only when the flow that runs is the one that this very request wrote; nothing is decided here
+// is answered 202 only when the flow that runs is the one that this very request wrote; who waits for a command hears
+// what became of this very command; nothing is decided here
 // that another replica could decide differently, for the flow mapper alone gives a client request id to a flow.
 //
 // The pure decisions are in start.go, status.go, command.go, history.go and package rbac; the rest is HTTP.

@@ -41,5 +41,13 @@ func Explanations() map[string]string {
 		idParameter: "A parameter, a query or a header cannot be used; the message names it and what it may be.",
 		idInternal:  "A fault of fairlead's own. The rest worker's log has more at the time of the call; please report it.",
 		idNoHistory: "The flow's journal could not be read in time, or has rows that this version does not know. Try again; if it stays, look at the brokers and at the rest worker's log.",
+		idNoReply: "The worker that owns what was asked for did not answer in time: none of its type runs, or it is behind. The change may still be made. " +
+			"Look whether it was before you repeat it; the message names the worker or the topic.",
+		idNoEntity:  "The path names a section, user, role, permission, key or other thing that does not exist, or that this worker has not seen yet. List those there are.",
+		idMultipart: "The body of an upload is not as expected: a part is missing, empty, unknown, or not what it should hold. The message names the part; `curl -F` sends such bodies.",
+		idNoUpload:  "No upload has that request id: it was never begun here, or its status is no longer kept (seven days).",
+		idUploadFailed: "The rest worker could not keep the uploaded file on its disk on the way to Kafka. " +
+			"Free some space where its temporary files lie, then upload again; nothing was installed.",
+		idNotBuilt: "The request asks for something that Corda 5.2 does and this version of fairlead does not. The message says what to leave out, or which worker it would take.",
 	}
 }

@@ -100,7 +100,7 @@ func (s *Server) ask(ctx context.Context, c *call, r Request) (*rpcv1.Reply, *fa
 		s.parts.Log.Warn("a request was not answered", "topic", r.Topic, "request", r.ID, "error", err)
 		if ended(err) {
 			return nil, refuse(http.StatusServiceUnavailable, idNoReply,
-				"No worker answered request %s on %s within %s: it may still be done; look before asking again. Is a worker of that type running (fairlead group lag)?", r.ID, r.Topic, s.cfg.RequestTimeout).later(retrySoon)
+				"No worker answered request %s on %s within %s: it may still be done; look before asking again. Is a worker of that type running?", r.ID, r.Topic, s.cfg.RequestTimeout).later(retrySoon)
 		}
 		return nil, refuse(http.StatusServiceUnavailable, idPublish, "The request could not be written to Kafka: the log of this worker says why.").later(retrySoon)
 	}
