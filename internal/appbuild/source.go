@@ -153,7 +153,11 @@ func sayYAML(err error) string {
 	text = strings.TrimPrefix(text, "unmarshal errors:\n")
 	text = regexp.MustCompile(`field (\S+) not found in type \S+`).ReplaceAllString(text, "there is no key $1 here")
 	text = regexp.MustCompile(`cannot unmarshal !!(\S+) (.*) into \S+`).ReplaceAllString(text, "$2 is a $1, which does not fit here")
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), ";")
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return strings.Join(lines, "; ")
 }
 
 // readMigrations reads the scripts of a folder; a folder that is not there has none. Other files may lie beside them.

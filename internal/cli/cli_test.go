@@ -1,9 +1,12 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,8 +19,10 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/fairleadio/fairlead/internal/cli"
+	"github.com/fairleadio/fairlead/internal/cpi"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
 	"github.com/fairleadio/fairlead/schemas"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -36,6 +41,7 @@ var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 //	kafka BROKERS                start a cluster and set FAIRLEAD_BROKERS
 //	mktopic NAME PARTITIONS      make a topic
 //	config TOPIC KEY [VALUE]     set or unset a topic's setting
+//	cpk FILE VERSION [MIGRATION]   write a small unsigned package of code, without a compiler
 //	produce TOPIC KEY TYPE JSON [HEADER=VALUE…]   write a record; JSON - for a tombstone; hex:… keys are bytes
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -45,7 +51,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("XDG_CONFIG_HOME", e.WorkDir+"/config")
 			e.Values[brokersKey{}] = new(*kfake.Cluster)
 			e.Values[clockKey{}] = new(int)
-			return nil
+			stores, err := filepath.Abs(filepath.Join("..", "cpi", "keystore", "testdata"))
+			e.Setenv("KEYSTORES", stores)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fairlead": func(ts *testscript.TestScript, neg bool, args []string) {
@@ -54,6 +62,7 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			"code":    cmdCode,
+			"cpk":     cmdCPK,
 			"kafka":   cmdKafka,
 			"mktopic": cmdMakeTopic,
 			"config":  cmdConfig,
@@ -83,6 +92,24 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	if got := run(ts, args[2:]); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+func cmdCPK(ts *testscript.TestScript, _ bool, args []string) {
+	code := cpi.Code{
+		Name: "pay", Version: args[1], CompatibleFrom: "1.0", Migrations: map[string]string{"001-payment.sql": "CREATE TABLE payment (id uuid PRIMARY KEY);"},
+		Modules: []cpi.CodeModule{{Name: "pay", Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, WASM: []byte("\x00asm\x01\x00\x00\x00"), Flows: []*cpiv1.FlowClass{
+			{Name: "pay", Startable: true}, {Name: "pay-responder", Protocol: "pay", ProtocolVersions: []uint32{1, 2}}, {Name: "tidy"},
+		}}},
+		Tables:   []*cpiv1.TableDeclaration{{Name: "payment", PrimaryKey: []string{"id"}, Feed: true, Columns: []*cpiv1.ColumnDeclaration{{Name: "id", Type: "uuid", NotNull: true}, {Name: "note", Type: "text"}}}},
+		Queries:  []*cpiv1.QueryDeclaration{{Name: "one", Sql: "SELECT note FROM payment WHERE id = :id", Parameters: []*cpiv1.ColumnDeclaration{{Name: "id", Type: "uuid", NotNull: true}}}},
+		Channels: []*cpiv1.ChannelDeclaration{{Name: "orders", Kind: cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE, FlowClass: "pay"}},
+	}
+	for _, m := range args[2:] {
+		code.Migrations[m] = "SELECT 1;"
+	}
+	var b bytes.Buffer
+	ts.Check(cpi.WriteCPK(&b, code))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
 }
 
 func cmdKafka(ts *testscript.TestScript, _ bool, args []string) {

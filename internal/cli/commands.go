@@ -8,6 +8,7 @@ func commands(g *Globals) []*cobra.Command {
 		newDevCommand(g),
 		newDemoCommand(g),
 		newWorkerCommand(g),
+		newAppCommand(g),
 		newFlowCommand(g),
 		newCpiCommand(g),
 		newVnodeCommand(g),

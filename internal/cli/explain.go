@@ -11,7 +11,9 @@ import (
 
 	"github.com/fairleadio/fairlead/internal/app"
 	"github.com/fairleadio/fairlead/internal/appbuild"
+	"github.com/fairleadio/fairlead/internal/cpi"
 	"github.com/fairleadio/fairlead/internal/devenv"
+	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/internal/spelling"
 )
 
@@ -21,12 +23,14 @@ type explanation struct {
 	Text string `json:"text"`
 }
 
-// explanations returns what is known about all stable ids, sorted: those of the workers, of the development cluster and of
-// building applications.
+// explanations returns what is known about all stable ids, sorted: those of the workers, of the development cluster, of
+// building applications, of packages and of their tables.
 func explanations() []explanation {
 	all := app.Explanations()
 	maps.Copy(all, devenv.Explanations())
 	maps.Copy(all, appbuild.Explanations())
+	maps.Copy(all, cpi.Explanations())
+	maps.Copy(all, rows.Explanations())
 	var out []explanation
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, explanation{id, all[id]})

@@ -28,7 +28,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	out, _ = d.run(0, "explain")
-	d.want(out, `(?m)^FL-REST-016 +A flow was started before`, `(?m)^FL-TOPICS-001  A topic has another`)
+	d.want(out, `(?m)^FL-REST-016 +A flow was started before`, `(?m)^FL-TOPICS-001 +A topic has another`)
 	out, _ = d.run(0, "explain -o json")
 	var all []struct{ ID, Text string }
 	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) < 50 {

@@ -19,7 +19,7 @@ func TestJSONReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	sections := map[string][]string{}
-	field := regexp.MustCompile("^\\| `([a-z_]+)` \\|")
+	field := regexp.MustCompile("^\\| `([a-z0-9_]+)` \\|")
 	section := ""
 	for line := range strings.Lines(string(raw)) {
 		if title, ok := strings.CutPrefix(line, "## "); ok {
@@ -33,6 +33,7 @@ func TestJSONReference(t *testing.T) {
 		"fairlead topics list": topics.Topic{}, "fairlead topics plan": topics.Plan{}, "Changes": topics.Change{},
 		"fairlead topics apply": applyResult{}, "fairlead topics diff": difference{}, "fairlead topics lint": topics.Finding{},
 		"fairlead tail, fairlead peek": shownRecord{}, "fairlead context list": Contexts{},
+		"fairlead app build, fairlead app check": builtPackage{}, "fairlead app package inspect": packageJSON{},
 	} {
 		var want []string
 		for i := range reflect.TypeOf(v).NumField() {

@@ -1,0 +1,146 @@
+package appbuild
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/fairleadio/fairlead/internal/cpi"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+)
+
+const wholeSource = `name: pay
+version: 1.0
+compatible_from: 0.9
+tables:
+  - name: payments
+    columns: [{name: id, type: uuid, not_null: true}, {name: amount, type: numeric}]
+    primary_key: [id]
+    feed: true
+queries:
+  - name: all
+    sql: |
+      SELECT id FROM payments WHERE amount > :amount
+    parameters: [{name: amount, type: numeric}]
+    order_by: [id]
+channels:
+  - {name: orders, kind: receive, flow: pay}
+`
+
+func TestParseSource(t *testing.T) {
+	s, err := ParseSource([]byte(wholeSource))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Name != "pay" || s.Version != "1.0" || s.CompatibleFrom != "0.9" || !s.Tables[0].GetFeed() || !s.Tables[0].GetColumns()[0].GetNotNull() || s.Tables[0].GetPrimaryKey()[0] != "id" ||
+		s.Queries[0].GetSql() != "SELECT id FROM payments WHERE amount > :amount" || s.Queries[0].GetOrderBy()[0] != "id" || s.Channels[0].GetKind() != cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE {
+		t.Errorf("%+v", s)
+	}
+	for text, say := range map[string]string{
+		"":                                     "it is empty",
+		"name: pay":                            `version ""`,
+		"version: 1":                           `name ""`,
+		"name: a/b\nversion: 1":                `name "a/b"`,
+		"name: pay\nversion: 1\nnope: 1":       "line 3: there is no key nope here",
+		"name: pay\nversion: 1\n---\nname: x":  "second document",
+		"name: pay\nversion: [1]":              "line 2",
+		"name: pay\nversion: 1\ntables: {a: b": "line 2",
+		"name: pay\nversion: 1\nchannels: [{name: a, kind: both}]":                                `channel "a" has kind "both": use send, receive or feed`,
+		"name: pay\nversion: 1\ntables:\n  - name: a\n    columns:\n      - {name: b, typ: text}": "line 6: there is no key typ here",
+	} {
+		_, err := ParseSource([]byte(text))
+		if cpi.IDOf(err) != cpi.ErrDeclaration || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "appbuild") {
+			t.Errorf("%q: %v, want %q", text, err, say)
+		}
+	}
+}
+
+func FuzzParseSource(f *testing.F) {
+	f.Add([]byte(wholeSource))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if _, err := ParseSource(raw); err != nil && cpi.IDOf(err) == "" {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLoadSource(t *testing.T) {
+	dir := write(t, map[string]string{SourceFile: wholeSource})
+	if s, err := LoadSource(dir); err != nil || s.Migrations != nil {
+		t.Errorf("%+v, %v", s, err)
+	}
+	var e *cpi.Error
+	if _, err := LoadSource(t.TempDir()); !errors.As(err, &e) || !strings.Contains(e.Remedy, "fairlead app new") {
+		t.Error(err)
+	}
+	if _, err := readMigrations(write(t, map[string]string{"001.SQL": ""})); !errors.As(err, &e) || !strings.Contains(e.Error(), "migrations/001.SQL") {
+		t.Error(err)
+	}
+	if m, err := readMigrations(write(t, map[string]string{"README.md": "", "001.sql": "SELECT 1"})); err != nil || len(m) != 1 || m["001.sql"] != "SELECT 1" {
+		t.Error(m, err)
+	}
+}
+
+// version builds the content of a package by hand.
+func version(change func(c *cpi.CPKContent)) *cpi.CPKContent {
+	c := &cpi.CPKContent{
+		Name: "pay", Version: "1.0",
+		Modules:    []cpi.Module{{Name: "pay", SHA256: [32]byte{1}, Flows: []*cpiv1.FlowClass{{Name: "pay", Startable: true}, {Name: "r", Protocol: "p", ProtocolVersions: []uint32{1, 2}}}}},
+		Migrations: []cpi.Migration{{Name: "001.sql", SHA256: [32]byte{1}}, {Name: "003.sql", SHA256: [32]byte{3}}},
+		Tables:     []*cpiv1.TableDeclaration{{Name: "t", PrimaryKey: []string{"id"}, Feed: true, Columns: []*cpiv1.ColumnDeclaration{{Name: "id", Type: "uuid"}, {Name: "a", Type: "text"}}}},
+		Queries:    []*cpiv1.QueryDeclaration{{Name: "q", Sql: "SELECT 1", Parameters: []*cpiv1.ColumnDeclaration{{Name: "x", Type: "text"}}}},
+		Channels:   []*cpiv1.ChannelDeclaration{{Name: "out", Kind: cpiv1.ChannelKind_CHANNEL_KIND_SEND}, {Name: "in", Kind: cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE, FlowClass: "pay"}},
+	}
+	change(c)
+	return c
+}
+
+func TestCompare(t *testing.T) {
+	next := func(change func(c *cpi.CPKContent)) *cpi.CPKContent {
+		return version(func(c *cpi.CPKContent) { c.Version = "1.1"; change(c) })
+	}
+	for _, c := range []struct {
+		what   string
+		change func(c *cpi.CPKContent)
+		level  Level
+		say    string
+	}{
+		{"nothing", func(*cpi.CPKContent) {}, Notes, "they go on: the modules are the same"},
+		{"module", func(c *cpi.CPKContent) { c.Modules[0].SHA256[0] = 9 }, Notes, "they keep the module of version 1.0"},
+		{"states", func(c *cpi.CPKContent) { c.CompatibleFrom = "1.0" }, Notes, "those of version 1.0 can be spent"},
+		{"name", func(c *cpi.CPKContent) { c.Name = "x" }, Breaks, "an upgrade keeps the name"},
+		{"version", func(c *cpi.CPKContent) { c.Version = "1.0.0" }, Breaks, "does not come after 1.0"},
+		{"migration gone", func(c *cpi.CPKContent) { c.Migrations = c.Migrations[:1] }, Breaks, "put it back"},
+		{"migration changed", func(c *cpi.CPKContent) { c.Migrations[0].SHA256[0] = 9 }, Breaks, "was changed"},
+		{"migration between", func(c *cpi.CPKContent) { c.Migrations = append(c.Migrations, cpi.Migration{Name: "002.sql"}) }, Breaks, "comes before 003.sql"},
+		{"migration after", func(c *cpi.CPKContent) { c.Migrations = append(c.Migrations, cpi.Migration{Name: "004.sql"}) }, Notes, "it will run"},
+		{"flow gone", func(c *cpi.CPKContent) { c.Modules[0].Flows = c.Modules[0].Flows[1:] }, Warns, "is not there any more"},
+		{"flow internal", func(c *cpi.CPKContent) { c.Modules[0].Flows[0] = &cpiv1.FlowClass{Name: "pay"} }, Warns, "it is internal now"},
+		{"protocol version", func(c *cpi.CPKContent) { c.Modules[0].Flows[1].ProtocolVersions = []uint32{2, 3} }, Warns, "nothing answers to it"},
+		{"table gone", func(c *cpi.CPKContent) { c.Tables = nil }, Breaks, "not declared any more"},
+		{"primary key", func(c *cpi.CPKContent) { c.Tables[0].PrimaryKey = []string{"a"} }, Breaks, "its primary key was [id] and is [a]"},
+		{"feed", func(c *cpi.CPKContent) { c.Tables[0].Feed = false }, Warns, "change feed"},
+		{"column gone", func(c *cpi.CPKContent) { c.Tables[0].Columns = c.Tables[0].Columns[:1] }, Breaks, "column a is not declared"},
+		{"column type", func(c *cpi.CPKContent) { c.Tables[0].Columns[1].Type = "json" }, Breaks, "column a was text and is json"},
+		{"column not null", func(c *cpi.CPKContent) { c.Tables[0].Columns[1].NotNull = true }, Breaks, "column a must not be null any more"},
+		{"column new, not null", func(c *cpi.CPKContent) {
+			c.Tables[0].Columns = append(c.Tables[0].Columns, &cpiv1.ColumnDeclaration{Name: "n", Type: "text", NotNull: true})
+		}, Breaks, "column n is new"},
+		{"query gone", func(c *cpi.CPKContent) { c.Queries = nil }, Breaks, "may ask it"},
+		{"query SQL", func(c *cpi.CPKContent) { c.Queries[0].Sql = "SELECT 2" }, Warns, "its SQL changed"},
+		{"parameter gone", func(c *cpi.CPKContent) { c.Queries[0].Parameters = nil }, Breaks, "parameter x"},
+		{"channel gone", func(c *cpi.CPKContent) { c.Channels = c.Channels[1:] }, Breaks, "may emit to it"},
+		{"channel in gone", func(c *cpi.CPKContent) { c.Channels = c.Channels[:1] }, Warns, "is lost"},
+		{"channel kind", func(c *cpi.CPKContent) { c.Channels[0].Kind = cpiv1.ChannelKind_CHANNEL_KIND_FEED }, Breaks, "another way"},
+		{"channel flow", func(c *cpi.CPKContent) { c.Channels[1].FlowClass = "r" }, Warns, "started pay and start r now"},
+	} {
+		all := Compare(version(func(*cpi.CPKContent) {}), next(c.change))
+		found := false
+		for _, f := range all {
+			found = found || f.Level == c.level && strings.Contains(f.Text, c.say)
+		}
+		if !found || c.level != Breaks && all[0].Level == Breaks || c.level == Notes && all[0].Level != Notes {
+			t.Errorf("%s: %+v, want %s %q", c.what, all, c.level, c.say)
+		}
+	}
+}
