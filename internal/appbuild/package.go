@@ -89,7 +89,7 @@ func (b *Built) WriteDeclarations(dir string) error {
 	if was, err := os.ReadFile(place); err == nil && bytes.Equal(was, now) {
 		return nil
 	}
-	if err := os.WriteFile(place, now, 0o644); err != nil { //nolint:gosec // It is source, as readable as the rest of it.
+	if err := os.WriteFile(place, now, 0o644); err != nil {
 		return fmt.Errorf("write the declarations: %w", err)
 	}
 	return nil

@@ -245,7 +245,8 @@ func (p *Package) openCPK() error {
 		c.Modules = append(c.Modules, out)
 	}
 	for _, name := range a.Migrations {
-		out, ok := Migration{Name: name, from: p}, false
+		out := Migration{Name: name, from: p}
+		var ok bool
 		if out.SHA256, out.Size, ok = p.hashOf(migrationFolder + name); !ok {
 			return wrong("migration %s is not in the package", name)
 		}

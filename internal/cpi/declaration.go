@@ -59,7 +59,7 @@ func (c *CPKContent) Check() error {
 
 // sayProblem leaves the ids of the problems of package rows out: a package is refused under one id.
 func sayProblem(err error) error {
-	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // The joined error itself, not one that it wraps.
+	if all, ok := err.(interface{ Unwrap() []error }); ok { // the joined error itself
 		var out []error
 		for _, e := range all.Unwrap() {
 			out = append(out, sayProblem(e))

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/fairleadio/fairlead/internal/appbuild"
+	"github.com/fairleadio/fairlead/internal/cpi"
 	"github.com/fairleadio/fairlead/sdk"
 )
 
@@ -60,7 +62,7 @@ func New(dir, name string) (err error) {
 		return err
 	}
 	values := struct{ Name, SDK, SDKFolder string }{name, sdk.Module, SDKFolder}
-	return fs.WalkDir(files, "files", func(path string, e fs.DirEntry, err error) error {
+	err = fs.WalkDir(files, "files", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
@@ -93,4 +95,18 @@ func New(dir, name string) (err error) {
 		}
 		return os.WriteFile(place, b, 0o644)
 	})
+	if err != nil {
+		return err
+	}
+	return declare(dir)
+}
+
+// declare writes what the tests read of fairlead.yaml, so that they pass before the first build.
+func declare(dir string) error {
+	s, err := appbuild.LoadSource(dir)
+	if err != nil {
+		return err
+	}
+	b := appbuild.Built{Code: cpi.Code{Tables: s.Tables, Queries: s.Queries, Channels: s.Channels}}
+	return b.WriteDeclarations(dir)
 }

@@ -66,10 +66,12 @@ func (w *Writer) add(name string, method uint16, crc uint32, size, packed int64,
 	if size > most || packed > most {
 		return fault(TooLarge, name, "it has %d bytes, at most %d fit", size, int64(most))
 	}
-	out, err := w.zip.CreateRaw(&zip.FileHeader{
+	header := &zip.FileHeader{
 		Name: name, Method: method, Flags: flags, CRC32: crc, CreatorVersion: creator, ReaderVersion: needed,
-		CompressedSize64: uint64(packed), UncompressedSize64: uint64(size), ModifiedDate: date, ExternalAttrs: attributes,
-	})
+		CompressedSize64: uint64(packed), UncompressedSize64: uint64(size), ExternalAttrs: attributes,
+	}
+	header.ModifiedDate = date //nolint:staticcheck // Modified would add an extra field; CreateRaw takes the date as it is.
+	out, err := w.zip.CreateRaw(header)
 	if err == nil {
 		_, err = io.Copy(out, content)
 	}
