@@ -32,6 +32,12 @@ func (b Builder) Package(ctx context.Context, dir string) (*Built, error) {
 	if err != nil {
 		return nil, err
 	}
+	return b.PackageOf(ctx, dir, s)
+}
+
+// PackageOf is like Package, with what lies beside the code already read: a development cluster also takes folders
+// without fairlead.yaml.
+func (b Builder) PackageOf(ctx context.Context, dir string, s *Source) (*Built, error) {
 	wasm, err := b.Compile(ctx, dir)
 	if err != nil {
 		return nil, err

@@ -102,11 +102,19 @@ func (s *signingFlags) read(g *Globals) (raw []byte, password string, err error)
 
 // devKey returns the development key, which lies beside the contexts.
 func (g *Globals) devKey() (cpi.Key, error) {
-	contexts, err := ContextsPath(g.env)
+	file, err := g.devKeyFile()
 	if err != nil {
 		return cpi.Key{}, err
 	}
-	return keystore.Dev(filepath.Join(filepath.Dir(contexts), keystore.DevFile), g.now())
+	return keystore.Dev(file, g.now())
+}
+
+func (g *Globals) devKeyFile() (string, error) {
+	contexts, err := ContextsPath(g.env)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(filepath.Dir(contexts), keystore.DevFile), nil
 }
 
 // upgradeFlag is one of corda-cli's that says nothing here: flows keep their module, so an upgrade never waits for them.

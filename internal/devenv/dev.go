@@ -18,9 +18,13 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/app"
 	"github.com/fairleadio/fairlead/internal/config"
+	"github.com/fairleadio/fairlead/internal/cpi/keystore"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
+	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
 	"github.com/fairleadio/fairlead/internal/rbac"
 	"github.com/fairleadio/fairlead/internal/sandbox"
+	"github.com/fairleadio/fairlead/internal/vault"
+	"github.com/fairleadio/fairlead/internal/vault/vaultserver"
 )
 
 // DefaultRestAddress is where REST is served when nothing else is said.
@@ -33,6 +37,8 @@ type Options struct {
 	// CacheDir keeps built applications and compiled modules for all data directories; empty keeps them in this one.
 	// What lies there is run, so it must be its owner's alone.
 	CacheDir string
+	// SignerFile is the key that packages are signed with, made when it is missing; empty keeps it in Dir.
+	SignerFile string
 	// App is the folder of the application; empty for none.
 	App string
 	// Kafka are the addresses of a real Kafka; none for the embedded one.
@@ -86,7 +92,12 @@ type Cluster struct {
 	app     *app.App
 	nodes   []VirtualNode
 	digest  string
-	cache   string
+	// application is what was built at the start.
+	application Application
+	cache       string
+	postgres    *pgserver.Server
+	vault       *vaultserver.Server
+	vaultConfig vault.Config
 	// listener is where REST is served; nil without the rest worker.
 	listener net.Listener
 	log      *slog.Logger
@@ -98,18 +109,14 @@ type Cluster struct {
 	done    chan struct{}
 }
 
-// Runs returns those of the worker types that a development cluster can run. The database worker is not among them as
-// long as a cluster publishes its facts itself.
-func Runs(types []string) []string {
-	return slices.DeleteFunc(slices.Clone(types), func(t string) bool { return t == app.Database })
-}
-
 // Start brings a cluster up and returns when it is ready. Close it, also after Wait returned.
 func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if opts.Step == nil {
 		opts.Step = func(string, time.Duration) {}
 	}
-	opts.Workers = Runs(opts.Workers)
+	if err := checkWorkers(opts.Workers); err != nil {
+		return nil, err
+	}
 	if opts.App != "" {
 		// What is watched and what was built are compared by path.
 		if opts.App, err = filepath.Abs(opts.App); err != nil {
@@ -123,7 +130,7 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 			c = nil
 		}
 	}()
-	if c.dir, err = openDir(opts.Dir); err != nil {
+	if c.dir, err = openDir(opts.Dir, formatOf(opts.Workers)); err != nil {
 		return c, err
 	}
 	if err = c.openLog(); err != nil {
@@ -145,6 +152,11 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	}
 	if err = c.runWorkers(ctx); err != nil {
 		return c, err
+	}
+	if whole(opts.Workers) {
+		if err = c.setUp(ctx, c.application); err != nil {
+			return c, errors.Join(err, c.serverFailed())
+		}
 	}
 	c.describe()
 	return c, nil
@@ -214,13 +226,15 @@ func (c *Cluster) prepare(ctx context.Context) error {
 			applications <- built{}
 			return
 		}
-		a, digest, err := builder{cache, runtime}.build(ctx, c.opts.App)
+		a, digest, err := c.builder().build(ctx, c.opts.App)
 		applications <- built{a, digest, time.Since(began), err}
 	}()
+	serversErr := make(chan error, 1)
+	go func() { serversErr <- c.startServers(ctx) }()
 	kafkaErr := c.startKafka(ctx)
 	b := <-applications
-	if kafkaErr != nil || b.err != nil {
-		return errors.Join(kafkaErr, b.err)
+	if err := errors.Join(kafkaErr, <-serversErr, b.err); err != nil {
+		return err
 	}
 	if c.opts.App != "" {
 		c.opts.Step(fmt.Sprintf("application %s is built: %s", b.app.Name, strings.Join(b.app.Flows, ", ")), b.took)
@@ -234,6 +248,10 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	if c.nodes, err = virtualNodes(); err != nil {
 		return err
 	}
+	c.application, c.digest = b.app, b.digest
+	if whole(c.opts.Workers) {
+		return nil // the database worker publishes
+	}
 	written, err := c.cluster.publish(ctx, userFacts(credentials), false)
 	if err != nil {
 		return err
@@ -242,7 +260,6 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.digest = b.digest
 	c.opts.Step(fmt.Sprintf("facts are published: %d written", written+installed), time.Since(began))
 	return nil
 }
@@ -291,6 +308,31 @@ func (c *Cluster) install(ctx context.Context, a Application) (int, error) {
 	return written, nil
 }
 
+// builder builds applications for this cluster.
+func (c *Cluster) builder() builder {
+	b := builder{cache: c.cache, sandbox: c.runtime}
+	if whole(c.opts.Workers) {
+		if b.signer = c.opts.SignerFile; b.signer == "" {
+			b.signer = c.dir.join(keystore.DevFile)
+		}
+	}
+	return b
+}
+
+// replace puts a changed application in the place of the one that is there.
+func (c *Cluster) replace(ctx context.Context, a Application) error {
+	if !whole(c.opts.Workers) {
+		_, err := c.install(ctx, a)
+		return err
+	}
+	api, err := c.newAPI()
+	if err != nil {
+		return err
+	}
+	defer api.close()
+	return c.deploy(ctx, api, a)
+}
+
 // devFetchWait bounds what the first record after a start waits for; on one machine empty fetches cost little.
 const devFetchWait = 500 * time.Millisecond
 
@@ -316,6 +358,7 @@ func (c *Cluster) runWorkers(ctx context.Context) error {
 	cfg.Engine.Sessions, cfg.Engine.UnsafeTopics = 1, true
 	cfg.Engine.FetchMaxWait = devFetchWait
 	cfg.Rest.CertificateFile, cfg.Rest.KeyFile = files.Cert, files.Key
+	c.configure(&cfg)
 	c.app, err = app.New(ctx, app.Options{
 		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build,
 	})
@@ -454,9 +497,9 @@ func (c *Cluster) follow(ctx context.Context) {
 		return
 	}
 	c.digest = digest
-	a, _, err := builder{c.cache, c.runtime}.build(ctx, c.opts.App)
+	a, _, err := c.builder().build(ctx, c.opts.App)
 	if err == nil {
-		_, err = c.install(ctx, a)
+		err = c.replace(ctx, a)
 	}
 	if err == nil {
 		err = c.Announce()
@@ -492,6 +535,7 @@ func (c *Cluster) Close(ctx context.Context) error {
 	if c.runtime != nil {
 		errs = append(errs, c.runtime.Close(ctx))
 	}
+	errs = append(errs, c.stopServers(ctx))
 	if c.broker != nil {
 		c.broker.close()
 	}

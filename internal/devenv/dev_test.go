@@ -38,7 +38,7 @@ func start(t *testing.T, dir, application string, change func(*Options)) *Cluste
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	opts := Options{
-		Dir: dir, App: application, RestAddress: "127.0.0.1:0", Workers: app.Available(), Build: "test",
+		Dir: dir, App: application, RestAddress: "127.0.0.1:0", Workers: Bare(), Build: "test",
 		Warnings: slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}),
 		Step:     func(what string, took time.Duration) { t.Logf("%8s  %s", took.Round(time.Millisecond), what) },
 	}

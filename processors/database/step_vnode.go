@@ -190,8 +190,10 @@ func (s State) upgradeVirtualNode(e Asked, r *dbv1.UpgradeVirtualNode) (Outcome,
 		return o, notFound("CPI with file checksum %s was not found.", r.GetCpiChecksum())
 	case s.Present == nil:
 		return o, fmt.Errorf("package %s of virtual node %s is not in the database", v.GetCpiChecksum(), v.GetShortHash())
-	case v.GetVaultDb() != inactive:
-		return o, invalid(ErrState, "virtual node %s must be in MAINTENANCE to be upgraded: set its state first", v.GetShortHash())
+	case v.GetVaultDb() != inactive && !r.GetForce():
+		// A flow keeps its modules for its whole life, so an upgrade harms none that runs, unless its migrations take away
+		// what the old code uses: whoever forces it knows.
+		return o, invalid(ErrState, "virtual node %s must be in MAINTENANCE to be upgraded: set its state first, or force the upgrade", v.GetShortHash())
 	case v.GetOperationInProgress() != "" && !r.GetForce():
 		return o, invalid(ErrState, "virtual node %s has operation %s under way: wait until it has ended, or force the upgrade", v.GetShortHash(), v.GetOperationInProgress())
 	}
