@@ -197,3 +197,9 @@ func asNotHere(err error) bool {
 	var e *notHereError
 	return errors.As(err, &e)
 }
+
+// asComing tells whether an error will be gone later.
+func asComing(err error) bool {
+	var e *notHereError
+	return errors.As(err, &e) && e.coming
+}

@@ -99,7 +99,7 @@ func (t *turn) unusable(r Run, err error) (Event, error) {
 	switch {
 	case t.ctx.Context().Err() != nil:
 		return nil, t.retry(fmt.Errorf("%w: %w", errStopping, err))
-	case asNotHere(err) && !t.waited():
+	case asComing(err), asNotHere(err) && !t.waited():
 		return nil, t.retry(err)
 	case asNotHere(err):
 		e := platformError(ErrNotHere, "%s, after %s: look at the package of virtual node %s", validText(err.Error()), t.w.cfg.ViewWait, t.state.Head.GetStart().GetVnode())

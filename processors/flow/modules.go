@@ -15,11 +15,22 @@ import (
 )
 
 // notHereError tells that something is not visible to this worker, or not ready, and may be soon.
-type notHereError struct{ what string }
+type notHereError struct {
+	what string
+	// coming tells that this worker is getting it: it is waited for however long that takes, and however late the record
+	// was when this worker began.
+	coming bool
+}
 
 func (e *notHereError) Error() string { return e.what }
 
-func notHere(format string, args ...any) error { return &notHereError{fmt.Sprintf(format, args...)} }
+func notHere(format string, args ...any) error {
+	return &notHereError{what: fmt.Sprintf(format, args...)}
+}
+
+func coming(format string, args ...any) error {
+	return &notHereError{what: fmt.Sprintf(format, args...), coming: true}
+}
 
 // modules finds modules in the sandbox, and installs those that are not there from the parts on cpi.chunks. Installing
 // runs beside the partitions' work, one module at a time. Those that no package names go when no flow in memory uses
@@ -71,7 +82,7 @@ func (m *modules) get(ctx context.Context, sha [32]byte) (Module, error) {
 		}
 		return in.module, nil
 	case <-timer.C:
-		return nil, notHere("module %x is being compiled", sha[:6])
+		return nil, coming("module %x is being compiled", sha[:6])
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for module %x: %w", sha[:6], ctx.Err())
 	}

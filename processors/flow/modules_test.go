@@ -92,6 +92,50 @@ func TestModuleIsCompiledAgainAfterTheMachinesFault(t *testing.T) {
 	w.worker.Close()
 }
 
+// A record that is late already when the worker begins, as after a minute without any worker, waits for the compiler as
+// every other: it is not given up at the first look.
+func TestLateRecordsWaitForTheCompiler(t *testing.T) {
+	w, s := slowWorld(flow.Config{InstallWait: time.Millisecond})
+	w.install("pay", "sleep 1s\ndone 1")
+	if seen, err := w.start("pay", "r1", ""); err != nil || len(seen) != 1 {
+		t.Fatalf("%v, %v", seen, err)
+	}
+	<-s.asked
+	for range 3 { // the start, again and again
+		w.nowUs += (10 * time.Minute).Microseconds()
+		if _, err := w.idle(); err != nil || w.head(w.flowID("r1")) != nil {
+			t.Fatalf("%v, %v", w.head(w.flowID("r1")), err)
+		}
+	}
+	s.proceed <- nil
+	for w.head(w.flowID("r1")) == nil {
+		if _, err := w.idle(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The process dies, and the next one looks at the timer when it is long due.
+	w.crash()
+	clear(s.modules)
+	w.nowUs += (10 * time.Minute).Microseconds()
+	if _, err := w.idle(); err != nil {
+		t.Fatal(err)
+	}
+	<-s.asked
+	if head := w.head(w.flowID("r1")); head.GetPause() != nil {
+		t.Fatalf("the flow is parked: %s", head.GetPause().GetReason())
+	}
+	s.proceed <- nil
+	for w.head(w.flowID("r1")).GetState() == flowv1.FlowState_FLOW_STATE_RUNNING {
+		if _, err := w.idle(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if head := w.head(w.flowID("r1")); head.GetState() != flowv1.FlowState_FLOW_STATE_COMPLETED {
+		t.Errorf("the flow is %s: %v", head.GetState(), head.GetError())
+	}
+	w.worker.Close()
+}
+
 // A worker that closes does not wait for a compiler that does not come back by itself.
 func TestCloseStopsInstallations(t *testing.T) {
 	w, s := slowWorld(flow.Config{InstallWait: time.Millisecond})
