@@ -7,6 +7,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
 	"github.com/fairleadio/fairlead/internal/seal"
 	"github.com/fairleadio/fairlead/internal/sections"
+	"github.com/fairleadio/fairlead/processors/crypto"
 	"github.com/fairleadio/fairlead/processors/database"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
@@ -25,6 +26,7 @@ func Explanations() map[string]string {
 	for _, of := range []map[string]string{
 		topics.Explanations(),
 		cpi.Explanations(),
+		crypto.Explanations(),
 		sections.Explanations(),
 		seal.Explanations(),
 		pgserver.Explanations(),

@@ -35,7 +35,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%v: %d", err, len(all))
 	}
 	_, errOut := d.run(4, "explain FL-FLOW-044")
-	d.want(errOut, `do you mean FL-FLOW-004, FL-FLOW-024\?`)
+	d.want(errOut, `do you mean FL-FLOW-004, FL-FLOW-014, FL-FLOW-024\?`)
 	_, errOut = d.run(4, "explain mapper")
 	d.want(errOut, `do you mean FL-MAPPER-001, `)
 	_, errOut = d.run(4, "explain nonsense")

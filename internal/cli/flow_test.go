@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairleadio/fairlead/internal/app"
 	"github.com/fairleadio/fairlead/internal/cli"
 	"github.com/fairleadio/fairlead/internal/devenv"
 )
@@ -29,7 +28,7 @@ func startDevCluster(t *testing.T) *devCluster {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c, err := devenv.Start(ctx, devenv.Options{
-		Dir: t.TempDir(), App: "../../apps/hello", RestAddress: "127.0.0.1:0", Workers: app.Available(), Build: "test",
+		Dir: t.TempDir(), App: "../../apps/hello", RestAddress: "127.0.0.1:0", Workers: devenv.Bare(), Build: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -240,7 +239,7 @@ func TestDevFlags(t *testing.T) {
 	d := &devCluster{t: t, env: map[string]string{"XDG_DATA_HOME": t.TempDir(), "HOME": t.TempDir()}}
 	_, errOut := d.run(1, "dev --ephemeral --data x")
 	d.want(errOut, `give one of them`)
-	_, errOut = d.run(1, "dev --workers crypto")
+	_, errOut = d.run(1, "dev --workers gateway")
 	d.want(errOut, `--workers: .*not part of this version`)
 	_, errOut = d.run(4, "dev stop")
 	d.want(errOut, `no cluster runs in .*fairlead/dev`)

@@ -12,5 +12,8 @@ func Explanations() map[string]string {
 			"The message names the first; `fairlead topics plan` shows all. A dev cluster is best begun anew with `fairlead dev reset`.",
 		"FL-DEV-005": "The embedded Kafka does not start from what lies in the data directory, as after a crash of the machine. `fairlead dev reset` discards the data.",
 		"FL-DEV-006": "The address of the REST interface cannot be listened on: another program has it, or it is none of this machine's. Choose another with --rest-address.",
+		"FL-DEV-008": "Postgres or a Vault server cannot be had on this machine; the message has the commands that bring it. `fairlead dev --workers flow,flow-mapper,rest` " +
+			"runs without both, in a data directory of its own: flows, timers and sessions work, keys and tables do not.",
+		"FL-DEV-009": "These worker types cannot run together in a development cluster: it is set up through REST, by the database worker. Run all of them, or flow, flow-mapper and rest alone.",
 	}
 }

@@ -21,6 +21,8 @@ const (
 	checkFirst = 100 * time.Millisecond
 	checkAway  = 2 * time.Second
 	checkUp    = 10 * time.Second
+	// logInTime is how long a process that starts may take to log in before anybody is alarmed.
+	logInTime = 5 * time.Second
 )
 
 // health is whether Vault can serve, as far as it is known.
@@ -96,6 +98,7 @@ func (w *Worker) Run(ctx context.Context, requests Pauser) error {
 	w.health.set(unchecked())
 	requests.Pause(pauseReason(unchecked()))
 	wait := time.Duration(0)
+	began, told := time.Now(), false
 	for {
 		t := time.NewTimer(wait)
 		select {
@@ -131,8 +134,10 @@ func (w *Worker) Run(ctx context.Context, requests Pauser) error {
 			wait = checkUp
 		default:
 			requests.Pause(pauseReason(err))
-			if news {
+			told = told && !news
+			if !told && time.Since(began) > logInTime {
 				w.deps.Log.Error(pauseReason(err), "id", idAway)
+				told = true
 			}
 			wait = min(checkAway, max(checkFirst, 2*wait))
 			if vault.KindOf(err) == vault.Denied {

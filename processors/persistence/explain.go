@@ -6,18 +6,6 @@ import (
 	"github.com/fairleadio/fairlead/internal/rows"
 )
 
-// Ids of errors beside those of declarations and rows ([rows.Explanations]).
-const (
-	IDVnode     = "FL-PERSISTENCE-008"
-	IDTimeout   = "FL-PERSISTENCE-009"
-	IDRequest   = "FL-PERSISTENCE-010"
-	IDGivenUp   = "FL-PERSISTENCE-011"
-	IDAway      = "FL-PERSISTENCE-012"
-	IDGap       = "FL-PERSISTENCE-013"
-	IDBehind    = "FL-PERSISTENCE-014"
-	IDFeedTopic = "FL-PERSISTENCE-015"
-)
-
 // Words of errors beside those of declarations and rows.
 const (
 	TypeUnavailable = "unavailable"

@@ -1,0 +1,13 @@
+package persistence
+
+// Ids of errors beside those of declarations and rows ([rows.Explanations]).
+const (
+	IDVnode     = "FL-PERSISTENCE-008"
+	IDTimeout   = "FL-PERSISTENCE-009"
+	IDRequest   = "FL-PERSISTENCE-010"
+	IDGivenUp   = "FL-PERSISTENCE-011"
+	IDAway      = "FL-PERSISTENCE-012"
+	IDGap       = "FL-PERSISTENCE-013"
+	IDBehind    = "FL-PERSISTENCE-014"
+	IDFeedTopic = "FL-PERSISTENCE-015"
+)
