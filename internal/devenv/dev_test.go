@@ -222,7 +222,7 @@ func TestDirectoryIsLocked(t *testing.T) {
 	if code, text := newClient(t, c).do("GET", "/api/v5_2/flowclass/"+c.Info().VirtualNodes[0].ShortHash, ""); code != 404 || !strings.Contains(text, "CPI") {
 		t.Errorf("flow classes without application: %d %s", code, text)
 	}
-	_, err := Start(t.Context(), Options{Dir: dir, RestAddress: "127.0.0.1:0", Workers: app.Available()})
+	_, err := Start(t.Context(), Options{Dir: dir, RestAddress: "127.0.0.1:0", Workers: Bare()})
 	var locked *LockedError
 	if !errors.As(err, &locked) || !strings.Contains(locked.Holder, fmt.Sprint(os.Getpid())) || !strings.Contains(locked.Holder, c.Info().API) {
 		t.Errorf("got %v", err)
@@ -279,7 +279,7 @@ func TestBusyPortNamesTheFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = Start(t.Context(), Options{Dir: t.TempDir(), RestAddress: l.Addr().String(), Workers: app.Available()})
+	_, err = Start(t.Context(), Options{Dir: t.TempDir(), RestAddress: l.Addr().String(), Workers: Bare()})
 	if err == nil || !strings.Contains(err.Error(), "--rest-address") || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("got %v", err)
 	}

@@ -21,7 +21,7 @@ func Explanations() map[string]string {
 		"FL-CRYPTO-011": "The key that Vault has under the new name is not what was asked for, or could leave Vault. Somebody else writes to the mount: look at " +
 			"Vault's audit log, and see that only the crypto worker's policy reaches it (docs/operate/keys.md).",
 		"FL-CRYPTO-012": "Two keys of a tenant would have the same 48-bit id. It happens once in millions of keys; ask again under another alias.",
-		"FL-CRYPTO-013": "The crypto worker could not work the request off and put it into crypto.dlq, with the reason. `fairlead dlq show crypto` shows it.",
+		"FL-CRYPTO-013": "The crypto worker could not work the request off and put it into crypto.dlq, with the reason. `fairlead tail crypto.dlq --from start` shows it.",
 		"FL-CRYPTO-014": "Vault cannot serve: it is sealed, cannot be reached, takes no token, or its policy forbids what the crypto worker needs; the reason says " +
 			"which. The worker has stopped fetching requests, which wait in Kafka, and goes on by itself when Vault is back. Unseal it, or see docs/operate/keys.md.",
 	}
