@@ -57,8 +57,8 @@ func suspectKey(topic string) string { return rowKey(rowSuspect, topic, "") }
 
 // suspect looks whether the last owner stopped cleanly, and takes up what is written down of it.
 func (p *partition) suspect(a *assignment) (err error) {
-	// What this process once held against records was settled by it, or by others since.
-	p.s.refused.lift(func(c Cause) bool { return c.Partition == p.id })
+	// What this process once held against records that are passed was settled by it, or by others since.
+	p.s.refused.lift(func(c Cause) bool { return c.Partition == p.id && c.Offset < a.committed[c.Topic][p.id].offset })
 	dirty := false
 	for _, ps := range a.committed {
 		dirty = dirty || !ps[p.id].clean
@@ -78,23 +78,28 @@ func (p *partition) suspect(a *assignment) (err error) {
 			continue // it passed; another range is in hand
 		}
 		sus.until[row.Topic] = row.To
-		if row.Process == p.s.e.processID {
-			sus.size = min(sus.size, int(row.Records)) // this process lives: a new client is no death
-			continue
+		deaths := int(row.Attempts)
+		own := row.Process == p.s.e.processID // it lives: a new client is no death
+		if own {
+			deaths--
 		}
 		if row.Records > 1 {
-			sus.size = min(sus.size, int(row.Records+1)/2)
+			size := int(row.Records)
+			if !own {
+				size = (size + 1) / 2
+			}
+			sus.size = min(sus.size, size)
 			continue
 		}
 		sus.size = 1
-		if int(row.Attempts) >= p.s.e.cfg.CrashLimit {
+		if deaths >= p.s.e.cfg.CrashLimit {
 			place := Cause{row.Topic, p.id, row.To}
 			if row.Head != "" { // it is what the command ran, wherever that stands by now
 				if place, err = ParseCause(row.Head); err != nil {
 					return fmt.Errorf("suspect row %x of %s/%d: %w", k, p.rows.topic, p.id, err)
 				}
 			}
-			p.s.refused.set(place, fmt.Errorf("the process died %d times with this record in hand", row.Attempts))
+			p.s.refused.set(place, fmt.Errorf("the process died %d times with this record in hand", deaths))
 		}
 	}
 	if !dirty && len(sus.rows) == 0 {

@@ -82,6 +82,40 @@ func TestVerdictFollowsTheRecordThatRan(t *testing.T) {
 	}
 }
 
+// A record that was about to be given up is given up also when the transaction that does so fails, and the process goes
+// on with a new client.
+func TestVerdictOutlivesTheClient(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	g := engine.Define("outlives",
+		engine.Input("in", text, engine.Typed(func(ctx engine.Context, msg string) error {
+			ctx.Emit("out", ctx.Key(), "ran "+msg)
+			return nil
+		})), goka.Output("out", text))
+	c.CreateTopics(t, 1, g)
+	c.Produce(t, "in", "k", "suspect", text)
+	c.ProduceRaw(t, row(t, "outlives-engine", 's', "in", "", &enginepb.SuspectRow{Topic: "in", Attempts: 3, Records: 1, Process: "dead"}))
+	var at kadm.Offsets
+	at.AddOffset("in", 0, 0, -1)
+	at.AddOffset("outlives-loop", 0, 0, -1)
+	if err := c.Admin().CommitAllOffsets(enginetest.Context(t), "outlives", at); err != nil {
+		t.Fatal(err)
+	}
+	// No fault of the record's: the client is made anew.
+	fault := c.Fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Topic: "outlives.dlq"})
+	defer fault.Remove()
+	c.Start(t, g)
+	if dead := c.Consume(t, "outlives.dlq", 1)[0]; header(dead, engine.HeaderDLQReason) != "kills its process" {
+		t.Errorf("dead letter %s: %v", dead.Value, dead.Headers)
+	}
+	if fault.Hits() != 1 {
+		t.Errorf("%d faults were met, want 1", fault.Hits())
+	}
+	c.Produce(t, "in", "k", "next", text)
+	if out := c.Consume(t, "out", 1); string(out[0].Value) != "ran next" {
+		t.Errorf("emitted %s", out[0].Value)
+	}
+}
+
 // A record that was given up because it killed its process is run when somebody redrives it, also by the process
 // that gave it up.
 func TestRedriveOfARecordThatKilled(t *testing.T) {
