@@ -38,7 +38,7 @@ func TestSuitesOnContainers(t *testing.T) {
 		note("real containers: no (%v)", err)
 		t.Skip(err)
 	}
-	provider, err := testcontainers.NewDockerProvider()
+	provider, err := newProvider()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,18 +63,23 @@ func TestSuitesOnContainers(t *testing.T) {
 	note("real containers: yes (Kafka, Postgres and OpenBao from images composed here, %s)", found)
 }
 
+// hostNetwork is the network of the machine itself. A daemon without bridges has no other.
+const hostNetwork = "host"
+
+// newProvider makes no network of its own, as it would where there is no bridge.
+func newProvider() (*testcontainers.DockerProvider, error) {
+	return testcontainers.NewDockerProvider(testcontainers.WithDefaultBridgeNetwork(hostNetwork))
+}
+
 // start imports an image and runs a container of it on the host's network until the test ends.
 func start(t *testing.T, p *testcontainers.DockerProvider, i image, env map[string]string, ready wait.Strategy) {
 	t.Helper()
 	if err := i.load(t.Context(), p.Client()); err != nil {
 		t.Fatal(err)
 	}
-	c, err := testcontainers.GenericContainer(t.Context(), testcontainers.GenericContainerRequest{
-		Started: true,
-		ContainerRequest: testcontainers.ContainerRequest{
-			Image: i.name, Env: env, WaitingFor: ready,
-			HostConfigModifier: func(h *container.HostConfig) { h.NetworkMode = "host" },
-		},
+	c, err := p.RunContainer(t.Context(), testcontainers.ContainerRequest{
+		Image: i.name, Env: env, WaitingFor: ready,
+		HostConfigModifier: func(h *container.HostConfig) { h.NetworkMode = hostNetwork },
 	})
 	testcontainers.CleanupContainer(t, c)
 	if err != nil {

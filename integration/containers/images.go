@@ -26,7 +26,7 @@ type image struct {
 const shell = "/bin/sh"
 
 // load imports the image into the daemon.
-func (i image) load(ctx context.Context, docker *client.Client) error {
+func (i image) load(ctx context.Context, docker client.APIClient) error {
 	fs, err := i.build()
 	if err != nil {
 		return fmt.Errorf("compose %s: %w", i.name, err)
