@@ -17,7 +17,7 @@ import (
 )
 
 // URLVariable names a server whose user may make databases and roles.
-const URLVariable = "FAIRLEAD_POSTGRES_URL"
+const URLVariable = "POSTGRES_DSN"
 
 // whyVariable tells the tests of a binary why there is no server.
 const whyVariable = "FAIRLEAD_POSTGRES_MISSING"
