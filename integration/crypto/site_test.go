@@ -139,7 +139,9 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	s.graph = worker.Graph()
-	s.engine = enginetest.StartConfig(t, crypto.Tune(s.c.Config(t)), s.graph)
+	cfg := s.c.Config(t)
+	crypto.Tune(&cfg)
+	s.engine = enginetest.StartConfig(t, cfg, s.graph)
 	wg.Go(func() {
 		if err := worker.Run(ctx, s.engine.Engine); err != nil {
 			t.Error(err)
