@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -45,11 +46,13 @@ func newDemoCommand(g *Globals) *cobra.Command {
 type demo struct {
 	// workers are the types that run.
 	workers []string
-	g       *Globals
-	self    string
-	dir     string
-	info    devenv.Info
-	api     *restClient
+	// application is the folder of the application.
+	application string
+	g           *Globals
+	self        string
+	dir         string
+	info        devenv.Info
+	api         *restClient
 	// began is when the telling began, last when its last step ended.
 	began, last time.Time
 }
@@ -77,14 +80,19 @@ func (g *Globals) demo(ctx context.Context, keep bool) (err error) {
 		fmt.Fprintf(g.Err, "%s\n\n", g.paint(yellow, err.Error()))
 	}
 	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %d of the twelve workers (%s), embedded Kafka, %s, HTTPS.\n", len(d.workers), strings.Join(d.workers, ", "), servers)
-	fmt.Fprintln(g.Out, "Plan: start · flows over HTTPS · wrong requests · pause, resume, kill · SIGKILL in the middle of a flow · the way of one flow")
-	for _, chapter := range []struct {
+	fmt.Fprintln(g.Out, "Plan: start · flows over HTTPS · wrong requests · pause, resume, kill · SIGKILL in the middle of a flow · the way of one flow · keys, rows and a topic for others")
+	type chapter struct {
 		title string
 		tell  func(context.Context) error
-	}{
+	}
+	chapters := []chapter{
 		{"Start", d.start}, {"Flows over HTTPS", d.flows}, {"Wrong requests are refused", d.wrong}, {"An operator steers", d.steer},
 		{"The process is killed in the middle of a flow", d.crash}, {"The way of one flow", d.trace},
-	} {
+	}
+	if len(d.workers) > len(devenv.Bare()) {
+		chapters = append(chapters, chapter{"Another application: a key in Vault, a row in Postgres, a record for a plain consumer", d.notes})
+	}
+	for _, chapter := range chapters {
 		fmt.Fprintf(g.Out, "\n%s\n", g.paint("1", chapter.title))
 		if err := chapter.tell(ctx); err != nil {
 			return fmt.Errorf("demo, %q: %w", chapter.title, err)
@@ -111,13 +119,15 @@ func (d *demo) launch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find the current folder: %w", err)
 	}
-	hello := devenv.FindHello(from)
-	if hello == "" {
+	if d.application == "" {
+		d.application = devenv.FindHello(from)
+	}
+	if d.application == "" {
 		return errors.New("apps/hello is not there: run the demo in a copy of fairlead's repository")
 	}
 	env := append(os.Environ(), envConfig+"="+d.config())
 	var said strings.Builder
-	d.info, err = startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", hello, "--workers", strings.Join(d.workers, ",")}, env, d.data(), &said)
+	d.info, err = startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", d.application, "--workers", strings.Join(d.workers, ",")}, env, d.data(), &said)
 	if err != nil {
 		return err
 	}
@@ -196,6 +206,61 @@ func (d *demo) flows(ctx context.Context) error {
 		if err := d.end(ctx, f.id, "COMPLETED"); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// notes upgrades the virtual nodes to another application, whose flow signs, keeps and tells.
+func (d *demo) notes(ctx context.Context) error {
+	if out, err := exec.CommandContext(ctx, d.self, "dev", "stop", "--data", d.data()).CombinedOutput(); err != nil {
+		return fmt.Errorf("stop the cluster: %w: %s", err, out)
+	}
+	d.application = filepath.Join(filepath.Dir(d.application), "notes")
+	if err := d.launch(ctx); err != nil {
+		return err
+	}
+	d.step("the virtual nodes are upgraded to application %s, its table is made", d.info.App)
+	var key struct {
+		ID string `json:"id"`
+	}
+	if _, err := d.api.call(ctx, "POST", corda("key", d.alice(), "alias", "notes", "category", "LEDGER", "scheme", "CORDA.EDDSA.ED25519"), nil, &key); err != nil {
+		return err
+	}
+	d.step("key %s is made in Vault; its private half stays there", key.ID)
+	if err := d.begin(ctx, "note", "note", `{"text":"signed, kept and told, once"}`); err != nil {
+		return err
+	}
+	if err := d.end(ctx, "note", "COMPLETED"); err != nil {
+		return err
+	}
+	if err := d.begin(ctx, "notes", "note-list", `{}`); err != nil {
+		return err
+	}
+	if err := d.end(ctx, "notes", "COMPLETED"); err != nil {
+		return err
+	}
+	return d.consume(ctx)
+}
+
+// consume reads the application's channel as any consumer of Kafka would, read-committed.
+func (d *demo) consume(ctx context.Context) error {
+	admin, err := kafkaadmin.New(kafkaadmin.Connection{Brokers: d.info.Brokers, Prefix: d.info.Prefix, ClientID: "fairlead-demo"})
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	topic, records, last := "ext."+d.alice()+".notes.receive", 0, ""
+	err = admin.Read(ctx, kafkaadmin.Range{Topics: []string{topic}, From: kafkaadmin.Start()}, func(r kafkaadmin.Record) error {
+		records++
+		last = string(r.Value)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the channel: %w", err)
+	}
+	d.step("a plain consumer of %s reads %s: %s", topic, plural(records, "record"), shorten(last, 70))
+	if records != 1 {
+		return fmt.Errorf("the channel should have one record")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/fairleadio/fairlead/internal/channels"
 	"maps"
 	"os"
 	"slices"
@@ -103,7 +104,7 @@ func (g *Globals) planOn(ctx context.Context, a *kafkaadmin.Admin, s Settings, w
 
 // newPlan is a plan with the descriptors that are not published.
 func newPlan(ctx context.Context, a *kafkaadmin.Admin, profile topics.Profile, o topics.Overrides, prune bool, cluster topics.Cluster) (topics.Plan, error) {
-	catalogue, err := catalogueOf(ctx, a)
+	catalogue, err := channels.Catalogue(ctx, a)
 	if err != nil {
 		return topics.Plan{}, err
 	}
@@ -319,7 +320,7 @@ Exit code 0: nothing found; 2: something was.`,
 			if err != nil {
 				return err
 			}
-			catalogue, err := catalogueOf(ctx, a)
+			catalogue, err := channels.Catalogue(ctx, a)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/internal/channels"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -25,7 +26,11 @@ func (c cluster) prepareTopics(ctx context.Context) (changes int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	plan, err := topics.NewPlan(topics.All(), topics.Dev(), topics.Overrides{}, false, now)
+	catalogue, err := channels.Catalogue(ctx, c.admin)
+	if err != nil {
+		return 0, err
+	}
+	plan, err := topics.NewPlan(catalogue, topics.Dev(), topics.Overrides{}, false, now)
 	if err != nil {
 		return 0, err
 	}

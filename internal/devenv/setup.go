@@ -174,6 +174,10 @@ func (c *Cluster) deploy(ctx context.Context, api *api, a Application) error {
 			return fmt.Errorf("virtual node %s: %w", n.Name, err)
 		}
 	}
+	// The topics of its external channels are known now.
+	if _, err := c.cluster.prepareTopics(ctx); err != nil {
+		return err
+	}
 	c.info.App, c.info.Flows = a.Name, a.Flows
 	return nil
 }

@@ -1,4 +1,4 @@
-package cli
+package channels
 
 import (
 	"context"
@@ -8,15 +8,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/fairleadio/fairlead/internal/channels"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
 
-// catalogueOf is the catalogue with the topics of the external channels that a cluster's virtual nodes have.
-func catalogueOf(ctx context.Context, a *kafkaadmin.Admin) ([]topics.Topic, error) {
+// Catalogue is the catalogue with the topics of the external channels that a cluster's virtual nodes have.
+func Catalogue(ctx context.Context, a *kafkaadmin.Admin) ([]topics.Topic, error) {
 	packages, err := facts(ctx, a, topics.CpiInfo, func() *cpiv1.Cpi { return &cpiv1.Cpi{} })
 	if err != nil {
 		return nil, err
@@ -27,7 +26,7 @@ func catalogueOf(ctx context.Context, a *kafkaadmin.Admin) ([]topics.Topic, erro
 	}
 	var all []topics.Channel
 	for _, v := range vnodes {
-		all = append(all, channels.Rows(channels.Of(v, packages[v.GetCpiChecksum()]))...)
+		all = append(all, Rows(Of(v, packages[v.GetCpiChecksum()]))...)
 	}
 	return topics.WithChannels(topics.All(), all), nil
 }
