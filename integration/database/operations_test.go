@@ -322,7 +322,7 @@ func TestCreationSurvivesCrashes(t *testing.T) {
 
 // A Postgres that goes away in the middle pauses the group; every request is answered when it is back.
 func TestPostgresGoesAway(t *testing.T) {
-	s := pgtest.Server(t, pgserver.Options{})
+	s := pgtest.Server(t, pgserver.Options{Durable: true}) // what was committed must survive the kill
 	if err := s.Ensure(t.Context(), "cluster", "vnodes"); err != nil {
 		t.Fatal(err)
 	}
