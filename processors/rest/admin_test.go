@@ -340,6 +340,9 @@ func TestConfiguration(t *testing.T) {
 	w.configs.put("corda.flow", &configv1.Configuration{Section: "corda.flow", Value: `{"a":1}`, Source: `{}`, Version: 2, SchemaMajor: 1})
 	w.want(w.do("alice", "GET /api/v5_2/config/corda.flow", ""), 200, `{"section":"corda.flow","sourceConfig":"{}","configWithDefaults":"{\"a\":1}","version":2,"schemaVersion":{"major":1,"minor":0}}`)
 	w.want(w.do("alice", "GET /api/v5_2/config/none", ""), 404, "")
+	if rec := w.do("alice", "GET /api/v5_2/config/corda.rbac", ""); rec.Code != 200 || !strings.Contains(rec.Body.String(), `"sourceConfig":"{}"`) || !strings.Contains(rec.Body.String(), `"version":0,`) {
+		t.Errorf("a section that nobody changed: %d %s", rec.Code, rec.Body)
+	}
 	for _, body := range []string{
 		`{"section":"s","version":1,"config":"x: 1","schemaVersion":{"major":1,"minor":0}}`, `{"section":"s","version":1,"config":{}}`,
 		`{"section":"s","version":-1,"config":{},"schemaVersion":{"major":1,"minor":0}}`, `{"section":"s","version":1,"config":{},"schemaVersion":{"major":1,"minor":0},"x":1}`,

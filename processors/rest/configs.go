@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/fairleadio/fairlead/internal/sections"
 	configv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/config/v1"
 	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 )
@@ -37,7 +38,12 @@ type configResponse struct {
 func (s *Server) getConfig(_ context.Context, c *call) (*answer, *failure) {
 	m, ok := get[*configv1.Configuration](s.parts.Views.Config, c.vars[varSection])
 	if !ok {
-		return nil, refuse(http.StatusNotFound, idNoEntity, "Configuration for section %s not found.", c.vars[varSection])
+		// Nobody has changed it yet: what holds are the defaults.
+		value, err := sections.Defaults(c.vars[varSection])
+		if err != nil {
+			return nil, refuse(http.StatusNotFound, idNoEntity, "Configuration for section %s not found.", c.vars[varSection])
+		}
+		m = &configv1.Configuration{Section: c.vars[varSection], Source: "{}", Value: value, SchemaMajor: sections.SchemaMajor, SchemaMinor: sections.SchemaMinor}
 	}
 	return &answer{status: http.StatusOK, body: configResponse{
 		m.GetSection(), m.GetSource(), m.GetValue(), m.GetVersion(), schemaVersion{m.GetSchemaMajor(), m.GetSchemaMinor()},
