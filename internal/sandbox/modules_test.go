@@ -107,7 +107,7 @@ func TestGuestsThatLie(t *testing.T) {
 		"outside":         {pair(2<<16, 1), sandbox.BadYield, "returned 1 bytes at 131072"},
 		"over the edge":   {pair(2<<16-1, 2), sandbox.BadYield, "outside the memory of 131072"},
 		"wraps around":    {pair(-16, 100), sandbox.BadYield, "outside"},
-		"too large":       {pair(0, 512<<10+1), sandbox.ResultTooLarge, "524289 bytes"},
+		"too large":       {pair(0, 960<<10+1), sandbox.ResultTooLarge, "983041 bytes"},
 		"all of 4 GiB":    {wt.I64Const(-1), sandbox.ResultTooLarge, "at most"},
 		"unreachable":     {[]byte{0x00}, sandbox.Trap, "unreachable"},
 		"reads outside":   {wt.Cat(wt.I32Const(-8), []byte{0x29, 0, 0}), sandbox.Trap, "out of bounds memory access"},
