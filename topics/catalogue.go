@@ -103,7 +103,7 @@ func flowTopics() []Topic {
 func factTopics() []Topic {
 	fact := func(name, doc, key, message string, data DataClass, readers ...string) Topic {
 		t := Topic{
-			Name: name, Doc: doc, Key: key, Type: message, Set: "facts", Class: State, Data: data,
+			Name: name, Doc: doc, Key: key, Type: message, Set: FactsSet, Class: State, Data: data,
 			Config: compacted(), Owner: DatabaseWorker, Writers: []string{DatabaseWorker}, Replay: ReplayRestore,
 		}
 		if name != OperationStatus {

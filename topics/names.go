@@ -61,6 +61,9 @@ const (
 	PersistenceFeedGroup = "persistence.feed"
 )
 
+// FactsSet is the partition set of the compacted facts that the database worker publishes.
+const FactsSet = "facts"
+
 // Names of engine stores; the topic is <group>-store-<name>.
 const (
 	CryptoKeysStore          = "keys"

@@ -127,10 +127,11 @@ func (d *demo) launch(ctx context.Context) error {
 	}
 	env := append(os.Environ(), envConfig+"="+d.config())
 	var said strings.Builder
-	d.info, err = startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", d.application, "--workers", strings.Join(d.workers, ",")}, env, d.data(), &said)
+	info, err := startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", d.application, "--workers", strings.Join(d.workers, ",")}, env, d.data(), &said)
 	if err != nil {
 		return err
 	}
+	d.info = info
 	for line := range strings.Lines(said.String()) {
 		if strings.TrimSpace(line) == "" {
 			break // behind the steps comes the screen of dev

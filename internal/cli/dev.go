@@ -298,12 +298,11 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 		me += " --context " + written.name
 	}
 	if len(i.Flows) > 0 && i.API != "" {
-		argument := ""
-		class := i.Flows[0]
+		start := "CLASS '{…}'  # its argument"
 		if i.App == "hello" {
-			class, argument = "hello", ` '{"name":"World"}'`
+			start = `hello '{"name":"World"}' --wait --id first`
 		}
-		fmt.Fprintf(g.Out, "\nNext\n  %s flow start Alice %s%s --wait --id first\n  %s trace first\n  %s flow history first\n", me, class, argument, me, me)
+		fmt.Fprintf(g.Out, "\nNext\n  %s flow start Alice %s\n  %s flow list Alice\n  %s trace ID\n", me, start, me, me)
 	}
 	fmt.Fprintln(g.Out, "\n"+devStops)
 }

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -78,7 +79,7 @@ type restError struct {
 
 func (e *restError) Error() string {
 	var b strings.Builder
-	if e.id != "" {
+	if e.id != "" && !strings.HasPrefix(e.text, e.id) {
 		b.WriteString(e.id + ": ")
 	}
 	b.WriteString(e.text)
@@ -166,6 +167,9 @@ func reachError(base string, err error) error {
 	}
 	if errors.As(err, &unknown) {
 		return fmt.Errorf("%s shows a certificate that is not trusted: name its CA with FAIRLEAD_CA_FILE or ca_file in the context: %w", base, err)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("nothing answers at %s: does the cluster run? `fairlead dev` starts one, `fairlead context list` shows which are known: %w", base, err)
 	}
 	return fmt.Errorf("reach %s: %w", base, err)
 }

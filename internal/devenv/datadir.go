@@ -192,7 +192,7 @@ type LockedError struct {
 
 // Error says what to do.
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("FL-DEV-003: %s is in use by %s: stop it, or name another directory with --data", e.Dir, e.Holder)
+	return fmt.Sprintf("FL-DEV-003: %s is in use by %s: stop it (fairlead dev stop), or name another directory with --data", e.Dir, e.Holder)
 }
 
 func takeLock(name string) (*os.File, error) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -98,6 +99,9 @@ type Cluster struct {
 	postgres    *pgserver.Server
 	vault       *vaultserver.Server
 	vaultConfig vault.Config
+	// closing ends the watch over the servers.
+	closing  chan struct{}
+	watching sync.WaitGroup
 	// listener is where REST is served; nil without the rest worker.
 	listener net.Listener
 	log      *slog.Logger
@@ -123,7 +127,7 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 			return nil, fmt.Errorf("find the application: %w", err)
 		}
 	}
-	c = &Cluster{opts: opts, failure: make(chan error, 1), stop: func() {}}
+	c = &Cluster{opts: opts, failure: make(chan error, 1), closing: make(chan struct{}), stop: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close(context.WithoutCancel(ctx)))
@@ -155,7 +159,7 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	}
 	if whole(opts.Workers) {
 		if err = c.setUp(ctx, c.application); err != nil {
-			return c, errors.Join(err, c.serverFailed())
+			return c, err
 		}
 	}
 	c.describe()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -98,6 +97,7 @@ func (c *Cluster) startServers(ctx context.Context) error {
 	if c.vault != nil {
 		what = append(what, "a Vault server")
 	}
+	c.watchServers()
 	c.opts.Step(strings.Join(what, " and ")+" run", time.Since(began))
 	return nil
 }
@@ -155,6 +155,8 @@ func (c *Cluster) configure(cfg *config.Config) {
 
 func (c *Cluster) stopServers(ctx context.Context) error {
 	var errs []error
+	close(c.closing)
+	c.watching.Wait()
 	if c.vault != nil {
 		errs = append(errs, c.vault.Stop(ctx))
 	}
@@ -164,16 +166,17 @@ func (c *Cluster) stopServers(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// serverFailed tells of a server that ended by itself.
-func (c *Cluster) serverFailed() error {
+// watchServers fails the cluster when a server ends by itself.
+func (c *Cluster) watchServers() {
 	for name, done := range c.serverEnds() {
-		select {
-		case <-done:
-			return fmt.Errorf("%s ended by itself: see its log below %s", name, filepath.Dir(c.dir.join(postgresDir)))
-		default:
-		}
+		c.watching.Go(func() {
+			select {
+			case <-done:
+				c.fail(fmt.Errorf("%s ended by itself: its log is below %s", name, c.dir.path))
+			case <-c.closing:
+			}
+		})
 	}
-	return nil
 }
 
 func (c *Cluster) serverEnds() map[string]<-chan struct{} {

@@ -140,7 +140,7 @@ func (c *Cluster) setUp(ctx context.Context, a Application) error {
 
 // deploy uploads the application's package unless it is there, and puts it on every virtual node.
 func (c *Cluster) deploy(ctx context.Context, api *api, a Application) error {
-	if err := api.upload(ctx, a); err != nil {
+	if err := api.upload(ctx, &a); err != nil {
 		return err
 	}
 	var have struct {
@@ -182,9 +182,14 @@ func (c *Cluster) deploy(ctx context.Context, api *api, a Application) error {
 	return nil
 }
 
-func (a *api) upload(ctx context.Context, app Application) error {
+// upload uploads the package unless its code is there already, signed at another time: then that package is taken.
+func (a *api) upload(ctx context.Context, app *Application) error {
 	var list struct {
 		Cpis []struct {
+			ID struct {
+				Name    string `json:"cpiName"`
+				Version string `json:"cpiVersion"`
+			} `json:"id"`
 			Checksum string `json:"cpiFileChecksum"`
 		}
 	}
@@ -192,7 +197,8 @@ func (a *api) upload(ctx context.Context, app Application) error {
 		return err
 	}
 	for _, c := range list.Cpis {
-		if c.Checksum == app.Checksum {
+		if c.ID.Name == devPackage && c.ID.Version == app.Version {
+			app.Checksum = c.Checksum
 			return nil
 		}
 	}

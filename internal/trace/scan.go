@@ -35,8 +35,8 @@ type Log interface {
 	Read(ctx context.Context, r kafkaadmin.Range, f func(kafkaadmin.Record) error) error
 }
 
-// Topics returns the topics that hops go through: all but tables, stores, the engine's rows, and the facts that no
-// group writes.
+// Topics returns the topics that hops go through: all but tables, stores, the engine's rows, the facts that the database
+// worker publishes, and what neither groups nor rest write.
 func Topics() []string {
 	var out []string
 	groups := map[string]bool{}
@@ -46,7 +46,7 @@ func Topics() []string {
 		}
 	}
 	for _, t := range topics.All() {
-		inner := t.Own == topics.KindTable || t.Own == topics.KindStore || t.Own == topics.KindRows
+		inner := t.Own == topics.KindTable || t.Own == topics.KindStore || t.Own == topics.KindRows || t.Set == topics.FactsSet
 		byGroup := slices.ContainsFunc(t.Writers, func(w string) bool { return groups[w] })
 		if !inner && (byGroup || slices.Contains(t.Writers, topics.RestWorker)) {
 			out = append(out, t.Name)

@@ -249,6 +249,22 @@ func TestPermissionBoundToAVirtualNode(t *testing.T) {
 	w.want(w.do("bob", "PUT /api/v5_2/virtualnode/"+strings.ToLower(aliceHash)+"/state/active", ""), 200, "")
 	w.want(w.do("bob", "PUT /api/v5_2/virtualnode/"+bobHash+"/state/active", ""), 403, "")
 	w.want(w.do("bob", "GET /api/v5_2/certificate/vnode/"+bobHash+"/p2p-tls", ""), 403, "")
+	w.want(w.do("bob", "GET /api/v5_2/key/"+bobHash, ""), 403, "")
+	w.want(w.do("bob", "GET /api/v5_2/key/"+strings.ToLower(aliceHash), ""), 200, "")
+}
+
+// What is denied under one name of a path is denied under the other.
+func TestAliasesAreNoWayAround(t *testing.T) {
+	w := newWorld(t, Config{})
+	deny := rbacv1.PermissionEffect_PERMISSION_EFFECT_DENY
+	w.perms.put("call", &rbacv1.Permission{Id: "call", Effect: rbacv1.PermissionEffect_PERMISSION_EFFECT_ALLOW, Pattern: ".*"})
+	w.want(w.do("bob", "GET /api/v5_2/keys/"+aliceHash, ""), 200, "")
+	w.perms.put("start-hello", &rbacv1.Permission{Id: "start-hello", Effect: deny, Pattern: ".*:/api/v5_2/key/.*"})
+	w.want(w.do("bob", "GET /api/v5_2/key/"+aliceHash, ""), 403, "")
+	w.want(w.do("bob", "GET /api/v5_2/keys/"+aliceHash, ""), 403, "")
+	w.perms.put("start-hello", &rbacv1.Permission{Id: "start-hello", Effect: deny, Pattern: ".*:/api/v5_2/key/.*", VnodeShortHash: aliceHash})
+	w.want(w.do("bob", "GET /api/v5_2/keys/"+aliceHash, ""), 403, "")
+	w.want(w.do("bob", "GET /api/v5_2/keys/"+bobHash, ""), 200, "")
 }
 
 func TestKeys(t *testing.T) {

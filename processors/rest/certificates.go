@@ -40,12 +40,12 @@ func (s *Server) certificateRoutes() []route {
 	for _, r := range slices.Clone(out) {
 		out = append(out, route{
 			method: r.method, pattern: "/certificates" + strings.TrimPrefix(r.pattern, "/certificate"), upload: r.upload,
-			handle: deprecated(r.handle, "/certificate"),
+			handle: deprecated(r.handle, "/certificate"), alias: "/certificates/", canonical: "/certificate/",
 		})
 	}
 	for _, r := range s.keyRoutes() {
 		if rest, ok := strings.CutPrefix(r.pattern, "/key/"); ok {
-			out = append(out, route{method: r.method, pattern: "/keys/" + rest, query: r.query, handle: deprecated(r.handle, "/key")})
+			out = append(out, route{method: r.method, pattern: "/keys/" + rest, query: r.query, handle: deprecated(r.handle, "/key"), alias: "/keys/", canonical: "/key/"})
 		}
 	}
 	return out

@@ -27,12 +27,18 @@ func multipartOf(r *http.Request) (*multipart.Reader, *failure) {
 // times, as Corda's "certificate" does.
 type form map[string][]string
 
-// maxForm bounds a small form in bytes.
-const maxForm = 1 << 20
+// Bounds of a small form: bytes of its values, and parts.
+const (
+	maxForm      = 1 << 20
+	maxFormParts = 100
+)
 
 func readForm(parts *multipart.Reader, known ...string) (form, *failure) {
 	out, left := form{}, int64(maxForm)
-	for {
+	for count := 0; ; count++ {
+		if count > maxFormParts {
+			return nil, refuse(http.StatusBadRequest, idTooLarge, "The form has more than %d parts.", maxFormParts)
+		}
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
 			return out, nil

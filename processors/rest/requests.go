@@ -94,7 +94,7 @@ func (s *Server) ask(ctx context.Context, c *call, r Request) (*rpcv1.Reply, *fa
 	defer cancel()
 	r.ID, r.Trace = newID(), traceparent(c.header)
 	// What is not begun when the caller has gone is not wanted any more.
-	r.Deadline = c.now.Add(s.cfg.RequestTimeout)
+	r.Deadline = s.parts.Now().Add(s.cfg.RequestTimeout)
 	reply, err := s.parts.Requests.Ask(ctx, r)
 	if err != nil {
 		s.parts.Log.Warn("a request was not answered", "topic", r.Topic, "request", r.ID, "error", err)

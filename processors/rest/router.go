@@ -40,6 +40,9 @@ type route struct {
 	pattern string
 	// open needs no credentials.
 	open bool
+	// alias and canonical are set for a path that only Corda's documentation has: what it begins with, and what the same
+	// path begins with elsewhere. Permissions hold for both.
+	alias, canonical string
 	// upload has a multipart body that the handler reads itself.
 	upload bool
 	// query are the names of the query parameters, in lower case.

@@ -208,6 +208,10 @@ func (s *Server) answer(r *http.Request, f found, extend func(time.Time)) (*answ
 			decoded = r.URL.RawQuery
 		}
 		request := rbac.Call(r.Method, f.path, r.URL.RawQuery, decoded, strings.ToUpper(vnodeOf(f.vars)))
+		if f.route.alias != "" {
+			other := rbac.Call(r.Method, strings.Replace(f.path, f.route.alias, f.route.canonical, 1), r.URL.RawQuery, decoded, "")
+			request.Subjects = append(other.Subjects, request.Subjects...)
+		}
 		if !s.rules.Allowed(s.parts.Views, c.user, request) {
 			return nil, refuse(http.StatusForbidden, idForbidden, "User not authorized.")
 		}

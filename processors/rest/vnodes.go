@@ -35,7 +35,7 @@ const (
 
 // vnodeOf returns the virtual node that a path names, for permissions that are bound to one.
 func vnodeOf(vars map[string]string) string {
-	for _, name := range []string{varHolding, varVnode, varHoldingID} {
+	for _, name := range []string{varHolding, varVnode, varHoldingID, varTenant} {
 		if v := vars[name]; v != "" {
 			return v
 		}
