@@ -202,7 +202,7 @@ func flowErrors(d *devCluster) {
 		{1, "flow start Alice hello", []string{"{"}, `not JSON`},
 		{1, "flow start Alice hello", []string{"@/does/not/exist"}, `read the argument`},
 		{1, "flow replay x", nil, `--app`},
-		{1, "--api https://127.0.0.1:1 flow list", nil, `reach https://127.0.0.1:1`},
+		{1, "--api https://127.0.0.1:1 flow list", nil, `nothing answers at https://127.0.0.1:1`},
 		{1, "--api localhost flow list", nil, `a URL such as https://`},
 		{1, "flow list --status NEVER", nil, `FL-REST-019`},
 	} {
