@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"path/filepath"
 
@@ -170,8 +169,7 @@ func eachModule(p *cpi.Package, f func(cpi.Module) bool) {
 
 func chunksOf(yield func(*cpiv1.Chunk, error) bool) func(cpi.Module) bool {
 	return func(m cpi.Module) bool {
-		var chunks iter.Seq2[*cpiv1.Chunk, error] = m.Chunks()
-		for c, err := range chunks {
+		for c, err := range m.Chunks() {
 			if !yield(c, err) {
 				return false
 			}

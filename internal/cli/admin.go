@@ -68,7 +68,7 @@ func (c *restClient) send(ctx context.Context, method, path string, fields map[s
 		defer close(done)
 		write.CloseWithError(writeForm(form, fields, files))
 	}()
-	defer func() { read.Close(); <-done }()
+	defer func() { _ = read.Close(); <-done }()
 	_, answer, err := c.exchange(ctx, method, path, read, "Content-Type", form.FormDataContentType())
 	if err != nil {
 		return err
