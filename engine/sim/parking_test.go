@@ -399,7 +399,7 @@ func (w *world) judgeViews() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for _, n := range w.nodes {
-		l := n.current()
+		l := n.settled(ctx)
 		if l == nil {
 			w.fail("node %s does not run in the end", n.id)
 			continue
@@ -430,6 +430,23 @@ func (w *world) judgeViews() {
 		}
 		w.tally(func(c *count) { c.Views++ })
 	}
+}
+
+// settled waits for a process that stays: the last one may still be stopping, or the next one not have begun.
+func (n *node) settled(ctx context.Context) *life {
+	for ctx.Err() == nil {
+		n.boot()
+		if l := n.current(); l != nil {
+			l.mu.Lock()
+			stays := !l.leaving && !l.dead
+			l.mu.Unlock()
+			if stays {
+				return l
+			}
+		}
+		time.Sleep(time.Second)
+	}
+	return nil
 }
 
 func sortedKeys(m map[string]string) []string {
