@@ -7,5 +7,5 @@
 // be what the old one answered.
 //
 // It is for development alone: nothing is metered or bounded, and whoever can connect to the address can answer for the
-// flows. Its caller is the flow worker of `fairlead dev --native`.
+// flows. Its caller is the flow worker (flow.FromNative), where a development cluster is told to use it.
 package native

@@ -51,8 +51,7 @@ func (o *Outcome) Result(t testing.TB, into any) {
 	}
 }
 
-// Flow is a flow that was started. Its function runs in a goroutine of its own, and only while the network lets it: it
-// is the flow's host.
+// Flow is a flow that was started. Its function runs in a goroutine of its own, and only while the network lets it.
 type Flow struct {
 	m       *Member
 	id      flow.ID
@@ -169,12 +168,15 @@ func (f *Flow) run() {
 		case <-f.quit:
 		}
 	}()
-	result := registry.Run(f, f.start)
+	result := registry.Run((*host)(f), f.start)
 	y = &result
 }
 
-// Exchange hands requests to the network and waits for their answers; it is called by the flow.
-func (f *Flow) Exchange(requests []wire.Request) []wire.Answer {
+// host is a flow as its function sees it.
+type host Flow
+
+// Exchange hands requests to the network and waits for their answers.
+func (f *host) Exchange(requests []wire.Request) []wire.Answer {
 	if !f.asking.CompareAndSwap(false, true) {
 		panic("flow: another goroutine of this flow waits for the platform already; use flow.All to wait for several things")
 	}
@@ -193,19 +195,16 @@ func (f *Flow) Exchange(requests []wire.Request) []wire.Answer {
 	return nil
 }
 
-// Now is the flow's clock; it is called by the flow.
-func (f *Flow) Now() time.Time {
+func (f *host) Now() time.Time {
 	f.clock = f.clock.Add(time.Microsecond)
 	return f.clock
 }
 
-// Random draws from the flow's seed; it is called by the flow.
-func (f *Flow) Random(b []byte) { _, _ = f.random.Read(b) } // never fails
+func (f *host) Random(b []byte) { _, _ = f.random.Read(b) } // never fails
 
-// Log takes a line; it is called by the flow.
-func (f *Flow) Log(line string) {
+func (f *host) Log(line string) {
 	f.outcome.Log = append(f.outcome.Log, line)
-	f.m.net.t.Logf("%s %s: %s", f.m.Name(), f.Class(), strings.TrimSpace(line))
+	f.m.net.t.Logf("%s %s: %s", f.m.Name(), f.start.FlowClass, strings.TrimSpace(line))
 }
 
 // ask takes the requests of a step.

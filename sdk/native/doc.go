@@ -6,8 +6,8 @@
 //	func main() { native.Main() }
 //
 // On the platform that does nothing: the module's main function is never called. Run natively, with the environment
-// variable FAIRLEAD_NATIVE set to the address that `fairlead dev --native` prints, the program connects to that cluster
-// and runs the flows that its flow worker begins, each in a goroutine; between the steps of a flow, its goroutine waits.
+// variable FAIRLEAD_NATIVE set to the address where a flow worker waits for native programs, the program connects to it
+// and runs the flows that the worker begins, each in a goroutine; between the steps of a flow, its goroutine waits.
 // Only the flows' code is here: journal, timers, sessions and tables are the cluster's.
 //
 // The program may be stopped, changed and started again at any time: the cluster then runs its flows again against what

@@ -20,8 +20,8 @@ func Main() {
 	address := os.Getenv(Variable)
 	if address == "" {
 		fmt.Fprintf(os.Stderr, "This is a fairlead application with the flows %s.\n"+
-			"To run them on a cluster, build the module: fairlead app build.\n"+
-			"To run them in this process for a cluster on this machine: fairlead dev --native, which sets %s.\n",
+			"A cluster runs them as a WebAssembly module. To run them in this process, for a cluster on this machine,\n"+
+			"set %s to the address where its flow worker waits for native programs.\n",
 			strings.Join(registry.Names(), ", "), Variable)
 		return
 	}
