@@ -136,7 +136,7 @@ func newSlot(id int, dir, logs, address, binary string, args ...string) *slot {
 	name := fmt.Sprintf("worker-%d", id)
 	s := &slot{id: id, dir: filepath.Join(dir, name), log: filepath.Join(logs, name+".log"), address: address}
 	all := append([]string{
-		"worker", "all", "--set", "process.instance=" + name, "--set", "process.data_dir=" + s.dir, "--set", "rest.address=" + address,
+		"worker", "flow,flow-mapper,rest", "--set", "process.instance=" + name, "--set", "process.data_dir=" + s.dir, "--set", "rest.address=" + address,
 	}, args...)
 	s.command = func() *exec.Cmd { return exec.Command(binary, all...) }
 	return s
