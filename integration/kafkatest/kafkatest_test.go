@@ -16,7 +16,11 @@ import (
 
 func client(t *testing.T, c *Cluster, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Brokers()...), kgo.MetadataMinAge(50 * time.Millisecond)}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(c.Brokers()...), kgo.MetadataMinAge(50 * time.Millisecond),
+		// A broker that has just started names a new topic a moment after it has made it.
+		kgo.UnknownTopicRetries(-1),
+	}, opts...)...)
 	if err != nil {
 		t.Fatalf("make a client: %v", err)
 	}
