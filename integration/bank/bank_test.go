@@ -230,13 +230,24 @@ func (r *bankRun) drain() {
 			dead++
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := r.live.wait(ctx, func(l *liveReader) bool { return len(l.entries) >= entries && len(l.dead) >= dead }); err != nil {
 		seen, buried, _ := r.live.counts()
-		r.t.Errorf("the bank does not finish its work: %d of %d entries, %d of %d dead letters: %v", seen, entries, buried, dead, err)
+		r.t.Fatalf("the bank does not finish its work: %d of %d entries, %d of %d dead letters: %v\n%s", seen, entries, buried, dead, err, r.stuck())
 	}
 	r.say("drained: %d entries, %d dead letters", entries, dead)
+}
+
+// stuck tells where the group's work stands, and what every goroutine of its workers waits for.
+func (r *bankRun) stuck() string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), 20*time.Second)
+	defer cancel()
+	out := r.bank.position(ctx)
+	for _, s := range r.slots {
+		out += "\n" + s.dump(ctx)
+	}
+	return out
 }
 
 // audit asks every account for what its worker has in local storage.

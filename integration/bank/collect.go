@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -111,6 +112,35 @@ func (b *place) settled(ctx context.Context) error {
 		})
 		return !open, nil
 	})
+}
+
+// position says where the group stands: its members, and how far each partition is read and decided.
+func (b *place) position(ctx context.Context) string {
+	var out strings.Builder
+	groups, err := b.admin.DescribeGroups(ctx, b.prefix+Group)
+	fmt.Fprintf(&out, "group: %v\n", errors.Join(err, groups.Error()))
+	for _, g := range groups.Sorted() {
+		fmt.Fprintf(&out, "group %s: %s, error %v\n", g.Group, g.State, g.Err)
+		for _, m := range g.Members {
+			assigned, _ := m.Assigned.AsConsumer()
+			fmt.Fprintf(&out, "  member %s (%s): %+v\n", m.MemberID, m.ClientID, assigned)
+		}
+	}
+	committed, err := b.admin.FetchOffsets(ctx, b.prefix+Group)
+	fmt.Fprintf(&out, "offsets: %v\n", err)
+	var topics []string
+	for _, e := range Graph(nil).Edges() {
+		topics = append(topics, b.prefix+e.Topic)
+	}
+	ends, err1 := b.admin.ListEndOffsets(ctx, topics...)
+	stable, err2 := b.admin.ListCommittedOffsets(ctx, topics...)
+	fmt.Fprintf(&out, "ends: %v\n", errors.Join(err1, err2))
+	for _, o := range ends.Offsets().Sorted() {
+		s, _ := stable.Lookup(o.Topic, o.Partition)
+		c, _ := committed.Lookup(o.Topic, o.Partition)
+		fmt.Fprintf(&out, "  %s/%d: end %d, stable %d, read by the group %d %s\n", o.Topic, o.Partition, o.At, s.Offset, c.At, c.Metadata)
+	}
+	return out.String()
 }
 
 // read calls f with every committed record of a topic, of each partition in order, up to its end.

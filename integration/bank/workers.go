@@ -1,6 +1,7 @@
 package bank
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -147,6 +148,29 @@ func (s *slot) stop(ctx context.Context) error {
 		return fmt.Errorf("worker %d was asked to stop and failed: %w\n%s", s.id, err, p.LogTail(8<<10))
 	}
 	return nil
+}
+
+// dump ends the process so that it writes what its goroutines wait for, and returns that.
+func (s *slot) dump(ctx context.Context) string {
+	s.mu.Lock()
+	s.wanted = false
+	p := s.proc
+	s.killed = true
+	s.mu.Unlock()
+	if p == nil || !p.Running() {
+		return fmt.Sprintf("worker %d does not run", s.id)
+	}
+	if err := p.Dump(ctx); err != nil {
+		return fmt.Sprintf("worker %d: %v", s.id, err)
+	}
+	b, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	if at := bytes.LastIndex(b, []byte("SIGQUIT: quit")); at >= 0 {
+		b = b[at:]
+	}
+	return fmt.Sprintf("worker %d: %s", s.id, b)
 }
 
 // freeze stops the process's clock for a while, long enough for the group to go on without it.

@@ -104,6 +104,20 @@ func (p *Process) Continue() error {
 	return nil
 }
 
+// Dump makes a Go process write what each of its goroutines waits for, and end (SIGQUIT); when ctx ends first, it is
+// killed, and that is an error.
+func (p *Process) Dump(ctx context.Context) error {
+	if err := signalDump(p.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("ask %s for its goroutines: %w", p.cmd.Path, err)
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("%s does not write its goroutines: %w", p.cmd.Path, ctx.Err()), p.Kill())
+	}
+}
+
 // LogTail returns the last n bytes of the process's output.
 func (p *Process) LogTail(n int) string {
 	b, err := os.ReadFile(p.log)

@@ -206,6 +206,34 @@ func TestServerLives(t *testing.T) {
 	t.Log(fmt.Sprintf("PostgreSQL %s", again.Version()))
 }
 
+// A connection that is busy outlives the killed server for as long as its query lasts, and holds its shared memory: the
+// next start waits for it.
+func TestServerStartsWhileQueriesEnd(t *testing.T) {
+	s := pgtest.Server(t, pgserver.Options{})
+	db := pgtest.Open(t, postgres.Config{URL: s.URL("postgres"), ConnectTimeout: time.Second})
+	ended := make(chan error, 1)
+	go func() {
+		var n int64
+		ended <- db.One(t.Context(), []any{&n}, "SELECT count(*) FROM generate_series(1, 6000000) AS busy WHERE busy % 7 = 3")
+	}()
+	var n int
+	until(t, func() bool {
+		err := db.One(t.Context(), []any{&n}, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%busy % 7%' AND pid <> pg_backend_pid()")
+		return err == nil && n > 0
+	})
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(s.LogTail(1<<20), "pre-existing shared memory block") {
+		t.Error("the query ended too soon for this test")
+	}
+	until(t, func() bool { return db.Ping(t.Context()) == nil })
+	<-ended // it may have had its answer before the connection ended, or not
+}
+
 // A folder that no ordinary user can enter, as root's home is, still works for root.
 func TestServerInClosedFolder(t *testing.T) {
 	closed := t.TempDir()

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/url"
@@ -239,9 +240,36 @@ func (s *Server) Restart(ctx context.Context) error {
 			return fmt.Errorf("find a free port: %w", err)
 		}
 	}
+	for {
+		p, err := s.launch(ctx)
+		if err == nil {
+			s.proc = p
+			return nil
+		}
+		if !errors.Is(err, errFormerEnds) {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// errFormerEnds tells that children of a server that was killed still end: Postgres refuses to start while they have
+// its shared memory.
+var errFormerEnds = errors.New("children of the former postgres are about to end")
+
+// launch starts the server's process once and waits until it answers.
+func (s *Server) launch(ctx context.Context) (*process, error) {
 	log, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("open the database's log: %w", err)
+		return nil, fmt.Errorf("open the database's log: %w", err)
+	}
+	before, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database's log: %w", err), log.Close())
 	}
 	cmd := exec.Command(filepath.Join(s.binaries.Dir, "postgres"), append([]string{"-D", s.data()}, s.settings()...)...)
 	s.run(cmd)
@@ -262,15 +290,26 @@ func (s *Server) Restart(ctx context.Context) error {
 		close(p.done)
 	}()
 	if err := <-started; err != nil {
-		return fmt.Errorf("start postgres: %w", err)
+		return nil, fmt.Errorf("start postgres: %w", err)
 	}
 	if err := s.waitReady(ctx, p); err != nil {
 		_ = p.cmd.Process.Kill() // it may have ended by itself
 		<-p.done
-		return fmt.Errorf("%w; the end of %s:\n%s", err, s.LogFile(), s.LogTail(2<<10))
+		if strings.Contains(s.logSince(before), "pre-existing shared memory block") {
+			err = fmt.Errorf("%w: %w", errFormerEnds, err)
+		}
+		return nil, fmt.Errorf("%w; the end of %s:\n%s", err, s.LogFile(), s.LogTail(2<<10))
 	}
-	s.proc = p
-	return nil
+	return p, nil
+}
+
+// logSince returns what the log has after its first n bytes.
+func (s *Server) logSince(n int64) string {
+	b, err := os.ReadFile(s.LogFile())
+	if err != nil || n > int64(len(b)) {
+		return ""
+	}
+	return string(b[n:])
 }
 
 func (s *Server) waitReady(ctx context.Context, p *process) error {
