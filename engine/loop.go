@@ -15,6 +15,7 @@ import (
 func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 	defer s.cl.AllowRebalance()
 	idleSince := time.Now()
+	s.fetched = idleSince
 	unrun := false // the last poll brought records that nobody has run
 	for {
 		if sctx.Err() != nil {
@@ -38,6 +39,9 @@ func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 			return err
 		}
 		b := &batch{began: time.Now(), wall: s.e.wall()}
+		if fetches.NumRecords() > 0 {
+			s.fetched = b.began
+		}
 		if err := s.collect(g, fetches, b); err != nil {
 			return err
 		}

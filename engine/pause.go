@@ -6,23 +6,26 @@ import (
 )
 
 // applyPauses makes franz-go fetch what should be fetched: nothing but the loop while the engine is paused, nothing
-// but the loop for a partition whose retried record holds too many others.
+// but the loop for a partition whose retried record holds too many others, and otherwise nothing but the ranges that
+// are under suspicion.
 func (s *session) applyPauses(g *gokaSession) {
 	s.e.mu.Lock()
 	all := s.e.reason != ""
 	s.e.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !all && len(s.paused) == 0 && !s.wasPaused {
+	focus := !all && len(s.paused) == 0 && s.focuses()
+	if !all && len(s.paused) == 0 && !s.wasPaused && !focus {
 		return
+	}
+	if !focus {
+		s.fetched = time.Now() // nothing is waited for
 	}
 	pause, resume := map[string][]int32{}, map[string][]int32{}
 	for t, ps := range g.claims {
-		if t == LoopTopic(s.e.graph.group) {
-			continue
-		}
+		loop := t == LoopTopic(s.e.graph.group)
 		for p := range ps {
-			if all || s.paused[p] != "" {
+			if focus && !s.parts[p].suspected(t) || !loop && (all || s.paused[p] != "") {
 				pause[s.e.cfg.Prefix+t] = append(pause[s.e.cfg.Prefix+t], p)
 			} else {
 				resume[s.e.cfg.Prefix+t] = append(resume[s.e.cfg.Prefix+t], p)
@@ -34,7 +37,7 @@ func (s *session) applyPauses(g *gokaSession) {
 			delete(s.paused, p)
 		}
 	}
-	s.wasPaused = all || len(s.paused) > 0
+	s.wasPaused = all || len(s.paused) > 0 || focus
 	s.cl.Client().PauseFetchPartitions(pause)
 	s.cl.Client().ResumeFetchPartitions(resume)
 }

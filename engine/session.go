@@ -57,6 +57,8 @@ type session struct {
 	strikes map[Cause]int
 	refused verdicts
 
+	// fetched is when a poll last brought records, or patience with suspected ranges was out.
+	fetched   time.Time
 	paused    map[int32]string // partitions whose input is paused, by the key that waits
 	wasPaused bool
 	// solo counts records whose batch is run one by one, because the batch as a whole failed.

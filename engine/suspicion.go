@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
@@ -23,6 +24,8 @@ type suspicion struct {
 	until map[string]int64
 	// rows are the ranges written down so far, by input topic.
 	rows map[string]*enginepb.SuspectRow
+	// absent is set when records of the range did not come; whoever dies over them later begins again.
+	absent bool
 }
 
 func (s *suspicion) limit(most int) int { return min(max(s.size, 1), most) }
@@ -107,6 +110,35 @@ func (p *partition) suspect(a *assignment) (err error) {
 	}
 	p.suspects = sus
 	return nil
+}
+
+// suspected tells whether a range of a topic is under suspicion and has not passed yet.
+func (p *partition) suspected(topic string) bool {
+	if p.suspects == nil {
+		return false
+	}
+	_, ok := p.suspects.until[topic]
+	return ok
+}
+
+// focusPatience is how long suspected ranges are waited for.
+const focusPatience = 3 * time.Second
+
+// focuses tells whether the next poll is for suspected ranges alone. They are run in small batches, each with a
+// transaction before it, and a backlog of other inputs, which franz-go may well hand over first, would have to be
+// worked off at that pace before the suspicion can end. Records of a range can be gone (retention, compaction): when
+// none comes for a while, others are run, and at their own pace.
+func (s *session) focuses() bool {
+	late := time.Since(s.fetched) >= focusPatience
+	focus := false
+	for _, p := range s.parts {
+		if p.suspects == nil || p.suspects.absent || len(p.suspects.until) == 0 {
+			continue
+		}
+		p.suspects.absent = late
+		focus = focus || !late
+	}
+	return focus
 }
 
 func (s *session) suspicious() bool {
@@ -227,7 +259,7 @@ func (s *session) clearSuspicion(b *batch) {
 			p.dropRow(suspectKey(t))
 			delete(sus.rows, t)
 		}
-		if len(sus.until) > 0 || len(sus.rows) > 0 {
+		if !sus.absent && (len(sus.until) > 0 || len(sus.rows) > 0) {
 			continue
 		}
 		if sus.size >= s.e.cfg.MaxBatch {

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/engine/enginepb"
 	"github.com/fairleadio/fairlead/engine/enginetest"
 )
 
@@ -85,4 +87,73 @@ func TestRecordThatKillsItsProcessIsDeadLetteredUnrun(t *testing.T) {
 	if deaths > 3+5 {
 		t.Errorf("%d deaths, the range should have been halved", deaths)
 	}
+}
+
+// While a range is under suspicion nothing else is run: what waits elsewhere would be run one by one.
+func TestSuspectsAreRunBeforeOtherBacklogs(t *testing.T) {
+	for n := range 6 { // which backlog a client hands over first is chance
+		t.Run(strconv.Itoa(n), suspectsAreRunFirst)
+	}
+}
+
+func suspectsAreRunFirst(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	var mu sync.Mutex
+	var ran []string
+	note := engine.Typed(func(ctx engine.Context, msg string) error {
+		mu.Lock()
+		ran = append(ran, msg)
+		mu.Unlock()
+		ctx.Emit("out", ctx.Key(), msg)
+		return nil
+	})
+	g := engine.Define("focus", engine.Input("in", text, note), engine.Input("a", text, note), engine.Input("b", text, note),
+		engine.Input("c", text, note), engine.Input("z", text, note), goka.Output("out", text))
+	c.CreateTopics(t, 1, g)
+	for i := range 8 {
+		c.Produce(t, "in", "k", "in "+strconv.Itoa(i), text)
+	}
+	others := []string{"a", "b", "c", "z"}
+	for i := range 40 {
+		c.Produce(t, others[i%4], "k", "other "+strconv.Itoa(i), text)
+	}
+	c.ProduceRaw(t, row(t, "focus-engine", 's', "in", "", &enginepb.SuspectRow{Topic: "in", To: 5, Records: 2, Attempts: 1, Process: "dead"}))
+	var at kadm.Offsets
+	for _, topic := range append(others, "in", "focus-loop") {
+		at.AddOffset(topic, 0, 0, -1)
+	}
+	if err := c.Admin().CommitAllOffsets(enginetest.Context(t), "focus", at); err != nil {
+		t.Fatal(err)
+	}
+	c.Start(t, g)
+	c.Consume(t, "out", 48)
+	for i, msg := range ran[:6] {
+		if msg != "in "+strconv.Itoa(i) {
+			t.Fatalf("ran %q while records of in were under suspicion", ran[:6])
+		}
+	}
+}
+
+// A range under suspicion whose records are gone does not stop the others.
+func TestSuspectsThatAreGoneHoldNobodyUp(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	emit := engine.Typed(func(ctx engine.Context, msg string) error {
+		ctx.Emit("out", ctx.Key(), msg)
+		return nil
+	})
+	g := engine.Define("gone", engine.Input("in", text, emit), engine.Input("other", text, emit), goka.Output("out", text))
+	c.CreateTopics(t, 1, g)
+	for i := range 3 {
+		c.Produce(t, "other", "k", strconv.Itoa(i), text)
+	}
+	c.ProduceRaw(t, row(t, "gone-engine", 's', "in", "", &enginepb.SuspectRow{Topic: "in", To: 5, Records: 2, Attempts: 1, Process: "dead"}))
+	var at kadm.Offsets
+	for _, topic := range []string{"in", "other", "gone-loop"} {
+		at.AddOffset(topic, 0, 0, -1)
+	}
+	if err := c.Admin().CommitAllOffsets(enginetest.Context(t), "gone", at); err != nil {
+		t.Fatal(err)
+	}
+	c.Start(t, g)
+	c.Consume(t, "out", 3)
 }
