@@ -58,7 +58,7 @@ func (s *session) finish(b *batch) error {
 	}
 	s.lastCommit = time.Since(started)
 	s.solo = max(0, s.solo-len(b.records))
-	if s.cap > 0 {
+	if s.cap > 0 && len(b.records) > 0 { // a transaction of due timers says nothing of batches
 		if s.cap *= 2; s.cap >= s.e.cfg.MaxBatch {
 			s.cap = 0
 		}

@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,4 +158,37 @@ func TestSuspectsThatAreGoneHoldNobodyUp(t *testing.T) {
 	}
 	c.Start(t, g)
 	c.Consume(t, "out", 3)
+}
+
+// Retries that are due while only suspected ranges are fetched must not undo that batches became smaller: records that
+// wait behind a retried one would never get in one by one, and the partition never pause for them.
+func TestSuspectsBehindAFullQueue(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	var runs atomic.Int32
+	g := engine.Define("crowd", engine.Input("in", text, engine.Typed(func(ctx engine.Context, msg string) error {
+		if msg == "0" && runs.Add(1) < 4 {
+			return engine.Retry(time.Microsecond, errors.New("not yet"))
+		}
+		ctx.Emit("out", ctx.Key(), msg)
+		return nil
+	})), goka.Output("out", text))
+	c.CreateTopics(t, 1, g)
+	for i := range 12 {
+		c.Produce(t, "in", "k", strconv.Itoa(i), text)
+	}
+	c.ProduceRaw(t, row(t, "crowd-engine", 's', "in", "", &enginepb.SuspectRow{Topic: "in", To: 11, Records: 16, Attempts: 1, Process: "dead"}))
+	var at kadm.Offsets
+	at.AddOffset("in", 0, 0, -1)
+	at.AddOffset("crowd-loop", 0, 0, -1)
+	if err := c.Admin().CommitAllOffsets(enginetest.Context(t), "crowd", at); err != nil {
+		t.Fatal(err)
+	}
+	cfg := c.Config(t)
+	cfg.RetryQueue = 3
+	enginetest.StartConfig(t, cfg, g)
+	for i, r := range c.Consume(t, "out", 12) {
+		if string(r.Value) != strconv.Itoa(i) {
+			t.Errorf("record %d is %s", i, r.Value)
+		}
+	}
 }

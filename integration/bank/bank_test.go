@@ -19,6 +19,7 @@ import (
 
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/integration/kafkatest"
+	"github.com/fairleadio/fairlead/integration/replica"
 )
 
 // Environment of a run.
@@ -75,7 +76,7 @@ type bankRun struct {
 	began   time.Time
 	cluster *kafkatest.Cluster
 	bank    *place
-	slots   []*slot
+	slots   []*replica.Replica
 	chaos   *chaos
 	workers sync.WaitGroup
 	asked   []Asked
@@ -122,7 +123,7 @@ func (r *bankRun) start() {
 		r.workers.Wait()
 		if t.Failed() {
 			for _, s := range r.slots {
-				t.Log(s.tail(6 << 10))
+				t.Log(s.Tail(6 << 10))
 			}
 		}
 	})
@@ -135,11 +136,10 @@ func (r *bankRun) start() {
 	}
 	for id := range 3 {
 		s := newSlot(id, dir, logs, binary, "-brokers", brokers, "-prefix", prefix, "-session-timeout", r.session.String())
-		s.want(true)
 		r.slots = append(r.slots, s)
 		r.workers.Go(func() {
-			if err := s.run(ctx); err != nil {
-				t.Errorf("worker %d: %v", s.id, err)
+			if err := s.Run(ctx); err != nil {
+				t.Errorf("worker %d: %v", s.ID, err)
 			}
 		})
 	}
@@ -245,7 +245,7 @@ func (r *bankRun) stuck() string {
 	defer cancel()
 	out := r.bank.position(ctx)
 	for _, s := range r.slots {
-		out += "\n" + s.dump(ctx)
+		out += "\n" + s.Dump(ctx)
 	}
 	return out
 }
@@ -272,16 +272,14 @@ func (r *bankRun) judge() {
 	defer cancel()
 	starts, exits := 0, 0
 	for _, s := range r.slots {
-		if err := s.stop(ctx); err != nil {
+		if err := s.Stop(ctx); err != nil {
 			r.t.Error(err)
 		}
-		s.mu.Lock()
-		starts += s.starts
-		exits += s.exits
-		for _, u := range s.unasked {
+		started, exited := s.Starts()
+		starts, exits = starts+started, exits+exited
+		for _, u := range s.Unasked() {
 			r.t.Error(u)
 		}
-		s.mu.Unlock()
 	}
 	r.must("open transactions after all workers stopped", r.bank.settled(ctx))
 	found, err := r.bank.collect(ctx)

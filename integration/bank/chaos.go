@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/fairleadio/fairlead/integration/kafkatest"
+	"github.com/fairleadio/fairlead/integration/replica"
 )
 
 // chaos does harm at random until its context ends.
 type chaos struct {
 	rnd     *rand.Rand
 	cluster *kafkatest.Cluster
-	slots   []*slot
+	slots   []*replica.Replica
 	// session is the workers' session time-out: a frozen one is frozen for longer.
 	session time.Duration
 	say     func(format string, args ...any)
@@ -47,7 +48,7 @@ func (c *chaos) run(ctx context.Context) error {
 	c.rnd.Shuffle(len(first), func(i, j int) { first[i], first[j] = first[j], first[i] })
 	kinds := c.faults()
 	for n := 0; ctx.Err() == nil; n++ {
-		wait(ctx, time.Duration(500+c.rnd.IntN(1500))*time.Millisecond)
+		replica.Wait(ctx, time.Duration(500+c.rnd.IntN(1500))*time.Millisecond)
 		if ctx.Err() != nil {
 			break
 		}
@@ -63,7 +64,7 @@ func (c *chaos) run(ctx context.Context) error {
 	c.frozen.Wait()
 	c.brokers.Wait()
 	for _, s := range c.slots {
-		s.want(true)
+		s.Want()
 	}
 	return errors.Join(c.errs...)
 }
@@ -78,32 +79,32 @@ func (c *chaos) do(ctx context.Context, kind string) error {
 	s := c.slots[c.rnd.IntN(len(c.slots))]
 	switch kind {
 	case "kill", "wipe":
-		c.say("%s worker %d", kind, s.id)
-		return s.kill(kind == "wipe")
+		c.say("%s worker %d", kind, s.ID)
+		return s.Kill(kind == "wipe")
 	case "freeze":
 		d := c.session + time.Duration(c.rnd.IntN(2000))*time.Millisecond
-		c.say("freeze worker %d for %v", s.id, d)
+		c.say("freeze worker %d for %v", s.ID, d)
 		c.frozen.Go(func() {
-			if err := s.freeze(ctx, d); err != nil {
+			if err := s.Freeze(ctx, d); err != nil {
 				c.note(fmt.Errorf("freeze: %w", err))
 			}
 		})
 	case "scale":
 		// Three to one and back, in order.
-		c.say("scale down to worker %d", s.id)
+		c.say("scale down to worker %d", s.ID)
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		c.frozen.Wait() // who is frozen cannot stop in order
 		var errs []error
 		for _, o := range c.slots {
 			if o != s {
-				errs = append(errs, o.stop(stopping))
+				errs = append(errs, o.Stop(stopping))
 			}
 		}
-		wait(ctx, time.Duration(1000+c.rnd.IntN(2000))*time.Millisecond)
+		replica.Wait(ctx, time.Duration(1000+c.rnd.IntN(2000))*time.Millisecond)
 		c.say("scale up")
 		for _, o := range c.slots {
-			o.want(true)
+			o.Want()
 		}
 		return errors.Join(errs...)
 	case "broker", "stall":
@@ -133,7 +134,7 @@ func (c *chaos) stall(ctx context.Context, id int, lasts time.Duration) error {
 	if err := c.cluster.Pause(id); err != nil {
 		return err
 	}
-	wait(ctx, lasts)
+	replica.Wait(ctx, lasts)
 	if err := c.cluster.Continue(id); err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (c *chaos) restart(ctx context.Context, id int, down time.Duration) error {
 	if err := c.cluster.Kill(id); err != nil {
 		return err
 	}
-	wait(ctx, down)
+	replica.Wait(ctx, down)
 	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
 	if err := c.cluster.Restart(again, id); err != nil {

@@ -13,6 +13,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/fairleadio/fairlead/integration/replica"
 )
 
 // Client starts flows and asks for them, through any of the workers.
@@ -108,7 +110,7 @@ func (c *Client) start(ctx context.Context, a *Asked, body []byte, from int) err
 		case ctx.Err() != nil:
 			return fmt.Errorf("start %s: no worker took it after %d calls: %w, at last: %w", a.ID, a.Tries, ctx.Err(), err)
 		case code == 0 || code == http.StatusServiceUnavailable:
-			wait(ctx, retryAfter)
+			replica.Wait(ctx, retryAfter)
 		default:
 			return fmt.Errorf("start %s: %w", a.ID, err)
 		}

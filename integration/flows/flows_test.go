@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairleadio/fairlead/integration/kafkatest"
+	"github.com/fairleadio/fairlead/integration/replica"
 	"github.com/fairleadio/fairlead/internal/app"
 	"github.com/fairleadio/fairlead/internal/devenv"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
@@ -186,7 +186,7 @@ func (r *flowsRun) start() {
 		running.Wait()
 		if t.Failed() {
 			for _, s := range r.slots {
-				t.Log(s.tail(6 << 10))
+				t.Log(s.Tail(6 << 10))
 			}
 		}
 	})
@@ -194,11 +194,11 @@ func (r *flowsRun) start() {
 	for id, address := range addresses {
 		s := newSlot(id, dir, logs, address, binary, args...)
 		// As in an image that brings them: the compiled modules, until the disk is wiped.
-		r.must("copy compiled modules", os.CopyFS(filepath.Join(s.dir, "compiled"), os.DirFS(filepath.Join(cache, "compiled"))))
+		r.must("copy compiled modules", os.CopyFS(filepath.Join(s.Dir, "compiled"), os.DirFS(filepath.Join(cache, "compiled"))))
 		r.slots, urls = append(r.slots, s), append(urls, s.url())
 		running.Go(func() {
-			if err := s.run(ctx); err != nil {
-				t.Errorf("worker %d: %v", s.id, err)
+			if err := s.Run(ctx); err != nil {
+				t.Errorf("worker %d: %v", s.ID, err)
 			}
 		})
 	}
@@ -291,8 +291,8 @@ func (r *flowsRun) chaos(ctx context.Context, rnd *rand.Rand) error {
 			pause *= 4
 		}
 		if n < len(first) {
-			wait(r.t.Context(), pause)
-		} else if wait(ctx, pause); ctx.Err() != nil {
+			replica.Wait(r.t.Context(), pause)
+		} else if replica.Wait(ctx, pause); ctx.Err() != nil {
 			return errors.Join(errs...)
 		}
 		kind, s := kinds[rnd.IntN(len(kinds))], r.slots[rnd.IntN(len(r.slots))]
@@ -300,11 +300,11 @@ func (r *flowsRun) chaos(ctx context.Context, rnd *rand.Rand) error {
 			kind = first[n]
 		}
 		r.faults[kind]++
-		r.say("%s worker %d", kind, s.id)
+		r.say("%s worker %d", kind, s.ID)
 		if kind == "freeze" {
-			errs = append(errs, s.freeze(r.t.Context(), session+time.Duration(rnd.IntN(2000))*time.Millisecond))
+			errs = append(errs, s.Freeze(r.t.Context(), session+time.Duration(rnd.IntN(2000))*time.Millisecond))
 		} else {
-			errs = append(errs, s.kill(kind == "wipe"))
+			errs = append(errs, s.Kill(kind == "wipe"))
 		}
 	}
 }
@@ -358,15 +358,14 @@ func (r *flowsRun) judge() {
 	told := r.histories(ctx)
 	starts := 0
 	for _, s := range r.slots {
-		if err := s.stop(ctx); err != nil {
+		if err := s.Stop(ctx); err != nil {
 			r.t.Error(err)
 		}
-		s.mu.Lock()
-		starts += s.starts
-		for _, u := range s.unasked {
+		started, _ := s.Starts()
+		starts += started
+		for _, u := range s.Unasked() {
 			r.t.Error(u)
 		}
-		s.mu.Unlock()
 	}
 	r.say("the workers have stopped")
 	r.must("wait for open transactions", kafkatest.Until(ctx, 100*time.Millisecond, func() (bool, error) {
@@ -433,24 +432,6 @@ func freeAddresses(rnd *rand.Rand, n int) ([]string, error) {
 		return nil, fmt.Errorf("found %d free ports, need %d", len(out), n)
 	}
 	return out, nil
-}
-
-func (s *slot) tail(n int64) string {
-	f, err := os.Open(s.log)
-	if err != nil {
-		return err.Error()
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > n {
-		if _, err := f.Seek(-n, io.SeekEnd); err != nil {
-			return err.Error()
-		}
-	}
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprintf("worker %d:\n%s", s.id, strings.TrimSpace(string(b)))
 }
 
 // endings follows flow.status while the run goes on.

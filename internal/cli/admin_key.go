@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -107,6 +110,26 @@ func (g *Globals) listKeys(ctx context.Context, c *restClient, tenant string) er
 	})
 }
 
+// onlyCertificates returns the certificates of a file, PEM or DER, as PEM: a key that stands beside them, as in a key
+// store in PEM, never leaves the machine.
+func onlyCertificates(file []byte) ([]byte, error) {
+	var out []byte
+	if found, err := x509.ParseCertificates(file); err == nil {
+		for _, c := range found {
+			out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+		}
+	}
+	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			out = append(out, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
+		}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("it holds no certificate in PEM or DER; keytool -exportcert -rfc -keystore STORE -alias ALIAS writes that of a key store")
+	}
+	return out, nil
+}
+
 func newCertCommand(g *Globals) *cobra.Command {
 	var vnode string
 	place := func(ctx context.Context, c *restClient, usage string) ([]string, error) {
@@ -123,12 +146,15 @@ func newCertCommand(g *Globals) *cobra.Command {
 		}
 		var files []filePart
 		for _, name := range args[2:] {
-			f, err := os.Open(g.Path(name))
+			file, err := os.ReadFile(g.Path(name))
 			if err != nil {
-				return fmt.Errorf("open the certificate: %w", err)
+				return fmt.Errorf("read the certificate: %w", err)
 			}
-			defer func() { _ = f.Close() }() // only read
-			files = append(files, filePart{"certificate", filepath.Base(name), f})
+			certificates, err := onlyCertificates(file)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			files = append(files, filePart{"certificate", filepath.Base(name), bytes.NewReader(certificates)})
 		}
 		return g.mutate(fmt.Sprintf("store %s as %s %q", strings.Join(args[2:], ", "), args[0], args[1]), func() error {
 			return c.send(ctx, http.MethodPut, corda(where...), map[string]string{"alias": args[1]}, files, nil)
@@ -156,9 +182,9 @@ func newCertCommand(g *Globals) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		pem, err := c.text(ctx, http.MethodGet, corda(append(where, args[1])...), nil)
+		chain, err := c.text(ctx, http.MethodGet, corda(append(where, args[1])...), nil)
 		if err == nil {
-			_, err = fmt.Fprint(g.Out, pem)
+			_, err = fmt.Fprint(g.Out, chain)
 		}
 		return err
 	})
@@ -166,6 +192,8 @@ func newCertCommand(g *Globals) *cobra.Command {
 		cmd.Long = cmd.Short + ". USAGE is code-signer, p2p-tls, p2p-session or rest-tls."
 		cmd.Flags().StringVar(&vnode, "vnode", "", "a `virtual node`'s instead of the cluster's")
 	}
+	importing.Long += " FILE holds certificates in PEM or DER;\nonly these are sent, not a key that stands beside them. Packages of whom a code-signer certificate is, or of whom it was\nissued to, are taken."
+	importing.Example = "  fairlead cert import code-signer pay pay-release.pem"
 	return groupCommand("cert", "Certificates, and requests for them that keys in Vault sign", importing, list, get, newCsrCommand(g))
 }
 
@@ -177,14 +205,14 @@ func newCsrCommand(g *Globals) *cobra.Command {
 			return err
 		}
 		body := map[string]any{"x500Name": args[2], "subjectAlternativeNames": append([]string{}, names...)}
-		pem, err := c.text(ctx, http.MethodPost, corda("certificate", tenant, args[1]), body)
+		request, err := c.text(ctx, http.MethodPost, corda("certificate", tenant, args[1]), body)
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(pem, "-----BEGIN") {
+		if !strings.HasPrefix(request, "-----BEGIN") {
 			return errors.New("the answer is no PEM")
 		}
-		_, err = fmt.Fprint(g.Out, pem)
+		_, err = fmt.Fprint(g.Out, request)
 		return err
 	})
 	cmd.Flags().StringSliceVar(&names, "san", nil, "subject alternative `name`, a host or an IP address; may be repeated")
