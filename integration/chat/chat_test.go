@@ -284,10 +284,10 @@ func (r *run) install() {
 	r.fairlead("app", "package", "create-cpi", "--cpb", in("chat.cpb"), "--group-policy", r.file("policy.json", string(policy)),
 		"--cpi-name", "chat", "--cpi-version", "1.0", "--file", in("chat.cpi"), "--ephemeral-key")
 	r.fairlead("cert", "import", "code-signer", "chat", in("config/fairlead/dev-signer.pem"))
-	var uploaded struct{ Checksum string }
+	var uploaded struct{ CPIFileChecksum string }
 	r.must("read what cpi upload says", json.Unmarshal([]byte(r.fairlead("cpi", "upload", in("chat.cpi"), "-o", "json", "--timeout", "3m")), &uploaded))
 	for _, m := range members {
-		r.fairlead("vnode", "create", m, uploaded.Checksum, "--timeout", "3m")
+		r.fairlead("vnode", "create", m, uploaded.CPIFileChecksum, "--timeout", "3m")
 		h, err := identity.NewHolding(m, group)
 		r.must("short hash", err)
 		r.vnodes = append(r.vnodes, flows.Vnode{ShortHash: h.ShortHash(), X500Name: h.Name.String()})
@@ -427,7 +427,7 @@ func (r *run) judge() {
 		n, _ := s.Starts()
 		starts += n
 	}
-	r.say("judged on %s, %s: %d messages among %d members, each kept once; faults %v, %d process starts", r.cluster.Kind(), "PostgreSQL "+r.postgres.Version(), len(r.sent), len(r.vnodes), r.faults, starts)
+	r.say("judged on %s, %s: %d messages among %d members; faults %v, %d process starts", r.cluster.Kind(), "PostgreSQL "+r.postgres.Version(), len(r.sent), len(r.vnodes), r.faults, starts)
 }
 
 // kept reads the texts in a member's table.
