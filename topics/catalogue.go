@@ -117,7 +117,7 @@ func factTopics() []Topic {
 	}
 	return []Topic{
 		fact(Config, "Dynamic configuration, secrets masked.", "section",
-			"fairlead.config.v1.Configuration", Operational, RestWorker),
+			"fairlead.config.v1.Configuration", Operational, FlowGroup, RestWorker),
 		fact(OperationStatus, "How far uploads and changes of virtual nodes are; tombstones after seven days.", "request id",
 			"fairlead.operation.v1.OperationStatus", Operational, RestWorker),
 		fact(VirtualNodeInfo, "The virtual nodes of this cluster.", "short hash",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/schemas"
+	configv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/config/v1"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
@@ -47,6 +48,19 @@ func (a *App) buildFlow(ctx context.Context) error {
 		return err
 	}
 	a.onClose(func() error { worker.Close(); return nil })
+	settings, err := a.views.get(topics.Config, schemas.Codec[*configv1.Configuration]())
+	if err != nil {
+		return err
+	}
+	settings.OnChange(func(section string, msg any) {
+		if section != flow.SettingsSection {
+			return
+		}
+		c, _ := msg.(*configv1.Configuration) // nil for one that is gone
+		if err := worker.Configure(c); err != nil {
+			a.log.Error("a changed setting has no effect", "error", err)
+		}
+	})
 	packages.OnChange(func(_ string, msg any) {
 		cpi, _ := msg.(*cpiv1.Cpi) // nil for one that is gone
 		worker.Changed(cpi)

@@ -43,3 +43,6 @@ func LiveCount(w *Worker) int {
 	defer w.live.mu.Unlock()
 	return w.live.order.Len()
 }
+
+// Rules are the settings that decide, as of now.
+func (w *Worker) Rules() Rules { return w.rules() }

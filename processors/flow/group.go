@@ -12,6 +12,7 @@ import (
 	"github.com/fairleadio/fairlead/identity"
 	"github.com/fairleadio/fairlead/schemas"
 	auditv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1"
+	configv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/config/v1"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
@@ -39,6 +40,7 @@ func (w *Worker) Graph() *engine.Graph {
 		goka.Output(topics.FlowMapperSession, schemas.Codec[*flowv1.MapperSession]()),
 		engine.EmitsDynamic(string(topics.External), raw{}, mayEmit),
 		goka.Output(topics.Audit, schemas.Codec[*auditv1.Entry]()),
+		engine.Reads(topics.Config, schemas.Codec[*configv1.Configuration]()),
 		engine.Reads(topics.CryptoKeys, schemas.Codec[*cryptov1.Key]()),
 		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
 		engine.Reads(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]()),

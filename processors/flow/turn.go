@@ -39,7 +39,7 @@ type turn struct {
 }
 
 func (w *Worker) newTurn(ctx engine.Context, flow identity.UUID, sinceUs int64) *turn {
-	t := &turn{w: w, ctx: ctx, flow: flow, nowUs: ctx.Now().UnixMicro(), sinceUs: sinceUs, state: State{Rules: w.cfg.rules()}, inbox: newInbox(ctx, flow)}
+	t := &turn{w: w, ctx: ctx, flow: flow, nowUs: ctx.Now().UnixMicro(), sinceUs: sinceUs, state: State{Rules: w.rules()}, inbox: newInbox(ctx, flow)}
 	if head, ok := ctx.Value().(*flowv1.Checkpoint); ok {
 		t.state.Head = head
 		if !Ended(head.GetState()) && head.GetStep() > 0 {

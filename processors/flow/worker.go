@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
@@ -50,6 +51,8 @@ type Worker struct {
 	deps    Deps
 	live    *liveInstances
 	modules *modules
+	// sessionTimeout is how long sessions that are opened now may be silent, nanoseconds; 0 for what cfg says.
+	sessionTimeout atomic.Int64
 	// ctx outlives every callback: instances are released in it.
 	ctx context.Context
 }
