@@ -23,7 +23,6 @@ import (
 	"github.com/fairleadio/fairlead/integration/flows"
 	"github.com/fairleadio/fairlead/integration/kafkatest"
 	"github.com/fairleadio/fairlead/integration/replica"
-	"github.com/fairleadio/fairlead/internal/cpi"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
 	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
@@ -270,18 +269,17 @@ func (r *run) until(what string, f func(ctx context.Context) error) {
 
 // install builds the example application, signs it, has its signer trusted, and makes the members' virtual nodes.
 func (r *run) install() {
-	var names []identity.Name
-	for _, m := range members {
-		n, err := identity.ParseName(m)
-		r.must("name", err)
-		names = append(names, n)
+	page, err := os.ReadFile("../../docs/operate/cluster.md")
+	r.must("read the page for operators", err)
+	_, policy, found := strings.Cut(string(page), "```json\n")
+	policy, _, closed := strings.Cut(policy, "```")
+	if !found || !closed {
+		r.t.Fatal("the page for operators has no group policy")
 	}
-	policy, err := cpi.DevGroupPolicy(group, names)
-	r.must("make a group policy", err)
 	in := func(name string) string { return filepath.Join(r.dir, name) }
 	r.fairlead("app", "build", "../../apps/chat", "--file", in("chat.cpk"), "--ephemeral-key")
 	r.fairlead("app", "package", "create-cpb", in("chat.cpk"), "--cpb-name", "chat", "--cpb-version", "1.0", "--file", in("chat.cpb"), "--ephemeral-key")
-	r.fairlead("app", "package", "create-cpi", "--cpb", in("chat.cpb"), "--group-policy", r.file("policy.json", string(policy)),
+	r.fairlead("app", "package", "create-cpi", "--cpb", in("chat.cpb"), "--group-policy", r.file("policy.json", policy),
 		"--cpi-name", "chat", "--cpi-version", "1.0", "--file", in("chat.cpi"), "--ephemeral-key")
 	r.fairlead("cert", "import", "code-signer", "chat", in("config/fairlead/dev-signer.pem"))
 	var uploaded struct{ CPIFileChecksum string }
