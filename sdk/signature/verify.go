@@ -42,12 +42,17 @@ func VerifyKey(data []byte, s flow.Signature, by flow.Identity) error {
 	if by.ShortHash == "" {
 		by.ShortHash = ShortHash(by.X500Name, by.GroupID)
 	}
-	message := append([]byte(prefix+by.ShortHash+"\x00"), data...)
-	key, err := x509.ParsePKIXPublicKey(s.PublicKey)
+	return Check(s.PublicKey, s.Scheme, append([]byte(prefix+by.ShortHash+"\x00"), data...), s.Bytes)
+}
+
+// Check checks that exactly these bytes were signed with a key, in the encoding of X.509. What flows sign has words before
+// it that tell what it is for: see [VerifyKey]. Errors are [ErrInvalid] and [ErrUnsupported].
+func Check(publicKey []byte, scheme string, message, signature []byte) error {
+	key, err := x509.ParsePKIXPublicKey(publicKey)
 	if err != nil {
-		return fmt.Errorf("%w: key %s: %w", ErrUnsupported, KeyID(s.PublicKey), err)
+		return fmt.Errorf("%w: key %s: %w", ErrUnsupported, KeyID(publicKey), err)
 	}
-	ok, err := check(key, s.Scheme, message, s.Bytes)
+	ok, err := check(key, scheme, message, signature)
 	switch {
 	case err != nil:
 		return err
