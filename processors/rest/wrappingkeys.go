@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// This file holds Corda's rotation of wrapping keys, of which there are none here: docs/decisions/0010.
+// This file holds Corda's rotation of wrapping keys, of which there are none here: docs/decisions/0011.
 
 // tenantMaster is Corda's tenant for the keys that wrap other wrapping keys.
 const tenantMaster = "master"
