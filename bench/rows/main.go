@@ -126,7 +126,7 @@ func prepare(ctx context.Context, url string) (*bench, func(), error) {
 			return nil, nil, err
 		}
 	}
-	if err := vaultdb.Feed(ctx, owner, schema); err != nil {
+	if err := vaultdb.Feed(ctx, owner, names.Schema, schema); err != nil {
 		return nil, nil, err
 	}
 	login := vnodes.Login{URL: url, User: names.DML, Password: dml, Schema: names.Schema}

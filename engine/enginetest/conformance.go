@@ -33,6 +33,9 @@ type Suite struct {
 	Partitions int32
 	// Inputs are valid records, some 20 to 200; each must be settled without waiting for another group.
 	Inputs []Input
+	// Settled returns when all that the inputs began has ended, for a group that goes on with them by timers; the others
+	// have it nil. It is called while a process runs.
+	Settled func(t testing.TB, c *Cluster)
 	// Poison is a record that the group dead-letters; nil when it takes anything.
 	Poison *Input
 	// Repeatable says that inputs may be sent twice without a further effect on tables.
@@ -176,7 +179,7 @@ func (s Suite) run(t testing.TB, disturb func(*world)) *world {
 		}
 	}
 	w.ready(w.main)
-	w.c.Drained(t, s.Graph(t))
+	w.settled()
 	w.check()
 	return w
 }
@@ -200,6 +203,15 @@ func (w *world) send(in Input) {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: k, Value: []byte(v)})
 	}
 	w.c.ProduceRaw(w.t, rec)
+}
+
+// settled waits until nothing is left to do.
+func (w *world) settled() {
+	w.t.Helper()
+	if w.s.Settled != nil {
+		w.s.Settled(w.t, w.c)
+	}
+	w.c.Drained(w.t, w.s.Graph(w.t))
 }
 
 // check compares local storage with the topics.
@@ -287,7 +299,7 @@ func (s Suite) bad(t *testing.T) {
 	w.send(huge)
 	refused++
 	w.c.Consume(t, engine.DeadLetterTopic(s.Graph(t).Group()), refused)
-	w.c.Drained(t, s.Graph(t))
+	w.settled()
 	w.check()
 }
 
@@ -299,6 +311,6 @@ func (s Suite) twice(t *testing.T) {
 			w.send(in)
 		}
 	}
-	w.c.Drained(t, s.Graph(t))
+	w.settled()
 	w.check()
 }

@@ -218,67 +218,6 @@ func (w *world) repeatAll(t *testing.T) {
 	}
 }
 
-// canaries looks for secrets where they must not be.
-func (w *world) canaries(t *testing.T) {
-	cluster := w.pool(w.clusterURL)
-	var secrets []string
-	err := cluster.Each(t.Context(), func(r postgres.Row) error {
-		var hash, role string
-		var sealed []byte
-		if err := r.Scan(&hash, &role, &sealed); err != nil {
-			return err
-		}
-		p, err := w.key.Open(sealed, clusterdb.Place(hash, clusterdb.RoleName(role))...)
-		secrets = append(secrets, string(p))
-		return err
-	}, "SELECT short_hash, role, password FROM vnode_connection")
-	if err != nil || len(secrets) < 2 {
-		t.Fatalf("%d secrets, %v", len(secrets), err)
-	}
-	secrets = append(secrets, "first password")
-	ends, err := w.kafka.Admin().ListEndOffsets(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	searched := 0
-	for topic := range ends {
-		n := 0
-		for _, p := range ends[topic] {
-			n += int(p.Offset)
-		}
-		if n == 0 {
-			continue
-		}
-		var all []byte
-		_ = w.kafka.ConsumeUntil(t, topic, func(rs []*kgoRecord) bool {
-			all = all[:0]
-			last := 0
-			for _, r := range rs {
-				all = append(append(all, r.Key...), r.Value...)
-				last++
-			}
-			return last > 0
-		})
-		searched++
-		for _, s := range secrets {
-			if strings.Contains(string(all), s) {
-				t.Errorf("topic %s holds a secret", topic)
-			}
-		}
-	}
-	if searched == 0 {
-		t.Error("no topic was searched")
-	}
-	var inRows bool
-	for _, s := range secrets {
-		for _, sql := range []string{"SELECT EXISTS (SELECT FROM audit a WHERE a::text LIKE '%' || $1 || '%')", "SELECT EXISTS (SELECT FROM operation o WHERE o.work::text LIKE '%' || $1 || '%')"} {
-			if err := cluster.One(t.Context(), []any{&inRows}, sql, s); err != nil || inRows {
-				t.Errorf("a secret lies in the open: %v", err)
-			}
-		}
-	}
-}
-
 // Every point of a virtual node's making is where the worker dies once; the next one goes on.
 func TestCreationSurvivesCrashes(t *testing.T) {
 	w := newWorld(t, pgtest.Database(t), pgtest.Database(t))

@@ -3,16 +3,12 @@ package database_test
 import (
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/schemas"
 	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 	operationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/operation/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
-
-type kgoRecord = kgo.Record
 
 // producerSend sends a request and waits for no answer.
 func (w *world) producerSend(id, key string, m *dbv1.Request) {

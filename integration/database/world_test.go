@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"os"
@@ -42,6 +43,7 @@ type pack struct {
 	Migrations                   map[string][]postgres.Migration
 	Module                       []byte
 	Channels                     []string
+	Tables                       []*cpiv1.TableDeclaration
 	// Refuse is why the file is refused.
 	Refuse string
 }
@@ -79,6 +81,7 @@ func (reader) Open(_ context.Context, file []byte, _ database.Trust) (*database.
 		Modules: []*cpiv1.Module{{Name: "m", Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, Sha256: module[:], SizeBytes: uint64(len(p.Module)), Chunks: parts}},
 	}}
 	cpk := &cpiv1.Cpk{Name: "cpk", Version: p.Version}
+	cpk.Tables = p.Tables
 	for _, c := range p.Channels {
 		cpk.Channels = append(cpk.Channels, &cpiv1.ChannelDeclaration{Name: c, Kind: cpiv1.ChannelKind_CHANNEL_KIND_SEND})
 	}
@@ -110,6 +113,7 @@ type world struct {
 	views                map[string]*engine.View
 	inbox                *engine.Inbox
 	producer             *engine.Producer
+	log                  *logged
 	requests             int
 
 	mu      sync.Mutex
@@ -123,7 +127,7 @@ type world struct {
 
 func newWorld(t *testing.T, clusterURL, vnodeURL string) *world {
 	t.Helper()
-	w := &world{t: t, kafka: enginetest.NewCluster(t), clusterURL: clusterURL, vnodeURL: vnodeURL, views: map[string]*engine.View{}}
+	w := &world{t: t, kafka: enginetest.NewCluster(t), clusterURL: clusterURL, vnodeURL: vnodeURL, views: map[string]*engine.View{}, log: &logged{}}
 	var err error
 	if w.key, err = seal.New([]byte(strings.Repeat("k", seal.KeyBytes))); err != nil {
 		t.Fatal(err)
@@ -189,7 +193,7 @@ func (w *world) launch() {
 		Cluster: open(postgres.Config{URL: w.clusterURL, SearchPath: clusterdb.Schema, ConnectTimeout: time.Second}),
 		Vaults:  open(postgres.Config{URL: w.vnodeURL, ConnectTimeout: time.Second}),
 		Key:     w.key, Packages: reader{}, Published: map[string]database.View{}, Admin: database.Admin{Login: "admin", Password: "first password"},
-		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(w.t.Output(), w.log), nil)),
 		Ask: func(ctx context.Context, key string, m *dbv1.Request) error {
 			_, err := w.producer.Produce(ctx, engine.Record{Topic: topics.DbRequests, Key: key, Partition: -1, Msg: m, Codec: schemas.Codec[*dbv1.Request]()})
 			return err

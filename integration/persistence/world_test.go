@@ -100,7 +100,7 @@ func (w *world) vnode(n int, cpi *cpiv1.Cpi, migrations ...string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := vaultdb.Feed(ctx, p, declared); err != nil {
+	if err := vaultdb.Feed(ctx, p, names.Schema, declared); err != nil {
 		w.t.Fatal(err)
 	}
 	w.mu.Lock()

@@ -11,10 +11,13 @@ import (
 
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
+	"github.com/fairleadio/fairlead/internal/seal"
+	"github.com/fairleadio/fairlead/internal/vaultdb"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/processors/rest"
 	"github.com/fairleadio/fairlead/schemas"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -187,6 +190,10 @@ func (a *App) buildRest() error {
 	if err := freshDir(uploads); err != nil {
 		return fmt.Errorf("making the directory of uploads (process.data_dir): %w", err)
 	}
+	sealing, err := a.sealing()
+	if err != nil {
+		return err
+	}
 	w.server, err = rest.New(rest.Config{
 		MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, UploadDir: uploads, RequestTimeout: c.RequestTimeout,
 		StartTimeout: c.StartTimeout, MaxWait: c.MaxWait, LoginFailures: c.LoginFailures, LoginWindow: c.LoginWindow,
@@ -196,7 +203,7 @@ func (a *App) buildRest() error {
 			Users: views[topics.RBACUser], Roles: views[topics.RBACRole], Permissions: views[topics.RBACPermission], Credentials: views[topics.RBACCredential],
 			Config: views[topics.Config], Operations: views[topics.OperationStatus], Keys: views[topics.CryptoKeys],
 		},
-		Writer: rest.NewWriter(producer), Requests: rest.NewRequests(producer, w.inbox), Journal: journalReader{admin}, Healthy: a.healthy, Log: a.log, Metrics: a.metrics,
+		Writer: rest.NewWriter(producer), Requests: rest.NewRequests(producer, w.inbox), Journal: journalReader{admin}, Seal: sealing, Healthy: a.healthy, Log: a.log, Metrics: a.metrics,
 	})
 	if err != nil {
 		return err
@@ -212,6 +219,21 @@ func (a *App) buildRest() error {
 	}
 	a.rest = w
 	return nil
+}
+
+// sealing returns how rest seals database connections; nil where it has no key.
+func (a *App) sealing() (func(string, *dbv1.Connections) ([]byte, error), error) {
+	file := a.cfg.Postgres.SealKeyFile
+	if file == "" {
+		return nil, nil //nolint:nilnil // connections are then refused
+	}
+	key, err := seal.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("postgres.seal_key_file: %w", err)
+	}
+	return func(recordKey string, c *dbv1.Connections) ([]byte, error) {
+		return vaultdb.SealConnections(key, recordKey, c)
+	}, nil
 }
 
 // freshDir makes a directory and drops what an earlier process left in it.

@@ -71,6 +71,11 @@ func Connection(ctx context.Context, q postgres.Queryer, shortHash string, role 
 		"SELECT login_name, address, schema, password FROM vnode_connection WHERE short_hash = $1 AND role = $2", shortHash, string(role)))
 }
 
+// SchemaUsers returns the virtual nodes whose data lies in a schema at an address, as they were given.
+func SchemaUsers(ctx context.Context, q postgres.Queryer, address, schema string) ([]string, error) {
+	return texts(ctx, q, "SELECT DISTINCT short_hash FROM vnode_connection WHERE address = $1 AND schema = $2 ORDER BY short_hash", address, schema)
+}
+
 // PutConnection writes how a role reaches a virtual node's schema.
 func PutConnection(ctx context.Context, q postgres.Queryer, shortHash string, c *VaultConnection) error {
 	_, err := q.Exec(ctx, `INSERT INTO vnode_connection (short_hash, role, login_name, address, schema, password) VALUES ($1, $2, $3, $4, $5, $6)

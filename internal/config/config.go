@@ -114,7 +114,7 @@ type Postgres struct {
 	VnodePassword     string `yaml:"vnode_password" secret:"true" doc:"password for vnode_url; better given by vnode_password_file"`
 	VnodePasswordFile string `yaml:"vnode_password_file" doc:"file that holds the password for vnode_url"`
 	MaxConnections    int    `yaml:"max_connections" doc:"connections of this process to the cluster's database"`
-	SealKeyFile       string `yaml:"seal_key_file" doc:"file with the 32-byte key of sealed credentials; the same for database and persistence workers"`
+	SealKeyFile       string `yaml:"seal_key_file" doc:"file with the 32-byte key of sealed credentials; the same for database and persistence workers, and for rest workers that take connections of databases"`
 }
 
 // Database is the settings of the database worker.

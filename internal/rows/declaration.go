@@ -117,6 +117,9 @@ func (s *Schema) Query(name string) (*Query, error) {
 	return nil, notDeclared("query %q is not declared; %s", name, declared("queries", s.queries))
 }
 
+// Tables returns the names of the declared tables, sorted.
+func (s *Schema) Tables() []string { return slices.Sorted(maps.Keys(s.tables)) }
+
 // Feeds returns the tables whose changes go to the change feed, by name.
 func (s *Schema) Feeds() []*Table {
 	var out []*Table

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/hardening"
 	"github.com/fairleadio/fairlead/internal/postgres/vaultschema"
@@ -209,7 +208,8 @@ func platform(schema string) (postgres.Migrator, error) {
 // data role what it needs.
 func PlatformElsewhere(ctx context.Context, p *postgres.Pool, schema, dml string) error {
 	var there bool
-	if err := p.One(ctx, []any{&there}, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema); err != nil {
+	// Not the catalog's tables: where that database is hardened too, no tenant may read them.
+	if err := p.One(ctx, []any{&there}, "SELECT to_regnamespace($1) IS NOT NULL", postgres.Identifier(schema)); err != nil {
 		return err
 	}
 	var statements []string
@@ -357,43 +357,4 @@ func Reset(ctx context.Context, p *postgres.Pool, schema string) error {
 		_, err := tx.Exec(ctx, "DROP OWNED BY CURRENT_USER CASCADE")
 		return err
 	})
-}
-
-// SQL is what an administrator runs in a database that the cluster may not change: with whole the schema and the
-// platform's tables, in any case these migrations, with their history.
-func SQL(schema string, application []clusterdb.Migrations, whole bool) (string, error) {
-	platform, err := vaultschema.Migrations()
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	write := func(table, set string, list []postgres.Migration) {
-		for _, m := range list {
-			fmt.Fprintf(&b, "\n-- %s %s\nBEGIN;\n%s\n", set, m.Name, terminated(m.SQL))
-			fmt.Fprintf(&b, "INSERT INTO %s (set_name, name, checksum) VALUES (%s, %s, %s);\nCOMMIT;\n", postgres.Qualified(schema, table),
-				postgres.Literal(set), postgres.Literal(m.Name), postgres.Literal(m.Checksum()))
-		}
-	}
-	b.WriteString("-- Run as the owner of the schema; afterwards give USAGE on it, and SELECT, INSERT, UPDATE and DELETE on its tables,\n-- to the role of the DML connection.\n")
-	if whole {
-		fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\n", postgres.Identifier(schema))
-	}
-	fmt.Fprintf(&b, "SET search_path TO %s;\n", postgres.Identifier(schema))
-	if whole {
-		fmt.Fprintf(&b, "%s;\n%s;\n", postgres.HistoryTable(schema, platformHistory), postgres.HistoryTable(schema, ApplicationHistory))
-		write(platformHistory, vaultschema.Set, platform)
-	}
-	for _, m := range application {
-		write(ApplicationHistory, m.Cpk, m.List)
-	}
-	return b.String(), nil
-}
-
-// terminated ends SQL with a semicolon, on a line of its own when a comment may end it.
-func terminated(sql string) string {
-	sql = strings.TrimRight(sql, " \t\r\n")
-	if strings.HasSuffix(sql, ";") {
-		return sql
-	}
-	return sql + "\n;"
 }

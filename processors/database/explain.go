@@ -13,16 +13,17 @@ func Explanations() map[string]string {
 		ErrPattern:     "A permission's pattern is not a regular expression of RE2 (which knows no look-around and no back-references). Write several permissions instead.",
 		ErrState: "The virtual node's state is against it: an upgrade needs MAINTENANCE; ACTIVE needs that no operation is under way and that all migrations of the package have run; " +
 			"one operation at a time. The message says which. `fairlead vnode list` shows states and operations.",
-		ErrCollision:   "Two different names have the same 12-digit short hash. This is a matter of luck: choose another name for the new virtual node.",
-		ErrIncompat:    "A virtual node is upgraded only to a package of the same name, of the same signers, for the same group.",
-		ErrConnections: "The database connections that were given for a virtual node cannot be used: not readable, DDL without DML, or the database does not let them in. The message says which.",
+		ErrCollision: "Two different names have the same 12-digit short hash. This is a matter of luck: choose another name for the new virtual node.",
+		ErrIncompat:  "A virtual node is upgraded only to a package of the same name, of the same signers, for the same group.",
+		ErrConnections: "The database connections that were given for a virtual node cannot be used: not readable, DDL without DML, the server or the database is not there or does not let them in, or the role lacks a privilege. " +
+			"The message says which. A virtual node that was to be made was not; one that was to be changed has the connections that it had.",
 		ErrCertificate: "A certificate chain cannot be stored: unknown usage, not PEM, something else than certificates in it, or not in order from the leaf upwards.",
 		ErrReplyTopic:  "Header fl-reply of a request names a topic that the catalogue does not list for replies to it. The record is in the dead letters; its sender is wrong or not to be trusted.",
 		ErrUpload:      "The parts of an upload do not make the file that was announced: a part is malformed, their number differs, or the SHA-256 does. Upload the file again under a new request id.",
 		ErrDuplicate:   "A CPI of this name, version and signers is there. Give the new one another version; in development, force the upload to replace it.",
 		ErrForce:       "A forced upload replaces a CPI of the same name, version, signers and group, and there is none.",
 		ErrModule:      "A WebAssembly module of the package would not run in the sandbox. The message says why. `fairlead app check` finds the same before the upload.",
-		ErrSchema: "The schema of a virtual node in a database that the cluster may not change lacks migrations. Have its administrator run the SQL that " +
+		ErrSchema: "The schema of a virtual node in a database that the cluster may not change lacks migrations, tables or triggers of the change feed. Have its administrator run the SQL that " +
 			"`GET /virtualnode/create/db/vault/…` or `GET /virtualnode/…/db/vault/…` returns, then try again.",
 		ErrInternal:  "The database worker could not do what was asked, through no fault of the caller's. Its log has the cause; if the record went to database.dlq, redrive it when the cause is gone.",
 		ErrStatement: "A migration of a package has a statement that migrations must not have (such as COMMIT, SET, COPY), or a quote or comment that is not closed. The message names statement and line.",

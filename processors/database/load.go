@@ -6,6 +6,7 @@ import (
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
+	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/internal/vaultdb"
 	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
@@ -185,37 +186,53 @@ func (l *loader) republish(r *dbv1.Republish) {
 // schemaSQL makes the text that an administrator runs: all of a package's schema, or what a virtual node's schema
 // still lacks of a package.
 func (l *loader) schemaSQL(r *dbv1.SchemaSql) {
-	schema := "vault"
+	h := vaultdb.ByHand{Schema: "vault", Whole: true}
 	checksum := r.GetCpiChecksum()
 	if r.GetShortHash() != "" {
 		l.node(r.GetShortHash())
 		if l.s.VirtualNode != nil {
-			schema = vaultdb.NamesOf(l.s.VirtualNode.GetShortHash(), "").Schema
+			h.Schema = l.schemaOf(l.s.VirtualNode.GetShortHash())
 			if checksum == "" {
 				checksum = l.s.VirtualNode.GetCpiChecksum()
 			}
 		}
 	}
-	var all []clusterdb.Migrations
 	if checksum != "" {
 		l.cpi(checksum)
-		if l.s.Cpi != nil {
-			l.try(func() (err error) {
-				all, err = clusterdb.CpiMigrations(l.ctx, l.q, l.s.Cpi.GetChecksum())
-				return err
-			})
-		}
+	}
+	if l.s.Cpi != nil {
+		l.try(func() (err error) {
+			h.Application, err = clusterdb.CpiMigrations(l.ctx, l.q, l.s.Cpi.GetChecksum())
+			return err
+		})
+		l.try(func() (err error) {
+			h.Declared, err = rows.CompilePackage(l.s.Cpi)
+			return err
+		})
 	}
 	l.try(func() (err error) {
-		difference := l.s.Present != nil && l.s.Present.GetChecksum() != l.s.Cpi.GetChecksum()
-		if difference {
-			if all, err = l.without(all, l.s.Present.GetChecksum()); err != nil {
+		if l.s.Present != nil && l.s.Present.GetChecksum() != l.s.Cpi.GetChecksum() {
+			h.Whole = false
+			if h.Application, err = l.without(h.Application, l.s.Present.GetChecksum()); err != nil {
 				return err
 			}
 		}
-		l.s.SQL, err = vaultdb.SQL(schema, all, !difference)
+		l.s.SQL, err = h.SQL()
 		return err
 	})
+}
+
+// schemaOf returns the name of the schema that a virtual node has.
+func (l *loader) schemaOf(shortHash string) string {
+	name := vaultdb.NamesOf(shortHash, "").Schema
+	l.try(func() error {
+		c, err := clusterdb.Connection(l.ctx, l.q, shortHash, clusterdb.DML)
+		if c != nil && c.Schema != "" {
+			name = c.Schema
+		}
+		return err
+	})
+	return name
 }
 
 // without leaves out the migrations that another package has, too.

@@ -168,6 +168,9 @@ func (s State) failed(o *Outcome, op *clusterdb.Operation, e StepDone) error {
 	if op.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD {
 		o.put(DropUpload{op.Status.GetRequestId()})
 	}
+	if op.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_CREATE_VIRTUAL_NODE && s.VirtualNode == nil {
+		o.put(PutConnections{op.Work.ShortHash, nil, []clusterdb.RoleName{clusterdb.DDL, clusterdb.DML}})
+	}
 	if v := s.VirtualNode; v != nil && v.GetOperationInProgress() == op.Status.GetRequestId() {
 		after := clone(v)
 		after.OperationInProgress = ""

@@ -114,7 +114,7 @@ func again(err error) error {
 		return nil
 	case errors.Is(err, errBusy), errors.Is(err, errStale), errors.Is(err, context.Canceled):
 		return err
-	case class == postgres.Unavailable && !isElsewhere(err):
+	case class == postgres.Unavailable:
 		return err
 	case class == postgres.Retry && !errors.As(err, &m):
 		return err

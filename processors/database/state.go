@@ -71,8 +71,14 @@ type Asked struct {
 	NowUs          int64
 }
 
-// Connections tells which connections a caller gave.
-type Connections struct{ DDL, DML bool }
+// Connections tells which connections a caller gave, and how they differ from what the virtual node has.
+type Connections struct {
+	DDL, DML bool
+	// Moves: the data lies elsewhere than it does now.
+	Moves bool
+	// Theirs: the virtual node's present schema is one that a caller gave.
+	Theirs bool
+}
 
 // PartCame is a record of cpi.upload.
 type PartCame struct {

@@ -110,12 +110,15 @@ func (m *memory) received(p *dbv1.CpiPart) map[uint32]bool {
 	return m.parts[p.GetRequestId()]
 }
 
-func (m *memory) ask(key string, r *dbv1.Request) database.Outcome {
+func (m *memory) ask(key string, r *dbv1.Request, given ...database.Connections) database.Outcome {
 	m.requests++
 	m.nowUs++
 	e := database.Asked{Key: key, ID: "request-" + strconv.Itoa(m.requests), Reply: "rpc.replies/-/", Request: r, NowUs: m.nowUs}
 	if p := r.GetPutConfig(); p != nil {
 		e.Config, e.ConfigErr = sections.Check(p.GetSection(), p.GetConfig())
+	}
+	for _, c := range given {
+		e.Connections = c
 	}
 	o, err := database.Step(m.state(r, e.ID), e)
 	if err != nil {
@@ -161,7 +164,7 @@ func (m *memory) done(id string, result database.Result) database.Outcome {
 func show(o database.Outcome) string {
 	var b strings.Builder
 	for _, w := range o.Writes {
-		fmt.Fprintf(&b, "write %s\n", strings.TrimPrefix(fmt.Sprintf("%T", w), "database."))
+		fmt.Fprintf(&b, "write %s%s\n", strings.TrimPrefix(fmt.Sprintf("%T", w), "database."), connectionsOf(w))
 	}
 	for _, x := range o.Out {
 		fmt.Fprintf(&b, "%s %s %s\n", x.Kind, x.Topic, x.Key)
@@ -185,7 +188,33 @@ func show(o database.Outcome) string {
 	return b.String()
 }
 
-// The scripts: "ask KEY" with a Request as text, "cpi" with a Cpi as text, "done OPERATION STEP [failed] [again]",
+// connectionsOf shows which connections are written and dropped.
+func connectionsOf(w database.Write) string {
+	x, ok := w.(database.PutConnections)
+	if !ok || len(x.Put) == 0 && len(x.Drop) == 0 {
+		return ""
+	}
+	var put []clusterdb.RoleName
+	for _, c := range x.Put {
+		put = append(put, c.Role)
+	}
+	return fmt.Sprintf(" put=%v drop=%v", put, x.Drop)
+}
+
+// roles reads a list of roles.
+func roles(d *datadriven.TestData, arg string) []clusterdb.RoleName {
+	var out []clusterdb.RoleName
+	for _, a := range d.CmdArgs {
+		if a.Key == arg {
+			for _, v := range a.Vals {
+				out = append(out, clusterdb.RoleName(v))
+			}
+		}
+	}
+	return out
+}
+
+// The scripts: "ask KEY [ddl] [dml] [moves] [theirs]" with a Request as text, "cpi" with a Cpi as text, "done OPERATION STEP [failed] [again] [connections=(ROLE,…)] [dropped=(ROLE,…)]",
 // "part REQUEST N OF", "show".
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -202,7 +231,8 @@ func TestScripts(t *testing.T) {
 				}
 				var key string
 				d.ScanArgs(t, "key", &key)
-				return show(m.ask(key, r))
+				given := database.Connections{DDL: d.HasArg("ddl"), DML: d.HasArg("dml"), Moves: d.HasArg("moves"), Theirs: d.HasArg("theirs")}
+				return show(m.ask(key, r, given))
 			case "cpi":
 				c := &cpiv1.Cpi{}
 				if err := prototext.Unmarshal([]byte(d.Input), c); err != nil {
@@ -219,6 +249,10 @@ func TestScripts(t *testing.T) {
 					result.Err = fmt.Errorf("the database says no")
 				}
 				result.Again = d.HasArg("again")
+				for _, role := range roles(d, "connections") {
+					result.Connections = append(result.Connections, &clusterdb.VaultConnection{Role: role, Login: "their-" + string(role)})
+				}
+				result.Dropped = roles(d, "dropped")
 				if d.HasArg("package") {
 					result.Package = &cpiv1.Cpi{}
 					if err := prototext.Unmarshal([]byte(d.Input), result.Package); err != nil {

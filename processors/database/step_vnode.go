@@ -226,6 +226,12 @@ func (s State) updateVirtualNodeDb(e Asked, r *dbv1.UpdateVirtualNodeDb) (Outcom
 	if err := e.connections(); err != nil {
 		return Outcome{}, err
 	}
+	switch c := e.Connections; {
+	case !c.DML && c.Theirs:
+		return Outcome{}, invalid(ErrConnections, "the schema of virtual node %s is in a database that was given for it: give its connections", v.GetShortHash())
+	case c.Moves && v.GetVaultDb() != inactive:
+		return Outcome{}, invalid(ErrState, "virtual node %s must be in MAINTENANCE to get another database or schema, so that no flow writes to both: set its state first", v.GetShortHash())
+	}
 	return s.change(e, e.ID, operationv1.OperationKind_OPERATION_KIND_CHANGE_VIRTUAL_NODE_DB, "vnode.db", clusterdb.Work{
 		Step: stepConnections, Checksum: v.GetCpiChecksum(), Connections: r.GetSealedConnections(),
 	})
@@ -282,17 +288,24 @@ func (s State) changeGoesOn(o *Outcome, op *clusterdb.Operation, e StepDone) err
 		return o.late(op, conflict(ErrState, "another operation was forced in its place"))
 	}
 	switch e.Result.Step {
-	case stepReset:
+	case stepReset, stepPlatform:
 		o.goOn(op, stepApplication, stageApplication)
 		return nil
 	case stepApplication:
 		o.goOn(op, stepFinish, stageFinish)
 		return nil
 	case stepConnections:
+		if len(op.Work.Connections) > 0 { // they hold only when all that must be there is
+			o.goOn(op, stepPlatform, stagePlatform)
+			return nil
+		}
 		o.put(PutConnections{op.Work.ShortHash, e.Result.Connections, e.Result.Dropped})
 		o.goOn(op, stepFinish, stageFinish)
 		return nil
 	case stepFinish:
+		if len(op.Work.Connections) > 0 {
+			o.put(PutConnections{op.Work.ShortHash, e.Result.Connections, e.Result.Dropped})
+		}
 	default:
 		return o.fail(op, fmt.Errorf("there is no step %s of a change", e.Result.Step))
 	}

@@ -3,98 +3,12 @@ package database
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/internal/vaultdb"
 )
-
-// elsewhere is a failure of a database that a caller named: waiting for it helps nobody.
-type elsewhere struct{ error }
-
-func (e elsewhere) Unwrap() error { return e.error }
-
-func isElsewhere(err error) bool {
-	var e elsewhere
-	return errors.As(err, &e)
-}
-
-// connectionsOf tells which connections a request carries.
-func (w *Worker) connectionsOf(e Asked) (Connections, error) {
-	sealed := e.Request.GetCreateVirtualNode().GetSealedConnections()
-	if len(sealed) == 0 {
-		sealed = e.Request.GetUpdateVirtualNodeDb().GetSealedConnections()
-	}
-	if len(sealed) == 0 {
-		return Connections{}, nil
-	}
-	ddl, dml, err := w.logins(e.Key, sealed)
-	return Connections{DDL: ddl != nil, DML: dml != nil}, err
-}
-
-// logins opens sealed connections; nil for one that is not given.
-func (w *Worker) logins(entity string, sealed []byte) (ddl, dml *vaultdb.Login, err error) {
-	c, err := vaultdb.OpenConnections(w.deps.Key, entity, sealed)
-	if err != nil {
-		return nil, nil, err
-	}
-	parse := func(what, text string) (*vaultdb.Login, error) {
-		if text == "" {
-			return nil, nil //nolint:nilnil // it is not given
-		}
-		l, err := vaultdb.ParseLogin(text)
-		if err != nil {
-			return nil, fmt.Errorf("the vault's %s connection: %w", what, err)
-		}
-		return &l, nil
-	}
-	if ddl, err = parse("DDL", c.GetVaultDdl()); err != nil {
-		return nil, nil, err
-	}
-	dml, err = parse("DML", c.GetVaultDml())
-	return ddl, dml, err
-}
-
-// given makes the connections of an operation from what its caller gave; none when the cluster makes them.
-func (w *Worker) given(op *clusterdb.Operation) ([]*clusterdb.VaultConnection, error) {
-	if len(op.Work.Connections) == 0 {
-		return nil, nil
-	}
-	ddl, dml, err := w.logins(op.Entity, op.Work.Connections)
-	if err != nil {
-		return nil, invalid(ErrConnections, "%v", err)
-	}
-	var out []*clusterdb.VaultConnection
-	for _, l := range []struct {
-		role  clusterdb.RoleName
-		login *vaultdb.Login
-	}{{clusterdb.DDL, ddl}, {clusterdb.DML, dml}} {
-		if l.login == nil {
-			continue
-		}
-		schema := l.login.Schema
-		if schema == "" {
-			schema = w.vaults.Names(op.Work.ShortHash).Schema
-		}
-		c, err := w.sealed(op.Work.ShortHash, l.role, l.login.User, l.login.Address, schema, l.login.Password)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-func (w *Worker) sealed(hash string, role clusterdb.RoleName, login, address, schema, password string) (*clusterdb.VaultConnection, error) {
-	b, err := w.deps.Key.Seal([]byte(password), clusterdb.Place(hash, role)...)
-	if err != nil {
-		return nil, err
-	}
-	return &clusterdb.VaultConnection{Role: role, Login: login, Address: address, Schema: schema, Password: b}, nil
-}
 
 // own makes the connections of the cluster's own roles, with passwords of this attempt.
 func (w *Worker) own(op *clusterdb.Operation) (all []*clusterdb.VaultConnection, ddl, dml string, err error) {
@@ -121,57 +35,13 @@ func (w *Worker) own(op *clusterdb.Operation) (all []*clusterdb.VaultConnection,
 	return all, ddl, dml, nil
 }
 
-// target opens a stored connection; nil when there is none.
-func (w *Worker) target(ctx context.Context, hash string, role clusterdb.RoleName) (*vaultdb.Target, error) {
-	c, err := clusterdb.Connection(ctx, w.deps.Cluster, hash, role)
-	if c == nil || err != nil {
-		return nil, err
-	}
-	return w.opened(hash, c)
-}
-
-func (w *Worker) opened(hash string, c *clusterdb.VaultConnection) (*vaultdb.Target, error) {
-	password, err := w.deps.Key.Open(c.Password, clusterdb.Place(hash, c.Role)...)
-	if err != nil {
-		return nil, err
-	}
-	return &vaultdb.Target{Address: c.Address, Schema: c.Schema, User: c.Login, Password: string(password)}, nil
-}
-
-// with connects to a target and runs f. Failures of a database that a caller named are told as such.
-func (w *Worker) with(ctx context.Context, t *vaultdb.Target, f func(ctx context.Context, p *postgres.Pool) error) error {
-	p, err := w.vaults.Connect(ctx, *t)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	if err = f(ctx, p); err != nil && t.Address != "" && ctx.Err() == nil && postgres.ClassOf(err) == postgres.Unavailable {
-		return elsewhere{err}
-	}
-	return err
-}
-
-// dmlOf returns the name of the data role of a virtual node.
-func (w *Worker) dmlOf(ctx context.Context, hash string) (string, error) {
-	c, err := clusterdb.Connection(ctx, w.deps.Cluster, hash, clusterdb.DML)
-	if err != nil {
-		return "", err
-	}
-	if c == nil {
-		return "", fmt.Errorf("virtual node %s has no data role", hash)
-	}
-	return c.Login, nil
-}
-
 func (w *Worker) makeSchema(ctx context.Context, op *clusterdb.Operation) Result {
 	all, err := w.given(op)
 	if err != nil {
 		return Result{Err: err}
 	}
 	if all != nil {
-		r := Result{Connections: all, Dropped: missing(all)}
-		r.Err = w.tryAll(ctx, op.Work.ShortHash, all)
-		return r
+		return w.try(ctx, op, all)
 	}
 	all, ddl, dml, err := w.own(op)
 	if err != nil {
@@ -190,71 +60,33 @@ func (w *Worker) makeSchema(ctx context.Context, op *clusterdb.Operation) Result
 	return Result{Connections: all, Err: err}
 }
 
-// missing are the roles that have no connection.
-func missing(all []*clusterdb.VaultConnection) []clusterdb.RoleName {
-	var out []clusterdb.RoleName
-	for _, role := range []clusterdb.RoleName{clusterdb.DDL, clusterdb.DML} {
-		if !slices.ContainsFunc(all, func(c *clusterdb.VaultConnection) bool { return c.Role == role }) {
-			out = append(out, role)
-		}
-	}
-	return out
-}
-
-// tryAll connects with connections that a caller gave.
-func (w *Worker) tryAll(ctx context.Context, hash string, all []*clusterdb.VaultConnection) error {
-	for _, c := range all {
-		t, err := w.opened(hash, c)
-		if err != nil {
-			return err
-		}
-		if err := w.with(ctx, t, func(ctx context.Context, p *postgres.Pool) error { return p.Ping(ctx) }); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return invalid(ErrConnections, "the vault's %s connection does not work: %v", c.Role, err)
-		}
-	}
-	return nil
-}
-
 // migratePlatform makes the platform's tables, or looks whether an administrator made them.
 func (w *Worker) migratePlatform(ctx context.Context, op *clusterdb.Operation) Result {
 	if len(op.Work.Connections) == 0 {
 		_, err := w.vaults.Platform(ctx, op.Work.ShortHash)
 		return Result{Err: err}
 	}
-	role := clusterdb.DDL
-	t, err := w.target(ctx, op.Work.ShortHash, role)
-	if err == nil && t == nil {
-		role = clusterdb.DML
-		t, err = w.target(ctx, op.Work.ShortHash, role)
-	}
-	if err != nil || t == nil {
-		return Result{Err: errors.Join(err, notFoundIf(t == nil, op.Work.ShortHash))}
-	}
-	dml, err := w.dmlOf(ctx, op.Work.ShortHash)
+	ddl, dml, err := w.targets(ctx, op)
 	if err != nil {
 		return Result{Err: err}
 	}
-	err = w.with(ctx, t, func(ctx context.Context, p *postgres.Pool) error {
-		if role == clusterdb.DDL {
-			return vaultdb.PlatformElsewhere(ctx, p, t.Schema, dml)
+	if ddl != nil {
+		err := w.with(ctx, ddl, func(ctx context.Context, p *postgres.Pool) error {
+			return vaultdb.PlatformElsewhere(ctx, p, ddl.Schema, dml.User)
+		})
+		if refused := (*refusal)(nil); err != nil && ctx.Err() == nil && again(err) == nil && !errors.As(err, &refused) {
+			err = invalid(ErrSchema, "the platform's tables cannot be made in schema %s at %s as user %s: %v", ddl.Schema, ddl.Address, ddl.User, err)
 		}
-		lacks, err := vaultdb.PlatformLacks(ctx, p, t.Schema)
+		return Result{Err: err}
+	}
+	return Result{Err: w.with(ctx, dml, func(ctx context.Context, p *postgres.Pool) error {
+		lacks, err := vaultdb.PlatformLacks(ctx, p, dml.Schema)
 		if err == nil && len(lacks) > 0 {
-			err = invalid(ErrSchema, "schema %s lacks the platform's migrations %v, and the cluster has no DDL connection: run the SQL of GET virtualnode/create/db/vault first", t.Schema, lacks)
+			err = invalid(ErrSchema, "schema %s lacks the platform's migrations %v, and the cluster has no DDL connection: run the SQL of GET virtualnode/create/db/vault/%s "+
+				"(or let the connection name another schema, with ?currentSchema=)", dml.Schema, lacks, op.Work.Checksum)
 		}
 		return err
-	})
-	return Result{Err: err}
-}
-
-func notFoundIf(is bool, hash string) error {
-	if is {
-		return fmt.Errorf("virtual node %s has no connection to its schema", hash)
-	}
-	return nil
+	})}
 }
 
 // migrateApplication runs one migration of the package, or, where the cluster may not, looks whether they ran.
@@ -264,24 +96,31 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 	if err != nil {
 		return Result{Err: err}
 	}
-	t, err := w.target(ctx, hash, clusterdb.DDL)
+	ddl, dml, err := w.targets(ctx, op)
 	if err != nil {
 		return Result{Err: err}
 	}
-	if t == nil {
-		lacks, err := w.lacks(ctx, hash, all)
+	declared, err := w.declared(ctx, op.Work.Checksum)
+	if err != nil {
+		return Result{Err: err}
+	}
+	if ddl == nil {
+		lacks, err := w.lacks(ctx, dml, all)
 		if err == nil && len(lacks) > 0 {
-			err = invalid(ErrSchema, "the schema of virtual node %s lacks migrations %v of its package, and the cluster has no DDL connection: run the SQL of GET virtualnode/%s/db/vault/%s first",
-				hash, lacks, hash, op.Work.Checksum)
+			err = invalid(ErrSchema, "schema %s of virtual node %s lacks migrations %v of its package, and the cluster has no DDL connection: run the SQL of GET virtualnode/%s first",
+				dml.Schema, hash, lacks, sqlPath(op))
+		}
+		if err == nil {
+			err = w.usable(ctx, op, dml, declared, true)
 		}
 		return Result{Err: err}
 	}
 	var r Result
-	r.Err = w.with(ctx, t, func(ctx context.Context, p *postgres.Pool) error {
+	r.Err = w.with(ctx, ddl, func(ctx context.Context, p *postgres.Pool) error {
 		ctx, cancel := context.WithTimeout(ctx, w.cfg.Limits.Whole)
 		defer cancel()
 		for _, m := range all {
-			ran, err := vaultdb.Application(t.Schema, m.Cpk, m.List, w.cfg.Limits).Next(ctx, p)
+			ran, err := vaultdb.Application(ddl.Schema, m.Cpk, m.List, w.cfg.Limits).Next(ctx, p)
 			if err != nil {
 				return err
 			}
@@ -290,41 +129,48 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 				return nil
 			}
 		}
-		return w.captureChanges(ctx, p, op.Work.Checksum)
+		return captureChanges(ctx, p, ddl.Schema, declared, op.Work.Checksum)
 	})
 	if failed := (*postgres.MigrationError)(nil); errors.As(r.Err, &failed) && again(r.Err) == nil {
 		r.Err = invalid(ErrMigration, "%v", failed)
 	}
+	if r.Err == nil && !r.Again {
+		r.Err = w.usable(ctx, op, dml, declared, false)
+	}
 	return r
 }
 
-// captureChanges makes the triggers that the package's declarations ask for.
-func (w *Worker) captureChanges(ctx context.Context, p *postgres.Pool, checksum string) error {
+// declared is what a package declares of its tables; nil for a package that is not there.
+func (w *Worker) declared(ctx context.Context, checksum string) (*rows.Schema, error) {
 	cpi, err := clusterdb.Cpi(ctx, w.deps.Cluster, checksum)
 	if err != nil || cpi == nil {
-		return err
+		return nil, err
 	}
 	declared, err := rows.CompilePackage(cpi)
 	if err != nil {
-		return invalid(ErrSchema, "package %s: %v", checksum, err)
+		return nil, invalid(ErrSchema, "package %s: %v", checksum, err)
 	}
-	err = vaultdb.Feed(ctx, p, declared)
+	return declared, nil
+}
+
+// captureChanges makes the triggers that the package's declarations ask for.
+func captureChanges(ctx context.Context, p *postgres.Pool, schema string, declared *rows.Schema, checksum string) error {
+	if declared == nil {
+		return nil
+	}
+	err := vaultdb.Feed(ctx, p, schema, declared)
 	if c := postgres.ClassOf(err); c == postgres.Statement || c == postgres.Access {
 		return invalid(ErrSchema, "package %s declares tables that its migrations do not make: %v", checksum, err)
 	}
 	return err
 }
 
-// lacks are the migrations that have not run in a virtual node's schema.
-func (w *Worker) lacks(ctx context.Context, hash string, all []clusterdb.Migrations) ([]string, error) {
-	t, err := w.target(ctx, hash, clusterdb.DML)
-	if err != nil || t == nil {
-		return nil, errors.Join(err, notFoundIf(err == nil, hash))
-	}
+// lacks are the migrations that have not run in a schema.
+func (w *Worker) lacks(ctx context.Context, dml *vaultdb.Target, all []clusterdb.Migrations) ([]string, error) {
 	var out []string
-	err = w.with(ctx, t, func(ctx context.Context, p *postgres.Pool) error {
+	err := w.with(ctx, dml, func(ctx context.Context, p *postgres.Pool) error {
 		for _, m := range all {
-			pending, err := vaultdb.Application(t.Schema, m.Cpk, m.List, w.cfg.Limits).Pending(ctx, p)
+			pending, err := vaultdb.Application(dml.Schema, m.Cpk, m.List, w.cfg.Limits).Pending(ctx, p)
 			if err != nil {
 				return err
 			}
@@ -347,11 +193,15 @@ func (w *Worker) pendingOf(ctx context.Context, hash string) ([]string, error) {
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	lacks, err := w.lacks(ctx, v.GetShortHash(), all)
+	dml, err := w.target(ctx, v.GetShortHash(), clusterdb.DML)
+	if err != nil || dml == nil {
+		return nil, errors.Join(err, notFoundIf(err == nil, hash))
+	}
+	lacks, err := w.lacks(ctx, dml, all)
 	if failed := (*postgres.MigrationError)(nil); errors.As(err, &failed) {
 		return []string{failed.Error()}, nil
 	}
-	if isElsewhere(err) || postgres.ClassOf(err) == postgres.Access {
+	if refused := (*refusal)(nil); errors.As(err, &refused) || postgres.ClassOf(err) == postgres.Access {
 		return []string{"(its database does not answer: " + err.Error() + ")"}, nil
 	}
 	return lacks, err
@@ -396,7 +246,7 @@ func (w *Worker) reconnect(ctx context.Context, op *clusterdb.Operation) Result 
 		return Result{Err: err}
 	}
 	if all != nil {
-		return Result{Connections: all, Dropped: missing(all), Err: w.tryAll(ctx, op.Work.ShortHash, all)}
+		return w.try(ctx, op, all)
 	}
 	all, ddl, dml, err := w.own(op)
 	if err != nil {
@@ -416,8 +266,12 @@ func (w *Worker) reconnect(ctx context.Context, op *clusterdb.Operation) Result 
 	return Result{Connections: all, Err: err}
 }
 
-// finish looks at the connections that the virtual node now has.
+// finish looks at the connections that the virtual node now has, or shall have from here on.
 func (w *Worker) finish(ctx context.Context, op *clusterdb.Operation) Result {
+	all, err := w.given(op)
+	if all != nil || err != nil {
+		return Result{Connections: all, Dropped: missing(all), Err: err}
+	}
 	var r Result
 	for _, role := range []clusterdb.RoleName{clusterdb.DDL, clusterdb.DML} {
 		c, err := clusterdb.Connection(ctx, w.deps.Cluster, op.Work.ShortHash, role)

@@ -154,7 +154,9 @@ func (w *Worker) ask(ctx context.Context, e Asked) (reply *rpcv1.Reply, records 
 			return nil, nil, "", e.ConfigErr
 		}
 	}
-	e.Connections, e.ConnectionsErr = w.connectionsOf(e)
+	if e.Connections, err = w.connectionsOf(ctx, &e); err != nil {
+		return nil, nil, "", err
+	}
 	var pending []string
 	if p := e.Request.GetSetVirtualNodeState(); p.GetState() == vnodev1.OperationalStatus_OPERATIONAL_STATUS_ACTIVE {
 		if pending, err = w.pendingOf(ctx, p.GetShortHash()); err != nil {

@@ -223,7 +223,7 @@ func TestVirtualNodes(t *testing.T) {
 		`{"x500Name":"O=Carol","cpiFileChecksum":"c0ffee000000"}`:                                           400,
 		`{"x500Name":"O=Carol, L=London, C=GB","cpiFileChecksum":"000000000000"}`:                           404,
 		`{"x500Name":"O=Dave, L=London, C=GB","cpiFileChecksum":"C0FFEE000000"}`:                            409,
-		`{"x500Name":"O=Carol, L=London, C=GB","cpiFileChecksum":"C0FFEE000000","vaultDdlConnection":"{}"}`: 400,
+		`{"x500Name":"O=Carol, L=London, C=GB","cpiFileChecksum":"C0FFEE000000","vaultDdlConnection":"{}"}`: 503,
 	} {
 		w.want(w.do("alice", "POST /api/v5_2/virtualnode", body), status, "")
 	}

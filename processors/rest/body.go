@@ -201,7 +201,8 @@ func (m members) anyJSON(parameter, name string) ([]byte, *failure) {
 	return compact.Bytes(), nil
 }
 
-// member is one member of a body and where its value goes: to a *string, *bool, *int64, *[]string or *[]members.
+// member is one member of a body and where its value goes: to a *string, *bool, *int64, *[]string, *[]members,
+// *members or, as it is, *json.RawMessage.
 type member struct {
 	name   string
 	needed bool
@@ -253,6 +254,8 @@ func (m members) readOne(parameter string, one member, raw json.RawMessage) (fai
 		}
 	case *int64:
 		*into, fail = m.number(parameter, one.name, math.MinInt64)
+	case *json.RawMessage:
+		*into = raw
 	case *[]string:
 		if err := json.Unmarshal(raw, into); err != nil {
 			fail = mismatch("a list of strings")

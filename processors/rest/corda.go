@@ -37,9 +37,9 @@ func (s *Server) cordaRoutes() []route {
 		{method: http.MethodGet, pattern: "/flow/{holdingidentityshorthash}/{clientrequestid}/result", handle: s.flowResult},
 		{method: http.MethodGet, pattern: "/flowclass/{holdingidentityshorthash}", handle: s.flowClasses},
 	}
-	routes = slices.Concat(routes, s.userRoutes(), s.configRoutes(), s.cpiRoutes(), s.vnodeRoutes(), s.keyRoutes(), s.certificateRoutes())
+	routes = slices.Concat(routes, s.userRoutes(), s.configRoutes(), s.cpiRoutes(), s.vnodeRoutes(), s.keyRoutes(), s.wrappingKeyRoutes(), s.certificateRoutes())
 	var versions []route
-	for _, resource := range []string{"certificate", "config", "cpi", "flow", "flowclass", "hello", "hsm", "key", "maintenance/virtualnode", "permission", "role", "user", "virtualnode"} {
+	for _, resource := range []string{"certificate", "config", "cpi", "flow", "flowclass", "hello", "hsm", "key", "maintenance/virtualnode", "permission", "role", "user", "virtualnode", "wrappingkey"} {
 		versions = append(versions, route{method: http.MethodGet, pattern: "/" + resource + "/getprotocolversion", open: true, handle: version})
 	}
 	return append(versions, routes...)

@@ -215,6 +215,9 @@ func (w *world) checkAdministration(t *testing.T, check func(user, what, body st
 		{"GET" + api + "/virtualnode", ""}, {"GET" + api + "/virtualnode/EEEEEEEEEEEE", ""}, {"GET" + api + "/virtualnode/status/" + aliceHash, ""},
 		{"GET" + api + "/key/" + aliceHash, ""}, {"GET" + api + "/key/" + aliceHash + "/0123456789AB", ""}, {"GET" + api + "/hsm/p2p/TLS", ""},
 		{"GET" + api + "/cpi/status/none", ""}, {"POST" + api + "/cpi", "x"},
+		{"GET" + api + "/wrappingkey/rotation/master", ""}, {"GET" + api + "/wrappingkey/rotation/zz", ""},
+		{"POST" + api + "/wrappingkey/rotation/" + aliceHash, ""}, {"POST" + api + "/wrappingkey/rotation/zz", ""}, {"GET" + api + "/wrappingkey/getprotocolversion", ""},
+		{"PUT" + api + "/virtualnode/" + aliceHash + "/db", `{"vaultDmlConnection":"x"}`},
 	}
 	for _, c := range all {
 		check("alice", c[0], c[1])
@@ -227,7 +230,7 @@ func (w *world) checkAdministration(t *testing.T, check func(user, what, body st
 		{"POST" + api + "/permission", `{"permissionType":"ALLOW","permissionString":"x"}`}, {"POST" + api + "/permission/bulk", `{"permissionsToCreate":[],"roleIds":[]}`},
 		{"PUT" + api + "/config", `{"section":"s","version":0,"config":{},"schemaVersion":{"major":1,"minor":0}}`},
 		{"POST" + api + "/virtualnode", `{"x500Name":"O=Carol, L=London, C=GB","cpiFileChecksum":"C0FFEE000000"}`}, {"PUT" + api + "/virtualnode/" + aliceHash + "/state/ACTIVE", ""},
-		{"PUT" + api + "/virtualnode/" + aliceHash + "/cpi/C0FFEE000000", ""}, {"POST" + api + "/maintenance/virtualnode/" + aliceHash + "/vault-schema/force-resync", ""},
+		{"PUT" + api + "/virtualnode/" + aliceHash + "/cpi/C0FFEE000000", ""}, {"PUT" + api + "/virtualnode/" + aliceHash + "/db", "{}"}, {"POST" + api + "/maintenance/virtualnode/" + aliceHash + "/vault-schema/force-resync", ""},
 		{"GET" + api + "/virtualnode/create/db/crypto", ""}, {"GET" + api + "/virtualnode/" + aliceHash + "/db/vault/C0FFEE000000", ""},
 		{"POST" + api + "/key/p2p/alias/a/category/TLS/scheme/CORDA.RSA", ""}, {"GET" + api + "/key/p2p/schemes/TLS", ""}, {"GET" + api + "/certificate/cluster/p2p-tls", ""},
 		{"GET" + api + "/certificate/vnode/" + aliceHash + "/p2p-tls/a", ""},

@@ -48,6 +48,10 @@ func Explanations() map[string]string {
 		idNoUpload:  "No upload has that request id: it was never begun here, or its status is no longer kept (seven days).",
 		idUploadFailed: "The rest worker could not keep the uploaded file on its disk on the way to Kafka. " +
 			"Free some space where its temporary files lie, then upload again; nothing was installed.",
+		idNoSealKey: "Connections with passwords were given for a virtual node, and this rest worker has no key to seal them with before they go to Kafka; nothing was sent. " +
+			"Give it the database worker's key (postgres.seal_key_file), or leave the connections out: the cluster then makes the schema itself.",
+		idNoRotation: "Corda rotates the keys that wrap private keys in its database. Here no private key is wrapped: each is made in Vault and never leaves it, so there is nothing to rotate, " +
+			"and nothing was changed. `vault operator rotate` rotates the key under which Vault keeps its storage; docs/operate/keys.md has the rest.",
 		idNotBuilt: "The request asks for something that Corda 5.2 does and this version of fairlead does not. The message says what to leave out, or which worker it would take.",
 	}
 }

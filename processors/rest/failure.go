@@ -73,6 +73,8 @@ const (
 	idNoUpload         = "FL-REST-029"
 	idUploadFailed     = "FL-REST-030"
 	idNotBuilt         = "FL-REST-031"
+	idNoSealKey        = "FL-REST-032"
+	idNoRotation       = "FL-REST-033"
 )
 
 // headerErrorID carries the stable id of an error on both surfaces, for Corda's body has exactly three members.

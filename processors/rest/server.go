@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairleadio/fairlead/internal/rbac"
+	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 )
 
 // Parts are what the worker is built from.
@@ -26,6 +27,8 @@ type Parts struct {
 	// Requests asks the workers that change things.
 	Requests Requests
 	Journal  Journal
+	// Seal seals the connections that a caller brings, for the record with a key. nil: none are taken.
+	Seal func(recordKey string, c *dbv1.Connections) ([]byte, error)
 	// Healthy tells whether the process is ready, and why not.
 	Healthy func() (ok bool, reasons []string)
 	Log     *slog.Logger

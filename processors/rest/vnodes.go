@@ -59,6 +59,7 @@ func (s *Server) vnodeRoutes() []route {
 		{method: http.MethodGet, pattern: "/virtualnode/{holdingidentityshorthash}", handle: s.virtualNode},
 		{method: http.MethodPut, pattern: "/virtualnode/{virtualnodeshortid}/state/{newstate}", handle: s.setVirtualNodeState},
 		{method: http.MethodPut, pattern: "/virtualnode/{virtualnodeshortid}/cpi/{targetcpifilechecksum}", query: []string{"forceupgrade"}, handle: s.upgradeVirtualNode},
+		{method: http.MethodPut, pattern: "/virtualnode/{virtualnodeshortid}/db", handle: s.updateVirtualNodeDB},
 		{method: http.MethodGet, pattern: "/virtualnode/{virtualnodeshortid}/db/vault/{newcpichecksum}", handle: s.upgradeSQL},
 		{method: http.MethodPost, pattern: "/maintenance/virtualnode/{virtualnodeshortid}/vault-schema/force-resync", handle: s.resyncVault},
 	}
@@ -179,21 +180,9 @@ func (s *Server) createVirtualNode(ctx context.Context, c *call) (*answer, *fail
 	}
 	r := &dbv1.CreateVirtualNode{}
 	all := []member{needed("x500Name", &r.X500Name), needed("cpiFileChecksum", &r.CpiChecksum)}
-	own := map[string]*string{}
-	for _, name := range []string{
-		"vaultDdlConnection", "vaultDmlConnection", "cryptoDdlConnection", "cryptoDmlConnection", "uniquenessDdlConnection", "uniquenessDmlConnection",
-	} {
-		own[name] = new(string)
-		all = append(all, optional(name, own[name]))
-	}
-	if fail := m.read(parameter, all...); fail != nil {
+	given := newConnections()
+	if fail := m.read(parameter, append(all, given.members()...)...); fail != nil {
 		return nil, fail
-	}
-	for name, value := range own {
-		// Corda's "none" for uniqueness asks for no database, which is what there is.
-		if *value != "" && (name != "uniquenessDmlConnection" || *value != "none") {
-			return nil, refuse(http.StatusBadRequest, idNotBuilt, "%s: this version makes the databases of virtual nodes itself; leave the member out.", name)
-		}
 	}
 	cpi, fail := s.findCpiByChecksum(r.GetCpiChecksum())
 	if fail != nil {
@@ -212,10 +201,13 @@ func (s *Server) createVirtualNode(ctx context.Context, c *call) (*answer, *fail
 		return nil, refuse(http.StatusConflict, idTaken, "Virtual Node '%s' already exists.", h.Name)
 	}
 	r.X500Name, r.CpiChecksum = h.Name.String(), cpi.GetChecksum()
+	if r.SealedConnections, fail = s.seal(vnodeEntity(hash), parameter, given); fail != nil {
+		return nil, fail
+	}
 	if _, fail := s.change(ctx, c, vnodeEntity(hash), &dbv1.Request{Operation: &dbv1.Request_CreateVirtualNode{CreateVirtualNode: r}}); fail != nil {
 		return nil, fail
 	}
-	return &answer{status: http.StatusAccepted, body: requestIDResponse{hash}}, nil
+	return &answer{status: http.StatusAccepted, body: requestIDResponse{hash}, header: given.warning()}, nil
 }
 
 // operationResponse is Corda's AsyncOperationStatus.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/fairleadio/fairlead/integration/kafkatest"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
@@ -131,6 +133,28 @@ func Open(t testing.TB, cfg postgres.Config) *postgres.Pool {
 	}
 	t.Cleanup(p.Close)
 	return p
+}
+
+// Script runs SQL as psql would, on a connection of its own; an empty user is the one of the URL.
+func Script(t testing.TB, url, user, password, sql string) {
+	t.Helper()
+	cfg, err := pgconn.ParseConfig(url)
+	if err != nil {
+		t.Fatal("the test's URL cannot be read")
+	}
+	if user != "" {
+		cfg.User, cfg.Password = user, password
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	c, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Exec(ctx, sql).ReadAll()
+	if err = errors.Join(err, c.Close(ctx)); err != nil {
+		t.Fatalf("%v\n%s", err, sql)
+	}
 }
 
 // Server starts a server of the test's own, which it may stop, kill and restart. Without binaries, or where real

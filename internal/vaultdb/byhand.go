@@ -1,0 +1,173 @@
+package vaultdb
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fairleadio/fairlead/internal/clusterdb"
+	"github.com/fairleadio/fairlead/internal/postgres"
+	"github.com/fairleadio/fairlead/internal/postgres/vaultschema"
+	"github.com/fairleadio/fairlead/internal/rows"
+)
+
+// This file holds what concerns schemas that the cluster may not change: an administrator does it by hand, and the
+// cluster looks whether it was done.
+
+// ByHand is what an administrator runs.
+type ByHand struct {
+	// Schema is the schema's name.
+	Schema string
+	// Whole: the schema and the platform's tables too, not the application's part alone.
+	Whole bool
+	// Application are the migrations that have not run.
+	Application []clusterdb.Migrations
+	// Declared are the package's tables, whose changes are captured where they say so; nil for none.
+	Declared *rows.Schema
+}
+
+// SQL returns the statements, for psql.
+func (h ByHand) SQL() (string, error) {
+	platform, err := vaultschema.Migrations()
+	if err != nil {
+		return "", err
+	}
+	schema := postgres.Identifier(h.Schema)
+	var b strings.Builder
+	write := func(table, set string, list []postgres.Migration) {
+		for _, m := range list {
+			fmt.Fprintf(&b, "\n-- %s %s\nBEGIN;\n%s\n", set, m.Name, terminated(m.SQL))
+			fmt.Fprintf(&b, "INSERT INTO %s (set_name, name, checksum) VALUES (%s, %s, %s);\nCOMMIT;\n", postgres.Qualified(h.Schema, table),
+				postgres.Literal(set), postgres.Literal(m.Name), postgres.Literal(m.Checksum()))
+		}
+	}
+	b.WriteString("-- Run as the role that is to own the schema, with psql -v ON_ERROR_STOP=1.\n")
+	if h.Whole {
+		fmt.Fprintf(&b, "-- The schema is called %s here: name it in the connections (?currentSchema=%s), or replace it throughout.\n", schema, h.Schema)
+		fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\n", schema)
+	}
+	fmt.Fprintf(&b, "SET search_path TO %s;\n", schema)
+	if h.Whole {
+		fmt.Fprintf(&b, "%s;\n%s;\n", postgres.HistoryTable(h.Schema, platformHistory), postgres.HistoryTable(h.Schema, ApplicationHistory))
+		write(platformHistory, vaultschema.Set, platform)
+	}
+	for _, m := range h.Application {
+		write(ApplicationHistory, m.Cpk, m.List)
+	}
+	if statements := captures(h.Schema, h.Declared); len(statements) > 0 {
+		b.WriteString("\n-- What the change feed captures.\nBEGIN;\n")
+		for _, sql := range statements {
+			b.WriteString(sql + ";\n")
+		}
+		b.WriteString("COMMIT;\n")
+	}
+	fmt.Fprintf(&b, "\n-- Then give the role of the DML connection, here called data, what it needs:\n"+
+		"-- GRANT USAGE ON SCHEMA %[1]s TO data;\n"+
+		"-- GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %[1]s TO data;\n"+
+		"-- GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %[1]s TO data;\n", schema)
+	return b.String(), nil
+}
+
+// terminated ends SQL with a semicolon, on a line of its own when a comment may end it.
+func terminated(sql string) string {
+	sql = strings.TrimRight(sql, " \t\r\n")
+	if strings.HasSuffix(sql, ";") {
+		return sql
+	}
+	return sql + "\n;"
+}
+
+// captureSet is under which the application's history remembers what the change feed captures. No package has this
+// name.
+const captureSet = "fairlead: change feed"
+
+// captures are the statements that make the change feed capture what is declared, and remember it.
+func captures(schema string, declared *rows.Schema) []string {
+	if declared == nil || len(declared.Triggers()) == 0 {
+		return nil
+	}
+	history := postgres.Qualified(schema, ApplicationHistory)
+	m := capturing(declared)
+	return append(declared.Triggers(),
+		"DELETE FROM "+history+" WHERE set_name = "+postgres.Literal(captureSet),
+		"INSERT INTO "+history+" (set_name, name, checksum) VALUES ("+postgres.Literal(captureSet)+", "+postgres.Literal(m.Name)+", "+postgres.Literal(m.Checksum())+")")
+}
+
+func capturing(declared *rows.Schema) postgres.Migration {
+	return postgres.Migration{Name: "triggers", SQL: strings.Join(declared.Triggers(), ";\n")}
+}
+
+// need is what the data role must be able to do with a table.
+type need struct {
+	table      string
+	privileges []string
+}
+
+// DataLacks returns what the role of a pool lacks to work with a schema that the cluster did not make, in words. By hand:
+// the cluster has no DDL connection, so that nobody else made the triggers of the change feed.
+func DataLacks(ctx context.Context, p *postgres.Pool, schema string, declared *rows.Schema, byHand bool) ([]string, error) {
+	var usable bool
+	err := p.One(ctx, []any{&usable}, "SELECT coalesce(has_schema_privilege(to_regnamespace($1), 'USAGE'), false)", postgres.Identifier(schema))
+	if err != nil {
+		return nil, err
+	}
+	if !usable {
+		return []string{"USAGE on schema " + schema + ", or the schema itself"}, nil
+	}
+	all := []need{
+		{platformHistory, []string{"SELECT"}},
+		{ApplicationHistory, []string{"SELECT"}},
+		{"fl_request", []string{"SELECT", "INSERT", "DELETE"}},
+		{"fl_counter", []string{"SELECT", "UPDATE"}},
+		{"fl_outbox", []string{"SELECT", "INSERT", "DELETE"}},
+	}
+	if declared != nil {
+		for _, name := range declared.Tables() {
+			all = append(all, need{name, []string{"SELECT", "INSERT", "UPDATE", "DELETE"}})
+		}
+	}
+	var out []string
+	for _, n := range all {
+		lacks, err := n.lacks(ctx, p, schema)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, lacks...)
+	}
+	if len(out) > 0 || !byHand || declared == nil || len(declared.Triggers()) == 0 {
+		return out, nil
+	}
+	var made bool
+	err = p.One(ctx, []any{&made}, "SELECT EXISTS (SELECT FROM "+postgres.Qualified(schema, ApplicationHistory)+" WHERE set_name = $1 AND checksum = $2)",
+		captureSet, capturing(declared).Checksum())
+	if err == nil && !made {
+		out = append(out, "the triggers of the change feed")
+	}
+	return out, err
+}
+
+func (n need) lacks(ctx context.Context, p *postgres.Pool, schema string) ([]string, error) {
+	var there bool
+	name := postgres.Qualified(schema, n.table)
+	if err := p.One(ctx, []any{&there}, "SELECT to_regclass($1) IS NOT NULL", name); err != nil {
+		return nil, err
+	}
+	if !there {
+		return []string{"table " + n.table}, nil
+	}
+	lacks := slices.Clone(n.privileges)
+	for _, privilege := range n.privileges {
+		var has bool
+		if err := p.One(ctx, []any{&has}, "SELECT has_table_privilege(to_regclass($1), $2)", name, privilege); err != nil {
+			return nil, err
+		}
+		if has {
+			lacks = slices.DeleteFunc(lacks, func(l string) bool { return l == privilege })
+		}
+	}
+	if len(lacks) == 0 {
+		return nil, nil
+	}
+	return []string{strings.Join(lacks, ", ") + " on table " + n.table}, nil
+}
