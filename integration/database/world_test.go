@@ -25,6 +25,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
 	"github.com/fairleadio/fairlead/internal/seal"
+	"github.com/fairleadio/fairlead/internal/vaultdb"
 	"github.com/fairleadio/fairlead/processors/database"
 	"github.com/fairleadio/fairlead/schemas"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
@@ -115,6 +116,9 @@ type world struct {
 	producer             *engine.Producer
 	log                  *logged
 	requests             int
+
+	// limits bound migrations; the zero value is the default.
+	limits vaultdb.Limits
 
 	mu      sync.Mutex
 	between func(point string) error
@@ -211,7 +215,7 @@ func (w *world) launch() {
 		deps.Published[topic] = w.views[topic]
 	}
 	var err error
-	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond}, deps); err != nil {
+	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond, Limits: w.limits}, deps); err != nil {
 		w.t.Fatal(err)
 	}
 	cfg := w.kafka.Config(w.t)

@@ -10,8 +10,24 @@ import (
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 )
 
-// Reserved is how the names of fairlead's own tables begin: applications neither declare nor name them.
-const Reserved = "fl_"
+// Reserved is how the names of fairlead's own tables begin: applications neither declare nor name them. What
+// [ReservedHistory] begins is kept for the records of who made a schema and what ran in it.
+const (
+	Reserved        = "fl_"
+	ReservedHistory = "fairlead_"
+)
+
+// IsReserved tells whether a name, as SQL has it with or without quotes, is kept for fairlead's own, and by which
+// beginning.
+func IsReserved(name string) (prefix string, is bool) {
+	plain := strings.ToLower(strings.TrimPrefix(name, `"`))
+	for _, p := range []string{Reserved, ReservedHistory} {
+		if strings.HasPrefix(plain, p) {
+			return p, true
+		}
+	}
+	return "", false
+}
 
 // Limits of declarations.
 const (
@@ -190,11 +206,12 @@ func compileTable(d *cpiv1.TableDeclaration) (*Table, []error) {
 
 // badIdentifier says why a name cannot be one of SQL, empty when it can.
 func badIdentifier(name string) string {
+	prefix, reserved := IsReserved(name)
 	switch {
 	case !identifier.MatchString(name):
 		return "must begin with a to z or _, go on with a to z, 0 to 9 and _, and have at most 63 characters"
-	case strings.HasPrefix(name, Reserved):
-		return "begins with " + Reserved + ", which is kept for fairlead's own tables"
+	case reserved:
+		return "begins with " + prefix + ", which is kept for fairlead's own tables; choose another name"
 	case strings.HasPrefix(name, "pg_"):
 		return "begins with pg_, which is kept for Postgres"
 	}

@@ -125,8 +125,8 @@ func (q *Query) build(tokens []token, params map[string]int) error {
 			}
 			out.WriteString(t.text)
 		case tokenWord, tokenName:
-			if plain := strings.ToLower(strings.TrimPrefix(t.text, `"`)); strings.HasPrefix(plain, Reserved) {
-				return fmt.Errorf("names %s; what begins with %s is fairlead's own", t.text, Reserved)
+			if prefix, reserved := IsReserved(t.text); reserved {
+				return fmt.Errorf("names %s; what begins with %s is fairlead's own", t.text, prefix)
 			}
 			out.WriteString(t.text)
 		default:

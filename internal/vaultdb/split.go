@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/fairleadio/fairlead/internal/rows"
 )
 
 // Allowed are the statements that a package's migration may have, by their first word.
@@ -23,8 +25,24 @@ func (e *StatementError) Error() string {
 	return fmt.Sprintf("FL-DB-020: statement %d, line %d: %s", e.Number, e.Line, e.Reason)
 }
 
-// Split takes the SQL of a migration apart and refuses what a migration must not have. Bodies of functions must be
-// quoted ($$ … $$), for a semicolon outside of quotes ends a statement.
+// reservedName says why a token is not a name that a migration may use, empty when it is. What stands in quoted bodies
+// is not looked at: [Vaults.Strays] finds what they made.
+func reservedName(sql string, i, end int, kind tokenKind) string {
+	text := sql[i:end]
+	switch {
+	case kind == letters && strings.EqualFold(text, "U") && strings.HasPrefix(sql[end:], `&"`):
+		return `a name in U&"…" is not allowed in a migration; write its letters`
+	case kind == letters, kind == quoted && text[0] == '"':
+		if prefix, is := rows.IsReserved(text); is {
+			return fmt.Sprintf("%s begins with %s, which is kept for fairlead's own; choose another name", text, prefix)
+		}
+	}
+	return ""
+}
+
+// Split takes the SQL of a migration apart and refuses what a migration must not have: statements of other kinds, and
+// names that are fairlead's own. Bodies of functions must be quoted ($$ … $$), for a semicolon outside of quotes ends a
+// statement.
 func Split(sql string) ([]string, error) {
 	var out []string
 	line, begin := 1, 0
@@ -47,6 +65,9 @@ func Split(sql string) ([]string, error) {
 		end, kind := token(sql, i)
 		if kind == broken {
 			return nil, &StatementError{number, line, "a quote or a comment is not closed"}
+		}
+		if reason := reservedName(sql, i, end, kind); reason != "" {
+			return nil, &StatementError{number, line, reason}
 		}
 		switch {
 		case kind == semicolon:

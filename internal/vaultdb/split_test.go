@@ -20,6 +20,7 @@ func TestSplit(t *testing.T) {
 		"DO $$ BEGIN; END $$;":             {"DO $$ BEGIN; END $$"},
 		"DO $a$ x $$ ; $a$":                {"DO $a$ x $$ ; $a$"},
 		"SELECT $1; SELECT 2":              {"SELECT $1", "SELECT 2"},
+		"SELECT 'fl_x', afl_x, $$fl_x$$":   {"SELECT 'fl_x', afl_x, $$fl_x$$"},
 	} {
 		got, err := vaultdb.Split(sql)
 		if err != nil || !slices.Equal(got, want) {
@@ -36,6 +37,10 @@ func TestSplit(t *testing.T) {
 		"/* /* */":                          "not closed",
 		"(SELECT 1)":                        "(",
 		"'x'; COMMIT":                       "quoted",
+		"CREATE TABLE fl_later (i int)":     "line 1: fl_later begins with fl_, which is kept for fairlead's own; choose another name",
+		"SELECT 1;\nDELETE FROM FL_Request": "line 2: FL_Request begins with fl_",
+		`DROP TABLE "fairlead_about"`:       `"fairlead_about" begins with fairlead_`,
+		`SELECT u&"\0066l_x"`:               "write its letters",
 	} {
 		_, err := vaultdb.Split(sql)
 		var e *vaultdb.StatementError

@@ -9,6 +9,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/hardening"
 	"github.com/fairleadio/fairlead/internal/postgres/vaultschema"
+	"github.com/fairleadio/fairlead/internal/rows"
 )
 
 // ApplicationHistory is the table of a schema that remembers the application's migrations.
@@ -292,6 +293,41 @@ func (v *Vaults) Drop(ctx context.Context, shortHash string) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Strays are the tables, functions and types in a virtual node's schema that have names of fairlead's own and are not
+// its: a migration made them in a body that [Split] does not read. Left alone they would stand in the way of the
+// platform's next migration.
+func (v *Vaults) Strays(ctx context.Context, shortHash string) ([]string, error) {
+	n := v.Names(shortHash)
+	var out []string
+	err := v.admin.Each(ctx, func(r postgres.Row) error {
+		var name string
+		err := r.Scan(&name)
+		out = append(out, name)
+		return err
+	}, `SELECT DISTINCT s.name FROM pg_namespace n JOIN (
+  SELECT relnamespace AS space, relowner AS owner, relname AS name FROM pg_class
+  UNION ALL SELECT pronamespace, proowner, proname FROM pg_proc
+  UNION ALL SELECT typnamespace, typowner, typname FROM pg_type WHERE typtype <> 'b'
+) s ON s.space = n.oid JOIN pg_roles r ON r.oid = s.owner
+WHERE n.nspname = $1 AND r.rolname IN ($2, $3) AND (starts_with(s.name::text, $4) OR starts_with(s.name::text, $5)) ORDER BY s.name`,
+		n.Schema, n.DDL, n.DML, rows.Reserved, rows.ReservedHistory)
+	return out, err
+}
+
+// End ends the session with a process id, as the role that it belongs to: SQL of strangers can catch a cancellation and
+// go on when nobody listens any more, but it cannot catch this. A session that has ended is no error.
+func (v *Vaults) End(ctx context.Context, t Target, pid int) error {
+	p, err := v.Connect(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if _, err := p.Exec(ctx, "SELECT pg_terminate_backend($1)", pid); err != nil {
+		return fmt.Errorf("end session %d of %s: %w", pid, t.User, err)
 	}
 	return nil
 }

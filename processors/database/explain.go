@@ -25,11 +25,12 @@ func Explanations() map[string]string {
 		ErrModule:      "A WebAssembly module of the package would not run in the sandbox. The message says why. `fairlead app check` finds the same before the upload.",
 		ErrSchema: "The schema of a virtual node in a database that the cluster may not change lacks migrations, tables or triggers of the change feed. Have its administrator run the SQL that " +
 			"`GET /virtualnode/create/db/vault/…` or `GET /virtualnode/…/db/vault/…` returns, then try again.",
-		ErrInternal:  "The database worker could not do what was asked, through no fault of the caller's. Its log has the cause; if the record went to database.dlq, redrive it when the cause is gone.",
-		ErrStatement: "A migration of a package has a statement that migrations must not have (such as COMMIT, SET, COPY), or a quote or comment that is not closed. The message names statement and line.",
+		ErrInternal: "The database worker could not do what was asked, through no fault of the caller's. Its log has the cause; if the record went to database.dlq, redrive it when the cause is gone.",
+		ErrStatement: "A migration of a package has a statement that migrations must not have (such as COMMIT, SET, COPY), a name that is kept for fairlead's own (what begins with fl_ or fairlead_), or a quote or comment that is not closed. " +
+			"The message names statement and line, or what was made under such a name.",
 		ErrHarden: "In the database of virtual nodes everybody may still call functions that tenants' SQL must not call, and the worker's role may not revoke that. " +
 			"Run the statement in the message as a superuser, once; the worker starts when it is done.",
 		ErrChannels:  "A channel of the package would be routed to a topic whose name Kafka does not allow. Rename the channel, or change the patterns of section corda.externalMessaging.",
-		ErrMigration: "A migration of the package failed in a virtual node's schema; it was rolled back, those before it stay. The message has the database's reason. Repair the package, upload and upgrade again.",
+		ErrMigration: "A migration of the package failed in a virtual node's schema; it was rolled back, those before it stay. The message has the database's reason; one that runs longer than its limit is ended. Repair the package, upload and upgrade again.",
 	}
 }

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
@@ -116,9 +117,13 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 		return Result{Err: err}
 	}
 	var r Result
+	session := 0
 	r.Err = w.with(ctx, ddl, func(ctx context.Context, p *postgres.Pool) error {
 		ctx, cancel := context.WithTimeout(ctx, w.cfg.Limits.Whole)
 		defer cancel()
+		if err := p.One(ctx, []any{&session}, "SELECT pg_backend_pid()"); err != nil {
+			return err
+		}
 		for _, m := range all {
 			ran, err := vaultdb.Application(ddl.Schema, m.Cpk, m.List, w.cfg.Limits).Next(ctx, p)
 			if err != nil {
@@ -129,8 +134,15 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 				return nil
 			}
 		}
+		if err := w.noStrays(ctx, ddl, hash); err != nil {
+			return err
+		}
 		return captureChanges(ctx, p, ddl.Schema, declared, op.Work.Checksum)
 	})
+	if session != 0 && errors.Is(r.Err, context.DeadlineExceeded) && ctx.Err() == nil {
+		w.endSession(ctx, hash, ddl, session)
+		r.Err = invalid(ErrMigration, "%v: it ran longer than %s and was ended; make it do less at a time, or run it yourself before", r.Err, w.cfg.Limits.Whole)
+	}
 	if failed := (*postgres.MigrationError)(nil); errors.As(r.Err, &failed) && again(r.Err) == nil {
 		r.Err = invalid(ErrMigration, "%v", failed)
 	}
@@ -138,6 +150,29 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 		r.Err = w.usable(ctx, op, dml, declared, false)
 	}
 	return r
+}
+
+// noStrays refuses what migrations made under names of fairlead's own.
+func (w *Worker) noStrays(ctx context.Context, t *vaultdb.Target, hash string) error {
+	if t.Address != "" {
+		return nil // that database is its administrator's, catalogs too
+	}
+	strays, err := w.vaults.Strays(ctx, hash)
+	if err == nil && len(strays) > 0 {
+		err = invalid(ErrStatement, "the package's migrations make %s; what begins with %s or %s is kept for fairlead's own: choose other names",
+			strings.Join(strays, ", "), rows.Reserved, rows.ReservedHistory)
+	}
+	return err
+}
+
+// endSession ends a migration that is out of time and that nobody waits for any more: it may have caught its
+// cancellation, and would keep a processor of the server busy for ever.
+func (w *Worker) endSession(ctx context.Context, hash string, t *vaultdb.Target, pid int) {
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.TransactionTimeout)
+	defer cancel()
+	if err := w.vaults.End(ctx, *t, pid); err != nil {
+		w.deps.Log.Warn("a migration that is out of time could not be ended in the server: end its session there", "vnode", hash, "pid", pid, "error", err)
+	}
 }
 
 // declared is what a package declares of its tables; nil for a package that is not there.
