@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,9 @@ import (
 // RealServersVariable, when set to 1, allows to fetch and start real servers. `make test` sets it.
 const RealServersVariable = "FAIRLEAD_REAL_SERVERS"
 
+// Administrator is the user for whom access rules do not hold.
+const Administrator = "admin"
+
 // BootstrapVariable names an existing cluster: host:port, comma separated.
 const BootstrapVariable = "KAFKA_BOOTSTRAP"
 
@@ -31,6 +35,9 @@ type Options struct {
 	Config map[string]string
 	// HeapMB is each node's heap in MiB; zero means 512.
 	HeapMB int
+	// Users, when there are any, log in with their passwords (mechanism PLAIN) at [Cluster.LoginBrokers], and the broker
+	// then refuses what no access rule allows. [Administrator] must be among them, and may do everything.
+	Users map[string]string
 	// Fast starts the nodes for throughput instead of a quick start: with the optimising compiler.
 	Fast bool
 	// Log is told what is started and why; nil is silent.
@@ -94,7 +101,12 @@ func Launch(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 	if opts.Log == nil {
 		opts.Log = func(string, ...any) {}
 	}
-	if seeds := os.Getenv(BootstrapVariable); seeds != "" {
+	if opts.Users != nil && opts.Users[Administrator] == "" {
+		return nil, fmt.Errorf("Options.Users lacks %s", Administrator)
+	}
+	if seeds := os.Getenv(BootstrapVariable); seeds != "" && opts.Users != nil {
+		return launchFake(opts, "the access rules of the cluster named by "+BootstrapVariable+" are not a test's to change")
+	} else if seeds != "" {
 		c := &Cluster{opts: opts, kind: "the cluster named by " + BootstrapVariable, seeds: strings.Split(seeds, ",")}
 		if err := c.waitReady(ctx, 1); err != nil {
 			return nil, fmt.Errorf("reach the cluster named by %s: %w", BootstrapVariable, err)
@@ -120,8 +132,19 @@ func (c *Cluster) note(answer string) error {
 }
 
 func launchFake(opts Options, why string) (*Cluster, error) {
-	fake, err := kfake.NewCluster(kfake.NumBrokers(opts.Nodes), kfake.SleepOutOfOrder(),
-		kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "group.min.session.timeout.ms": "1000"}))
+	settings := []kfake.Opt{kfake.NumBrokers(opts.Nodes), kfake.SleepOutOfOrder(),
+		kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "group.min.session.timeout.ms": "1000"})}
+	if opts.Users != nil {
+		settings = append(settings, kfake.EnableSASL(), kfake.EnableACLs())
+	}
+	for user, password := range opts.Users {
+		if user == Administrator {
+			settings = append(settings, kfake.Superuser("PLAIN", user, password))
+		} else {
+			settings = append(settings, kfake.User("PLAIN", user, password))
+		}
+	}
+	fake, err := kfake.NewCluster(settings...)
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
@@ -149,19 +172,19 @@ func launchReal(ctx context.Context, dir string, opts Options) (_ *Cluster, err 
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	ports, err := freePorts(2 * opts.Nodes)
+	ports, err := freePorts(3 * opts.Nodes)
 	if err != nil {
 		return nil, err
 	}
 	for i := range opts.Nodes {
-		n := &node{id: i + 1, port: ports[2*i], controller: ports[2*i+1], dir: filepath.Join(dir, fmt.Sprintf("kafka-%d", i+1))}
+		n := &node{id: i + 1, port: ports[3*i], controller: ports[3*i+1], login: ports[3*i+2], dir: filepath.Join(dir, fmt.Sprintf("kafka-%d", i+1))}
 		c.nodes = append(c.nodes, n)
 		c.seeds = append(c.seeds, n.address())
 	}
 	id := newClusterID()
 	formatted := make(chan error, len(c.nodes))
 	for _, n := range c.nodes {
-		if err := n.writeConfig(c.nodes, opts.Config); err != nil {
+		if err := n.writeConfig(c.nodes, opts.Users, opts.Config); err != nil {
 			return nil, err
 		}
 	}
@@ -274,6 +297,18 @@ func (c *Cluster) deadNode() (int, bool) {
 
 // Brokers returns the addresses for clients, of all nodes.
 func (c *Cluster) Brokers() []string { return slices.Clone(c.seeds) }
+
+// LoginBrokers returns the addresses at which [Options.Users] log in.
+func (c *Cluster) LoginBrokers() []string {
+	if c.fake != nil {
+		return c.Brokers()
+	}
+	var out []string
+	for _, n := range c.nodes {
+		out = append(out, "127.0.0.1:"+strconv.Itoa(n.login))
+	}
+	return out
+}
 
 // Real tells whether this is an Apache Kafka (or what KAFKA_BOOTSTRAP names) and not the embedded broker.
 func (c *Cluster) Real() bool { return c.fake == nil }

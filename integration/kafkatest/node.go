@@ -21,6 +21,7 @@ type node struct {
 	id         int
 	port       int // clients
 	controller int // the quorum
+	login      int // clients that log in, when there are users
 	dir        string
 	config     string // path of its properties file
 	proc       *Process
@@ -78,8 +79,27 @@ func properties(n *node, all []*node, extra map[string]string) map[string]string
 	return p
 }
 
-func (n *node) writeConfig(all []*node, extra map[string]string) error {
+// withUsers adds a listener at which users log in, and an authorizer. Whoever comes by the other one, as the brokers
+// themselves do, may do everything.
+func (n *node) withUsers(p, users map[string]string) {
+	p["listeners"] += fmt.Sprintf(",SASL_PLAINTEXT://127.0.0.1:%d", n.login)
+	p["listener.security.protocol.map"] += ",SASL_PLAINTEXT:SASL_PLAINTEXT"
+	p["sasl.enabled.mechanisms"] = "PLAIN"
+	p["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+	p["allow.everyone.if.no.acl.found"] = "false"
+	p["super.users"] = "User:ANONYMOUS;User:" + Administrator
+	jaas := "org.apache.kafka.common.security.plain.PlainLoginModule required"
+	for _, user := range slices.Sorted(maps.Keys(users)) {
+		jaas += fmt.Sprintf(" user_%s=%q", user, users[user])
+	}
+	p["listener.name.sasl_plaintext.plain.sasl.jaas.config"] = jaas + ";"
+}
+
+func (n *node) writeConfig(all []*node, users, extra map[string]string) error {
 	p := properties(n, all, extra)
+	if users != nil {
+		n.withUsers(p, users)
+	}
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(p)) {
 		fmt.Fprintf(&b, "%s=%s\n", k, p[k])

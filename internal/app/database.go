@@ -149,26 +149,26 @@ func (packageFiles) Open(_ context.Context, file []byte, trust database.Trust) (
 	}
 	out.Chunks = func(yield func(*cpiv1.Chunk, error) bool) { eachModule(p, chunksOf(yield)) }
 	out.Modules = func(yield func(database.Module, error) bool) {
-		eachModule(p, func(m cpi.Module) bool {
+		eachModule(p, func(c *cpi.CPKContent, m cpi.Module) bool {
 			b, err := m.Bytes()
-			return yield(database.Module{Name: m.Name, Kind: m.Kind, Wasm: b}, err)
+			return yield(database.Module{Name: fmt.Sprintf("%s of %s %s", m.Name, c.Name, c.Version), Kind: m.Kind, Wasm: b}, err)
 		})
 	}
 	return out, nil
 }
 
-func eachModule(p *cpi.Package, f func(cpi.Module) bool) {
+func eachModule(p *cpi.Package, f func(*cpi.CPKContent, cpi.Module) bool) {
 	for _, c := range p.CPKs {
 		for _, m := range c.Modules {
-			if !f(m) {
+			if !f(c, m) {
 				return
 			}
 		}
 	}
 }
 
-func chunksOf(yield func(*cpiv1.Chunk, error) bool) func(cpi.Module) bool {
-	return func(m cpi.Module) bool {
+func chunksOf(yield func(*cpiv1.Chunk, error) bool) func(*cpi.CPKContent, cpi.Module) bool {
+	return func(_ *cpi.CPKContent, m cpi.Module) bool {
 		for c, err := range m.Chunks() {
 			if !yield(c, err) {
 				return false
@@ -181,7 +181,7 @@ func chunksOf(yield func(*cpiv1.Chunk, error) bool) func(cpi.Module) bool {
 // Validate is [database.Packages]'.
 func (f packageFiles) Validate(ctx context.Context, m database.Module) error {
 	if _, err := f.runtime.Install(ctx, m.Wasm); err != nil {
-		return fmt.Errorf("the sandbox would not run it: %w", err)
+		return fmt.Errorf("the sandbox would not run it: %w; change the code, or build it with fairlead app build of this cluster's version", err)
 	}
 	return nil
 }

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	wt "github.com/fairleadio/fairlead/internal/sandbox/internal/wasmtest"
+	wt "github.com/fairleadio/fairlead/internal/sandbox/wasmtest"
 
 	"github.com/fairleadio/fairlead/internal/sandbox"
 )

@@ -6,7 +6,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
-	wt "github.com/fairleadio/fairlead/internal/sandbox/internal/wasmtest"
+	wt "github.com/fairleadio/fairlead/internal/sandbox/wasmtest"
 )
 
 // Unmetered gives an instance of a module as its author built it, to compare with the metered one. The globals of

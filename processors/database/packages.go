@@ -31,6 +31,7 @@ type Package struct {
 
 // Module is a module of a package.
 type Module struct {
+	// Name says which one it is, for people: with the package that it is in.
 	Name string
 	Kind cpiv1.ModuleKind
 	Wasm []byte

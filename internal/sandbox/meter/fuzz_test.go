@@ -7,7 +7,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
-	wt "github.com/fairleadio/fairlead/internal/sandbox/internal/wasmtest"
+	wt "github.com/fairleadio/fairlead/internal/sandbox/wasmtest"
 )
 
 // FuzzInstrument checks that no bytes crash Instrument, that it repeats itself, and that it makes a valid module

@@ -11,7 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
-	wt "github.com/fairleadio/fairlead/internal/sandbox/internal/wasmtest"
+	wt "github.com/fairleadio/fairlead/internal/sandbox/wasmtest"
 )
 
 // machine is a runtime whose function "more" stops the guest.
