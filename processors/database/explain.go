@@ -28,7 +28,7 @@ func Explanations() map[string]string {
 		ErrStatement: "A migration of a package has a statement that migrations must not have (such as COMMIT, SET, COPY), or a quote or comment that is not closed. The message names statement and line.",
 		ErrHarden: "In the database of virtual nodes everybody may still call functions that tenants' SQL must not call, and the worker's role may not revoke that. " +
 			"Run the statement in the message as a superuser, once; the worker starts when it is done.",
-		ErrChannels:  "A channel of the package would be routed to a topic whose name Kafka does not allow. Rename the channel, or change the patterns of section corda.externalMessaging.",
+		ErrChannels:  "A channel of the package would be routed to a topic that cannot be a channel's: the message says why. Rename the channel, or change the patterns of section corda.externalMessaging.",
 		ErrMigration: "A migration of the package failed in a virtual node's schema; it was rolled back, those before it stay. The message has the database's reason. Repair the package, upload and upgrade again.",
 	}
 }
