@@ -205,6 +205,11 @@ func (c *comparison) queries(before, after *cpi.CPKContent) {
 	}
 }
 
+// isJSON tells which of its two forms a change feed has; none is Protobuf.
+func isJSON(d *cpiv1.ChannelDeclaration) bool {
+	return d.GetFormat() == cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON
+}
+
 func (c *comparison) channels(before, after *cpi.CPKContent) {
 	for _, d := range before.Channels {
 		what := "channel " + d.GetName()
@@ -218,6 +223,8 @@ func (c *comparison) channels(before, after *cpi.CPKContent) {
 			c.add(Breaks, what, "it goes another way: give the new channel another name")
 		case after.Channels[i].GetFlowClass() != d.GetFlowClass():
 			c.add(Warns, what, "its records started %s and start %s now", d.GetFlowClass(), after.Channels[i].GetFlowClass())
+		case isJSON(d) != isJSON(after.Channels[i]):
+			c.add(Breaks, what, "its records have another form: give the new channel another name")
 		}
 	}
 }

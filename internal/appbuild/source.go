@@ -68,9 +68,10 @@ type sourceQuery struct {
 }
 
 type sourceChannel struct {
-	Name string `yaml:"name"`
-	Kind string `yaml:"kind"`
-	Flow string `yaml:"flow"`
+	Name   string `yaml:"name"`
+	Kind   string `yaml:"kind"`
+	Flow   string `yaml:"flow"`
+	Format string `yaml:"format"`
 }
 
 // LoadSource reads what lies beside the code in an application's folder. Mistakes are *cpi.Error and name the line, or the
@@ -134,7 +135,11 @@ func ParseSource(raw []byte) (*Source, error) {
 		if !ok {
 			return nil, refuse("channel %q has kind %q", "use send, receive or feed", c.Name, c.Kind)
 		}
-		s.Channels = append(s.Channels, &cpiv1.ChannelDeclaration{Name: c.Name, Kind: kind, FlowClass: c.Flow})
+		format, ok := cpi.ParseChannelFormat(c.Format)
+		if !ok {
+			return nil, refuse("channel %q has format %q", "use protobuf or json, or leave it out", c.Name, c.Format)
+		}
+		s.Channels = append(s.Channels, &cpiv1.ChannelDeclaration{Name: c.Name, Kind: kind, FlowClass: c.Flow, Format: format})
 	}
 	return s, nil
 }

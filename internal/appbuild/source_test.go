@@ -25,6 +25,7 @@ queries:
     order_by: [id]
 channels:
   - {name: orders, kind: receive, flow: pay}
+  - {name: changes, kind: feed, format: json}
 `
 
 func TestParseSource(t *testing.T) {
@@ -33,7 +34,7 @@ func TestParseSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Name != "pay" || s.Version != "1.0" || s.CompatibleFrom != "0.9" || !s.Tables[0].GetFeed() || !s.Tables[0].GetColumns()[0].GetNotNull() || s.Tables[0].GetPrimaryKey()[0] != "id" ||
-		s.Queries[0].GetSql() != "SELECT id FROM payments WHERE amount > :amount" || s.Queries[0].GetOrderBy()[0] != "id" || s.Channels[0].GetKind() != cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE {
+		s.Queries[0].GetSql() != "SELECT id FROM payments WHERE amount > :amount" || s.Queries[0].GetOrderBy()[0] != "id" || s.Channels[0].GetKind() != cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE || s.Channels[1].GetFormat() != cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON {
 		t.Errorf("%+v", s)
 	}
 	for text, say := range map[string]string{
@@ -46,6 +47,7 @@ func TestParseSource(t *testing.T) {
 		"name: pay\nversion: [1]":              "line 2",
 		"name: pay\nversion: 1\ntables: {a: b": "line 2",
 		"name: pay\nversion: 1\nchannels: [{name: a, kind: both}]":                                `channel "a" has kind "both": use send, receive or feed`,
+		"name: pay\nversion: 1\nchannels: [{name: a, kind: feed, format: avro}]":                  `channel "a" has format "avro": use protobuf or json`,
 		"name: pay\nversion: 1\ntables:\n  - name: a\n    columns:\n      - {name: b, typ: text}": "line 6: there is no key typ here",
 	} {
 		_, err := ParseSource([]byte(text))
@@ -132,6 +134,7 @@ func TestCompare(t *testing.T) {
 		{"channel gone", func(c *cpi.CPKContent) { c.Channels = c.Channels[1:] }, Breaks, "may emit to it"},
 		{"channel in gone", func(c *cpi.CPKContent) { c.Channels = c.Channels[:1] }, Warns, "is lost"},
 		{"channel kind", func(c *cpi.CPKContent) { c.Channels[0].Kind = cpiv1.ChannelKind_CHANNEL_KIND_FEED }, Breaks, "another way"},
+		{"channel format", func(c *cpi.CPKContent) { c.Channels[0].Format = cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON }, Breaks, "another form"},
 		{"channel flow", func(c *cpi.CPKContent) { c.Channels[1].FlowClass = "r" }, Warns, "started pay and start r now"},
 	} {
 		all := Compare(version(func(*cpi.CPKContent) {}), next(c.change))

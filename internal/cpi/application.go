@@ -107,9 +107,10 @@ type application struct {
 }
 
 type channel struct {
-	Flow string `json:"flow,omitempty"`
-	Kind string `json:"kind"`
-	Name string `json:"name"`
+	Flow   string `json:"flow,omitempty"`
+	Format string `json:"format,omitempty"`
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
 }
 
 type module struct {
@@ -153,15 +154,23 @@ const (
 	wordSend     = "send"
 	wordReceive  = "receive"
 	wordFeed     = "feed"
+	wordProtobuf = "protobuf"
+	wordJSON     = "json"
 )
 
-// moduleWords and channelWords name the kinds in files.
+// moduleWords, channelWords and formatWords name the kinds in files.
 func moduleWords() map[cpiv1.ModuleKind]string {
 	return map[cpiv1.ModuleKind]string{cpiv1.ModuleKind_MODULE_KIND_FLOW: wordFlow, cpiv1.ModuleKind_MODULE_KIND_CONTRACT: wordContract}
 }
 
 func channelWords() map[cpiv1.ChannelKind]string {
 	return map[cpiv1.ChannelKind]string{cpiv1.ChannelKind_CHANNEL_KIND_SEND: wordSend, cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE: wordReceive, cpiv1.ChannelKind_CHANNEL_KIND_FEED: wordFeed}
+}
+
+func formatWords() map[cpiv1.ChannelFormat]string {
+	return map[cpiv1.ChannelFormat]string{
+		cpiv1.ChannelFormat_CHANNEL_FORMAT_UNSPECIFIED: "", cpiv1.ChannelFormat_CHANNEL_FORMAT_PROTOBUF: wordProtobuf, cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON: wordJSON,
+	}
 }
 
 func kindOf[K comparable](words map[K]string, word string) (k K, ok bool) {
@@ -176,10 +185,13 @@ func kindOf[K comparable](words map[K]string, word string) (k K, ok bool) {
 // ParseChannelKind reads send, receive or feed.
 func ParseChannelKind(word string) (cpiv1.ChannelKind, bool) { return kindOf(channelWords(), word) }
 
+// ParseChannelFormat reads protobuf or json; nothing leaves it to the kind of channel.
+func ParseChannelFormat(word string) (cpiv1.ChannelFormat, bool) { return kindOf(formatWords(), word) }
+
 func (c *CPKContent) file() application {
 	a := application{Channels: []channel{}, Migrations: []string{}, Modules: []module{}, Queries: []query{}, Tables: []table{}}
 	for _, d := range c.Channels {
-		a.Channels = append(a.Channels, channel{Name: d.GetName(), Kind: channelWords()[d.GetKind()], Flow: d.GetFlowClass()})
+		a.Channels = append(a.Channels, channel{Name: d.GetName(), Kind: channelWords()[d.GetKind()], Flow: d.GetFlowClass(), Format: formatWords()[d.GetFormat()]})
 	}
 	for _, m := range c.Migrations {
 		a.Migrations = append(a.Migrations, m.Name)
@@ -257,7 +269,11 @@ func (p *Package) openCPK() error {
 		if !ok {
 			return wrong("channel %s has kind %q, not send, receive or feed", d.Name, d.Kind)
 		}
-		c.Channels = append(c.Channels, &cpiv1.ChannelDeclaration{Name: d.Name, Kind: kind, FlowClass: d.Flow})
+		format, ok := ParseChannelFormat(d.Format)
+		if !ok {
+			return wrong("channel %s has format %q, not protobuf or json", d.Name, d.Format)
+		}
+		c.Channels = append(c.Channels, &cpiv1.ChannelDeclaration{Name: d.Name, Kind: kind, FlowClass: d.Flow, Format: format})
 	}
 	for _, q := range a.Queries {
 		c.Queries = append(c.Queries, &cpiv1.QueryDeclaration{Name: q.Name, Sql: q.SQL, Writes: q.Writes, Parameters: columnsFromFile(q.Parameters), OrderBy: q.OrderBy})

@@ -136,5 +136,8 @@ func checkChannel(d *cpiv1.ChannelDeclaration, flows map[string]*cpiv1.FlowClass
 	case d.GetKind() == cpiv1.ChannelKind_CHANNEL_KIND_UNSPECIFIED:
 		problems = append(problems, errors.New("its kind is not send, receive or feed"))
 	}
+	if _, ok := formatWords()[d.GetFormat()]; !ok || d.GetFormat() != 0 && d.GetKind() != cpiv1.ChannelKind_CHANNEL_KIND_FEED {
+		problems = append(problems, errors.New("only a channel that is the change feed has a format, protobuf or json"))
+	}
 	return errors.Join(problems...)
 }

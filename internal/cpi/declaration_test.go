@@ -45,6 +45,9 @@ func TestDeclarations(t *testing.T) {
 		{func(c *Code) { c.Channels[1].FlowClass = "pay" }, "only a channel that receives has a flow"},
 		{func(c *Code) { c.Tables[0].Feed = false }, "no table says feed: true"},
 		{func(c *Code) { c.Channels[1].Kind = 0 }, "its kind is not"},
+		{func(c *Code) { c.Channels[0].Format = cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON }, "only a channel that is the change feed has a format"},
+		{func(c *Code) { c.Channels[1].Format = 99 }, "protobuf or json"},
+		{func(c *Code) { c.Channels[1].Format = cpiv1.ChannelFormat_CHANNEL_FORMAT_PROTOBUF }, ""},
 		{func(c *Code) { c.Channels[0].Name = "a/b" }, "1 to 63 letters"},
 		{func(c *Code) { c.Modules = nil }, "0 modules"},
 		{func(c *Code) { c.Modules[0].Name = "../x" }, `module "../x"`},
@@ -127,6 +130,24 @@ func BenchmarkOpen(b *testing.B) {
 	for b.Loop() {
 		if _, err := Open(f, info.Size(), Options{Trust: trusting(key)}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// The form of a change feed is in the package, and in what is published of it.
+func TestFeedFormatIsKept(t *testing.T) {
+	for _, format := range []cpiv1.ChannelFormat{
+		cpiv1.ChannelFormat_CHANNEL_FORMAT_UNSPECIFIED, cpiv1.ChannelFormat_CHANNEL_FORMAT_PROTOBUF, cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON,
+	} {
+		code := payCode()
+		code.Channels[1].Format = format
+		author := issue(t, ec(t), name("Author"), nil)
+		p, err := OpenBytes(cpkOf(t, code, author), Options{Kind: CPK, Trust: trusting(author)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.ToProto().GetCpks()[0].GetChannels()[1].GetFormat(); got != format {
+			t.Errorf("%s became %s", format, got)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func Explanations() map[string]string {
 			"The message names statement and line, or what was made under such a name.",
 		ErrHarden: "In the database of virtual nodes everybody may still call functions that tenants' SQL must not call, and the worker's role may not revoke that. " +
 			"Run the statement in the message as a superuser, once; the worker starts when it is done.",
-		ErrChannels:  "A channel of the package would be routed to a topic whose name Kafka does not allow. Rename the channel, or change the patterns of section corda.externalMessaging.",
+		ErrChannels:  "A channel of the package would be routed to a topic that cannot be a channel's: the message says why. Rename the channel, or change the patterns of section corda.externalMessaging.",
 		ErrMigration: "A migration of the package failed in a virtual node's schema; it was rolled back, those before it stay. The message has the database's reason; one that runs longer than its limit is ended. Repair the package, upload and upgrade again.",
 	}
 }

@@ -3,19 +3,17 @@ package database
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/fairleadio/fairlead/internal/sections"
 	configv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/config/v1"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
+	"github.com/fairleadio/fairlead/topics"
 )
 
 // RoutesSection is the section that says how channels are routed.
 const RoutesSection = "corda.externalMessaging"
-
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 // routesOf binds the channels of a package to topics, as the section says; nil takes its defaults.
 func routesOf(shortHash string, c *cpiv1.Cpi, section *configv1.Configuration) ([]*vnodev1.ChannelRoute, error) {
@@ -51,8 +49,8 @@ func routesOf(shortHash string, c *cpiv1.Cpi, section *configv1.Configuration) (
 			// Corda writes $HOLDING_ID$.
 			topic := strings.NewReplacer("$HOLDING_ID$", shortHash, "$CHANNEL_NAME$", channel.GetName(), "$HOLDING_ID", shortHash, "$CHANNEL_NAME", channel.GetName()).
 				Replace(pattern)
-			if !topicName.MatchString(topic) || topic == "." || topic == ".." {
-				return nil, invalid(ErrChannels, "channel %q would be routed to topic %q, which Kafka does not allow: letters, digits, '.', '_' and '-', at most 249", channel.GetName(), topic)
+			if err := topics.CheckChannelTopic(topic); err != nil {
+				return nil, invalid(ErrChannels, "channel %q would lead nowhere: %v", channel.GetName(), err)
 			}
 			out = append(out, &vnodev1.ChannelRoute{
 				Channel: channel.GetName(), Topic: topic, Active: d.Active, IgnoreWhenInactive: d.InactiveResponseType == "IGNORE",

@@ -223,7 +223,7 @@ func StartOfRecord(r channels.Route, in engine.Incoming) (key string, start *flo
 	}
 	switch {
 	case in.Value == nil: // a tombstone: the argument has no value
-	case json.Valid(in.Value):
+	case json.Valid(in.Value) && utf8.Valid(in.Value): // Valid alone takes strings that are no text
 		arg.Value = in.Value
 	default:
 		v := base64.StdEncoding.EncodeToString(in.Value)

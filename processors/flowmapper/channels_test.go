@@ -48,6 +48,8 @@ func TestStartOfRecord(t *testing.T) {
 			`{"channel":"bids","topic":"ext.bids","partition":2,"offset":7,"timestamp":1700000000123,"key":"k","value":{"a":1},"headers":{"bBase64":"/w==","h":"v"}}`},
 		{"text", engine.Incoming{Value: []byte("hello")},
 			`{"channel":"bids","topic":"ext.bids","partition":2,"offset":7,"timestamp":1700000000123,"valueBase64":"aGVsbG8=","headers":{}}`},
+		{"json that is no text", engine.Incoming{Value: []byte("{\"a\":\"\xff\"}")},
+			`{"channel":"bids","topic":"ext.bids","partition":2,"offset":7,"timestamp":1700000000123,"valueBase64":"eyJhIjoi/yJ9","headers":{}}`},
 		{"bytes", engine.Incoming{Key: []byte{0xff}, Value: []byte{}},
 			`{"channel":"bids","topic":"ext.bids","partition":2,"offset":7,"timestamp":1700000000123,"keyBase64":"/w==","valueBase64":"","headers":{}}`},
 		{"tombstone", engine.Incoming{Key: []byte("")},
