@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/schemas"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
@@ -30,9 +31,15 @@ func (a *App) buildFlow(ctx context.Context) error {
 	directory := flow.NewDirectory()
 	vnodes.OnChange(directory.VirtualNode)
 	keys.OnChange(directory.Key)
-	runtime, err := a.sandbox(ctx)
-	if err != nil {
-		return err
+	var sandbox flow.Sandbox
+	if a.opts.Native != nil {
+		sandbox = flow.FromNative(a.opts.Native)
+	} else {
+		runtime, err := a.sandbox(ctx)
+		if err != nil {
+			return err
+		}
+		sandbox = flow.FromSandbox(runtime)
 	}
 	metrics, err := flow.NewMetrics(a.metrics)
 	if err != nil {
@@ -41,7 +48,7 @@ func (a *App) buildFlow(ctx context.Context) error {
 	worker, err := flow.NewWorker(flow.Config{
 		LiveCount: a.cfg.Flow.LiveInstances, LiveBytes: a.cfg.Flow.LiveBytes, Keep: a.cfg.Flow.Keep,
 	}, flow.Deps{
-		VirtualNodes: vnodes, Packages: packages, Chunks: chunks, Directory: directory, Sandbox: flow.FromSandbox(runtime), Log: a.log, Metrics: metrics,
+		VirtualNodes: vnodes, Packages: packages, Chunks: chunks, Directory: directory, Sandbox: sandbox, Log: a.log, Metrics: metrics,
 	})
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package devenv
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/app"
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/cpi/keystore"
@@ -27,60 +25,6 @@ import (
 	"github.com/fairleadio/fairlead/internal/vault"
 	"github.com/fairleadio/fairlead/internal/vault/vaultserver"
 )
-
-// DefaultRestAddress is where REST is served when nothing else is said.
-const DefaultRestAddress = "127.0.0.1:8888"
-
-// Options are what `fairlead dev` can be told.
-type Options struct {
-	// Dir is the data directory.
-	Dir string
-	// CacheDir keeps built applications and compiled modules for all data directories; empty keeps them in this one.
-	// What lies there is run, so it must be its owner's alone.
-	CacheDir string
-	// SignerFile is the key that packages are signed with, made when it is missing; empty keeps it in Dir.
-	SignerFile string
-	// App is the folder of the application; empty for none.
-	App string
-	// Kafka are the addresses of a real Kafka; none for the embedded one.
-	Kafka  []string
-	Prefix string
-	// RestAddress is where REST is served.
-	RestAddress string
-	// Workers are worker types.
-	Workers []string
-	// Warnings gets what an operator should see at once; everything is in dev.log. Nil for nobody.
-	Warnings slog.Handler
-	Build    string
-	// Step is told what was done, for people; nil for nobody.
-	Step func(what string, took time.Duration)
-	// Rebuilt is told how a changed application was taken; nil for nobody.
-	Rebuilt func(flows []string, err error)
-}
-
-// Info is what others need to use a dev cluster: the content of dev.json.
-type Info struct {
-	PID             int           `json:"pid"`
-	API             string        `json:"api"`
-	CAFile          string        `json:"caFile"`
-	CredentialsFile string        `json:"credentialsFile"`
-	User            string        `json:"user"`
-	PasswordFile    string        `json:"passwordFile"`
-	Brokers         []string      `json:"brokers"`
-	Prefix          string        `json:"prefix"`
-	Monitor         string        `json:"monitor"`
-	Data            string        `json:"data"`
-	LogFile         string        `json:"logFile"`
-	Workers         []string      `json:"workers"`
-	VirtualNodes    []VirtualNode `json:"virtualNodes"`
-	App             string        `json:"app"`
-	Flows           []string      `json:"flows"`
-	StartedAt       string        `json:"startedAt"`
-	// Password is not written to dev.json.
-	Password string `json:"-"`
-	// Continued tells that the directory held data before.
-	Continued bool `json:"-"`
-}
 
 // Cluster is a running dev cluster.
 type Cluster struct {
@@ -99,6 +43,10 @@ type Cluster struct {
 	postgres    *pgserver.Server
 	vault       *vaultserver.Server
 	vaultConfig vault.Config
+	databases   databases
+	places      *placeBook
+	// kafka is how brokers are reached.
+	kafka kafkaadmin.Connection
 	// closing ends the watch over the servers.
 	closing  chan struct{}
 	watching sync.WaitGroup
@@ -118,7 +66,7 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if opts.Step == nil {
 		opts.Step = func(string, time.Duration) {}
 	}
-	if err := checkWorkers(opts.Workers); err != nil {
+	if err := errors.Join(checkWorkers(opts.Workers), checkReal(opts)); err != nil {
 		return nil, err
 	}
 	if opts.App != "" {
@@ -140,6 +88,12 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if err = c.openLog(); err != nil {
 		return c, err
 	}
+	if c.places, err = c.dir.places(); err != nil {
+		return c, err
+	}
+	if err = c.places.get().agree(c.dir.path, opts); err != nil {
+		return c, err
+	}
 	_, statErr := os.Stat(c.dir.join(credentialsFile))
 	c.info.Continued = statErr == nil
 	if slices.Contains(opts.Workers, app.Rest) {
@@ -159,6 +113,9 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	}
 	if whole(opts.Workers) {
 		if err = c.setUp(ctx, c.application); err != nil {
+			return c, err
+		}
+		if err = c.notePostgres(ctx); err != nil {
 			return c, err
 		}
 	}
@@ -268,35 +225,6 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (c *Cluster) startKafka(ctx context.Context) error {
-	began := time.Now()
-	brokers := c.opts.Kafka
-	if len(brokers) == 0 {
-		b, err := startBroker(c.dir.join(kafkaDir), c.log)
-		if err != nil {
-			return err
-		}
-		c.broker = b
-		brokers = b.addresses()
-		c.opts.Step("embedded Kafka runs", time.Since(began))
-	}
-	c.info.Brokers, c.info.Prefix = brokers, c.opts.Prefix
-	var err error
-	if c.cluster.admin, err = kafkaadmin.New(kafkaadmin.Connection{Brokers: brokers, Prefix: c.opts.Prefix, ClientID: "fairlead-dev"}); err != nil {
-		return err
-	}
-	if c.cluster.producer, err = engine.NewProducer(engine.ProducerConfig{Brokers: brokers, Prefix: c.opts.Prefix, Log: c.log}); err != nil {
-		return err
-	}
-	began = time.Now()
-	changes, err := c.cluster.prepareTopics(ctx)
-	if err != nil {
-		return err
-	}
-	c.opts.Step(fmt.Sprintf("topics are as the catalogue says: %d changes", changes), time.Since(began))
-	return nil
-}
-
 // install publishes an application and puts it on the virtual nodes. Without application the nodes keep the one
 // they have, if any.
 func (c *Cluster) install(ctx context.Context, a Application) (int, error) {
@@ -364,7 +292,7 @@ func (c *Cluster) runWorkers(ctx context.Context) error {
 	cfg.Rest.CertificateFile, cfg.Rest.KeyFile = files.Cert, files.Key
 	c.configure(&cfg)
 	c.app, err = app.New(ctx, app.Options{
-		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build,
+		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build, Kafka: &c.kafka,
 	})
 	if err != nil {
 		return err
@@ -408,110 +336,8 @@ func (c *Cluster) diskFailed() <-chan error {
 	return c.broker.failed
 }
 
-func (c *Cluster) describe() {
-	i := &c.info
-	i.PID, i.Data, i.LogFile = os.Getpid(), c.dir.path, c.dir.join(logFile)
-	i.CredentialsFile, i.PasswordFile = c.dir.join(credentialsFile), c.dir.join(passwordFile)
-	i.Monitor, i.Workers, i.VirtualNodes = "http://"+c.app.MonitorAddress(), c.opts.Workers, c.nodes
-	i.StartedAt = time.Now().UTC().Format(time.RFC3339)
-}
-
-// Announce writes dev.json, by which other processes know that the cluster is ready.
-func (c *Cluster) Announce() error { return writeJSON(c.dir.join(devFile), c.info) }
-
-// ReadInfo reads what a running cluster tells about itself; an error that is [fs.ErrNotExist] tells that none runs.
-func ReadInfo(dir string) (Info, error) {
-	var i Info
-	b, err := os.ReadFile(filepath.Join(dir, devFile))
-	if err != nil {
-		return i, fmt.Errorf("reading how the dev cluster is reached: %w", err)
-	}
-	if err := json.Unmarshal(b, &i); err != nil {
-		return i, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, devFile), err)
-	}
-	return i, nil
-}
-
-// Running tells whether a process uses a data directory.
-func Running(dir string) (bool, error) {
-	lock, err := takeLock(filepath.Join(dir, lockFile))
-	var held *LockedError
-	if errors.As(err, &held) {
-		return true, nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return false, lock.Close()
-}
-
-// Serves tells whether a cluster is ready in a data directory. A directory that cannot be looked at has none.
-func Serves(dir string) bool {
-	if _, err := ReadInfo(dir); err != nil {
-		return false
-	}
-	running, err := Running(dir)
-	return err == nil && running
-}
-
-// LogFile is where a cluster writes its log.
-func LogFile(dir string) string { return filepath.Join(dir, logFile) }
-
 // Info tells how the cluster is reached.
 func (c *Cluster) Info() Info { return c.info }
-
-// Wait follows changes of the application until ctx ends or the cluster fails.
-func (c *Cluster) Wait(ctx context.Context) error {
-	var changes <-chan time.Time
-	if c.opts.App != "" {
-		ticker := time.NewTicker(watchEvery)
-		defer ticker.Stop()
-		changes = ticker.C
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-c.failure:
-			c.log.Error("the cluster failed", "error", err)
-			return err
-		case err := <-c.diskFailed():
-			c.log.Error("the cluster failed", "error", err)
-			return err
-		case <-changes:
-			c.follow(ctx)
-		}
-	}
-}
-
-// watchEvery is how often the application's sources are looked at.
-const watchEvery = time.Second
-
-// follow takes a changed application in.
-func (c *Cluster) follow(ctx context.Context) {
-	from, err := sources(c.opts.App)
-	if err != nil {
-		return // files come and go while an editor saves
-	}
-	digest, err := sourceDigest(from...)
-	if err != nil || digest == c.digest {
-		return
-	}
-	c.digest = digest
-	a, _, err := c.builder().build(ctx, c.opts.App)
-	if err == nil {
-		err = c.replace(ctx, a)
-	}
-	if err == nil {
-		err = c.Announce()
-	}
-	if c.opts.Rebuilt != nil {
-		c.opts.Rebuilt(a.Flows, err)
-	}
-}
 
 // Close drains the workers and ends the cluster. What was accepted is in its directory.
 func (c *Cluster) Close(ctx context.Context) error {
