@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"time"
 
+	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/schemas"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
@@ -10,6 +12,10 @@ import (
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
+
+// breakpointTime is how long a native flow may stand at a breakpoint before its step begins anew: the longest time that
+// brokers let a transaction take by default.
+const breakpointTime = 15 * time.Minute
 
 func (a *App) buildFlow(ctx context.Context) error {
 	vnodes, err := a.views.get(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]())
@@ -58,6 +64,10 @@ func (a *App) buildFlow(ctx context.Context) error {
 		cpi, _ := msg.(*cpiv1.Cpi) // nil for one that is gone
 		worker.Changed(cpi)
 	})
-	_, err = a.addGroup(Flow, worker.Graph())
+	_, err = a.addGroup(Flow, worker.Graph(), func(e *engine.Config) {
+		if a.opts.Native != nil {
+			e.TransactionTimeout = breakpointTime
+		}
+	})
 	return err
 }

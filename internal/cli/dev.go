@@ -28,6 +28,7 @@ type devFlags struct {
 	kafka                    []string
 	postgres, vault          string
 	ephemeral, detach        bool
+	native                   bool
 }
 
 func newDevCommand(g *Globals) *cobra.Command {
@@ -48,6 +49,9 @@ its own; neither dev stop nor dev reset ever drops it, and dev reset says what s
 and certificates come from --kafka-config; Postgres' password from PGPASSWORD or PGPASSFILE, or the URL; Vault's token from
 VAULT_TOKEN alone, beside VAULT_NAMESPACE and VAULT_CACERT. A data directory keeps to its servers.
 
+--native runs the flows in a process of their own, built from the application without optimisations; its process id is
+shown, for a debugger to attach to: dlv attach ID. docs/write-an-app/debug.md says more.
+
 The broker is meant for development: it writes what it takes to disk, but does not wait for the disk.`,
 		Example: "  fairlead dev --app .\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -65,6 +69,7 @@ The broker is meant for development: it writes what it takes to disk, but does n
 	n := cmd.Flags()
 	n.BoolVar(&f.ephemeral, "ephemeral", false, "use a temporary data directory and remove it at the end")
 	n.StringVar(&f.app, "app", "", "`folder` of the application; default apps/hello of the repository around this folder")
+	n.BoolVar(&f.native, "native", false, "run the application's flows as a native program, for a debugger")
 	n.StringSliceVar(&f.kafka, "kafka", nil, "addresses of a real Kafka, host:port; the embedded one when left out")
 	n.StringVar(&f.postgres, "postgres", "", "`URL` of a real Postgres, postgres://user@host:port/database; its own when left out")
 	n.StringVar(&f.vault, "vault", "", "`URL` of a real Vault or OpenBao; its own when left out")
@@ -147,7 +152,10 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		Step: func(what string, took time.Duration) {
 			fmt.Fprintf(g.Out, "%9s  %s\n", took.Round(time.Millisecond), what)
 		},
-		Rebuilt: g.rebuilt,
+		Rebuilt: g.rebuilt, Native: f.native, Output: g.Out,
+		Runs: func(pid int) {
+			fmt.Fprintf(g.Out, "\nthe application runs natively as process %d: dlv attach %d\n", pid, pid)
+		},
 	}
 	g.realServers(f, &opts)
 	c, err := devenv.Start(ctx, opts)
@@ -312,6 +320,10 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 		row("application", "none: name a folder with --app")
 	} else {
 		row("application", fmt.Sprintf("%s: %s", i.App, strings.Join(i.Flows, ", ")))
+	}
+	if i.NativePID != 0 {
+		row("native", fmt.Sprintf("process %d: dlv attach %d", i.NativePID, i.NativePID))
+		row("", "or run it yourself, in an IDE, with FAIRLEAD_NATIVE="+i.NativeAddress)
 	}
 	me := program()
 	if !written.current {

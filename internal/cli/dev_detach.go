@@ -48,6 +48,9 @@ func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
 			env = append(env, envPGPassword+"="+password)
 		}
 	}
+	if f.native {
+		args = append(args, "--native")
+	}
 	if f.vault != "" {
 		args = append(args, "--vault", f.vault)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/cpi/keystore"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
+	"github.com/fairleadio/fairlead/internal/native"
 	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
 	"github.com/fairleadio/fairlead/internal/rbac"
 	"github.com/fairleadio/fairlead/internal/sandbox"
@@ -47,13 +48,18 @@ type Cluster struct {
 	places      *placeBook
 	// kafka is how brokers are reached.
 	kafka kafkaadmin.Connection
+	// host and program run flows natively; nil in the sandbox.
+	host    *native.Host
+	program *program
 	// closing ends the watch over the servers.
 	closing  chan struct{}
 	watching sync.WaitGroup
 	// listener is where REST is served; nil without the rest worker.
 	listener net.Listener
 	log      *slog.Logger
-	logFile  *os.File
+	// fileLog is for what the screen is told otherwise.
+	fileLog *slog.Logger
+	logFile *os.File
 
 	// failure ends Wait.
 	failure chan error
@@ -66,7 +72,7 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if opts.Step == nil {
 		opts.Step = func(string, time.Duration) {}
 	}
-	if err := errors.Join(checkWorkers(opts.Workers), checkReal(opts)); err != nil {
+	if err := errors.Join(checkWorkers(opts.Workers), checkReal(opts), checkNative(opts)); err != nil {
 		return nil, err
 	}
 	if opts.App != "" {
@@ -132,7 +138,9 @@ func (c *Cluster) openLog() (err error) {
 	if c.logFile, err = os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, fileMode); err != nil {
 		return fmt.Errorf("FL-DEV-002: making the log: %w", err)
 	}
-	handlers := []slog.Handler{slog.NewTextHandler(c.logFile, &slog.HandlerOptions{Level: slog.LevelInfo})}
+	file := slog.NewTextHandler(c.logFile, &slog.HandlerOptions{Level: slog.LevelInfo})
+	c.fileLog = slog.New(file)
+	handlers := []slog.Handler{file}
 	if c.opts.Warnings != nil {
 		handlers = append(handlers, c.opts.Warnings)
 	}
@@ -176,10 +184,10 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	}
 	c.runtime = runtime
 	type built struct {
-		app    Application
-		digest string
-		took   time.Duration
-		err    error
+		app            Application
+		digest, binary string
+		took           time.Duration
+		err            error
 	}
 	applications := make(chan built, 1)
 	go func() {
@@ -188,7 +196,11 @@ func (c *Cluster) prepare(ctx context.Context) error {
 			return
 		}
 		a, digest, err := c.builder().build(ctx, c.opts.App)
-		applications <- built{a, digest, time.Since(began), err}
+		binary := ""
+		if err == nil && c.opts.Native {
+			binary, err = c.builder().native(ctx, c.opts.App, c.dir.join(nativeDir), digest)
+		}
+		applications <- built{a, digest, binary, time.Since(began), err}
 	}()
 	serversErr := make(chan error, 1)
 	go func() { serversErr <- c.startServers(ctx) }()
@@ -199,6 +211,11 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	}
 	if c.opts.App != "" {
 		c.opts.Step(fmt.Sprintf("application %s is built: %s", b.app.Name, strings.Join(b.app.Flows, ", ")), b.took)
+	}
+	if c.opts.Native {
+		if err := c.startNative(ctx, b.binary); err != nil {
+			return err
+		}
 	}
 	began = time.Now()
 	credentials, err := c.dir.credentials(func(password string) (string, error) { return rbac.Hash(password, rbac.DefaultCost()) })
@@ -292,7 +309,7 @@ func (c *Cluster) runWorkers(ctx context.Context) error {
 	cfg.Rest.CertificateFile, cfg.Rest.KeyFile = files.Cert, files.Key
 	c.configure(&cfg)
 	c.app, err = app.New(ctx, app.Options{
-		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build, Kafka: &c.kafka,
+		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build, Kafka: &c.kafka, Native: c.host,
 	})
 	if err != nil {
 		return err
@@ -345,6 +362,12 @@ func (c *Cluster) Close(ctx context.Context) error {
 	c.stop()
 	if c.done != nil {
 		<-c.done
+	}
+	if c.program != nil {
+		c.program.close()
+	}
+	if c.host != nil {
+		errs = append(errs, c.host.Close())
 	}
 	select {
 	case err := <-c.failure:

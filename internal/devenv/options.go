@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -33,6 +34,12 @@ type Options struct {
 	// Postgres and Vault are servers of others, in place of those that dev brings.
 	Postgres RealPostgres
 	Vault    RealVault
+	// Native runs the application's flows in a program of its own, for a debugger, instead of the sandbox.
+	Native bool
+	// Output gets what that program prints; everything is in dev.log too. Nil for nobody.
+	Output io.Writer
+	// Runs is told which process runs it, when that changes; nil for nobody.
+	Runs func(pid int)
 	// RestAddress is where REST is served.
 	RestAddress string
 	// Workers are worker types.
@@ -64,9 +71,12 @@ type Info struct {
 	App             string        `json:"app"`
 	Flows           []string      `json:"flows"`
 	// Postgres and Vault are the addresses of servers of others; empty for the cluster's own.
-	Postgres  string `json:"postgres,omitempty"`
-	Vault     string `json:"vault,omitempty"`
-	StartedAt string `json:"startedAt"`
+	Postgres string `json:"postgres,omitempty"`
+	Vault    string `json:"vault,omitempty"`
+	// NativePID is the process that runs the flows natively, NativeAddress where such programs connect; empty without.
+	NativePID     int    `json:"nativePid,omitempty"`
+	NativeAddress string `json:"nativeAddress,omitempty"`
+	StartedAt     string `json:"startedAt"`
 	// Password is not written to dev.json.
 	Password string `json:"-"`
 	// Continued tells that the directory held data before.
