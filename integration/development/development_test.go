@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -32,16 +31,16 @@ type cluster struct {
 
 func start(t *testing.T, dir, application string) *cluster {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c, err := devenv.Start(ctx, devenv.Options{
-		Dir: dir, App: application, RestAddress: "127.0.0.1:0", Workers: app.Available(), Build: "test",
-		Warnings: slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}),
-		Step:     func(what string, took time.Duration) { t.Logf("%9s  %s", took.Round(time.Millisecond), what) },
-	})
+	c, err := try(t, func(o *devenv.Options) { o.Dir, o.App, o.Workers = dir, application, app.Available() })
 	if err != nil {
 		t.Fatal(err)
 	}
+	return client(t, c)
+}
+
+// client is a running cluster with its administrator's client.
+func client(t *testing.T, c *devenv.Cluster) *cluster {
+	t.Helper()
 	pem, err := os.ReadFile(c.Info().CAFile)
 	if err != nil {
 		t.Fatal(err)
@@ -128,15 +127,7 @@ func TestWholeCluster(t *testing.T) {
 	if os.Getenv(kafkatest.RealServersVariable) != "1" {
 		t.Skipf("%s=1 is not set", kafkatest.RealServersVariable)
 	}
-	dir, err := os.MkdirTemp("", "dev") // its owner's alone, and short: sockets lie in it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := shortDir(t)
 	type message struct{ ID, Sender, Text string }
 	c := start(t, dir, "../../apps/chat")
 	bob := c.Info().VirtualNodes[1].X500Name

@@ -15,6 +15,7 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
+	"github.com/fairleadio/fairlead/internal/native"
 	"github.com/fairleadio/fairlead/internal/sandbox"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/topics"
@@ -33,7 +34,11 @@ type Options struct {
 	RestListener net.Listener
 	// Outside reaches Kafka; the zero value is the real world.
 	Outside engine.Outside
-	Log     *slog.Logger
+	// Kafka says how brokers are reached, in place of the configuration's TLS and SASL; nil for those.
+	Kafka *kafkaadmin.Connection
+	// Native runs flows in a developer's native program instead of the sandbox; nil for the sandbox.
+	Native *native.Host
+	Log    *slog.Logger
 	// Build is the version, for dead letters and /status.
 	Build string
 }
@@ -78,6 +83,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}()
 	if a.conn, err = connection(a.cfg.Kafka, "fairlead-"+a.cfg.Process.Instance); err != nil {
 		return nil, err
+	}
+	if opts.Kafka != nil {
+		a.conn.TLS, a.conn.SASL = opts.Kafka.TLS, opts.Kafka.SASL
 	}
 	if a.outside, err = outside(a.conn, opts.Outside); err != nil {
 		return nil, err

@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"time"
+
+	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/schemas"
 	configv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/config/v1"
@@ -10,6 +13,10 @@ import (
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
+
+// breakpointTime is how long a native flow may stand at a breakpoint before its step begins anew: the longest time that
+// brokers let a transaction take by default.
+const breakpointTime = 15 * time.Minute
 
 func (a *App) buildFlow(ctx context.Context) error {
 	vnodes, err := a.views.get(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]())
@@ -31,9 +38,15 @@ func (a *App) buildFlow(ctx context.Context) error {
 	directory := flow.NewDirectory()
 	vnodes.OnChange(directory.VirtualNode)
 	keys.OnChange(directory.Key)
-	runtime, err := a.sandbox(ctx)
-	if err != nil {
-		return err
+	var sandbox flow.Sandbox
+	if a.opts.Native != nil {
+		sandbox = flow.FromNative(a.opts.Native)
+	} else {
+		runtime, err := a.sandbox(ctx)
+		if err != nil {
+			return err
+		}
+		sandbox = flow.FromSandbox(runtime)
 	}
 	metrics, err := flow.NewMetrics(a.metrics)
 	if err != nil {
@@ -42,7 +55,7 @@ func (a *App) buildFlow(ctx context.Context) error {
 	worker, err := flow.NewWorker(flow.Config{
 		LiveCount: a.cfg.Flow.LiveInstances, LiveBytes: a.cfg.Flow.LiveBytes, Keep: a.cfg.Flow.Keep,
 	}, flow.Deps{
-		VirtualNodes: vnodes, Packages: packages, Chunks: chunks, Directory: directory, Sandbox: flow.FromSandbox(runtime), Log: a.log, Metrics: metrics,
+		VirtualNodes: vnodes, Packages: packages, Chunks: chunks, Directory: directory, Sandbox: sandbox, Log: a.log, Metrics: metrics,
 	})
 	if err != nil {
 		return err
@@ -65,6 +78,10 @@ func (a *App) buildFlow(ctx context.Context) error {
 		cpi, _ := msg.(*cpiv1.Cpi) // nil for one that is gone
 		worker.Changed(cpi)
 	})
-	_, err = a.addGroup(Flow, worker.Graph())
+	_, err = a.addGroup(Flow, worker.Graph(), func(e *engine.Config) {
+		if a.opts.Native != nil {
+			e.TransactionTimeout = breakpointTime
+		}
+	})
 	return err
 }

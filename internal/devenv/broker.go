@@ -1,13 +1,18 @@
 package devenv
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/internal/kafkaadmin"
 )
 
 // broker is the embedded Kafka. It writes what it takes to its folder; a crash of the process loses nothing, a power
@@ -57,4 +62,55 @@ func (l *brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
 		})
 	}
 	l.log.Debug("embedded Kafka", "message", message)
+}
+
+// startKafka starts the broker, or finds the one that is named, and makes the topics.
+func (c *Cluster) startKafka(ctx context.Context) error {
+	began := time.Now()
+	brokers := c.opts.Kafka
+	own := len(brokers) == 0
+	if own {
+		b, err := startBroker(c.dir.join(kafkaDir), c.log)
+		if err != nil {
+			return err
+		}
+		c.broker = b
+		brokers = b.addresses()
+		c.opts.Step("embedded Kafka runs", time.Since(began))
+	}
+	c.info.Brokers, c.info.Prefix = brokers, c.opts.Prefix
+	var err error
+	if c.kafka, err = c.connectKafka(brokers); err != nil {
+		return err
+	}
+	if c.cluster.admin, err = kafkaadmin.New(c.kafka); err != nil {
+		return err
+	}
+	if own {
+		err = c.places.change(func(p *places) { p.Kafka = &kafkaPlace{Own: true, Prefix: c.opts.Prefix} })
+	} else {
+		err = c.claimKafka(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	outside := engine.Outside{}
+	if c.kafka.TLS != nil || c.kafka.SASL != nil {
+		if outside.KgoOpts, err = c.kafka.Options(); err != nil {
+			return err
+		}
+	}
+	if c.cluster.producer, err = engine.NewProducer(engine.ProducerConfig{Brokers: brokers, Prefix: c.opts.Prefix, Outside: outside, Log: c.log}); err != nil {
+		return err
+	}
+	began = time.Now()
+	changes, err := c.cluster.prepareTopics(ctx)
+	if err != nil && !own {
+		return kafkaError(strings.Join(brokers, ","), err)
+	}
+	if err != nil {
+		return err
+	}
+	c.opts.Step(fmt.Sprintf("topics are as the catalogue says: %d changes", changes), time.Since(began))
+	return nil
 }

@@ -2,7 +2,6 @@ package devenv
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,71 +15,17 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/app"
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/cpi/keystore"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
+	"github.com/fairleadio/fairlead/internal/native"
 	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
 	"github.com/fairleadio/fairlead/internal/rbac"
 	"github.com/fairleadio/fairlead/internal/sandbox"
 	"github.com/fairleadio/fairlead/internal/vault"
 	"github.com/fairleadio/fairlead/internal/vault/vaultserver"
 )
-
-// DefaultRestAddress is where REST is served when nothing else is said.
-const DefaultRestAddress = "127.0.0.1:8888"
-
-// Options are what `fairlead dev` can be told.
-type Options struct {
-	// Dir is the data directory.
-	Dir string
-	// CacheDir keeps built applications and compiled modules for all data directories; empty keeps them in this one.
-	// What lies there is run, so it must be its owner's alone.
-	CacheDir string
-	// SignerFile is the key that packages are signed with, made when it is missing; empty keeps it in Dir.
-	SignerFile string
-	// App is the folder of the application; empty for none.
-	App string
-	// Kafka are the addresses of a real Kafka; none for the embedded one.
-	Kafka  []string
-	Prefix string
-	// RestAddress is where REST is served.
-	RestAddress string
-	// Workers are worker types.
-	Workers []string
-	// Warnings gets what an operator should see at once; everything is in dev.log. Nil for nobody.
-	Warnings slog.Handler
-	Build    string
-	// Step is told what was done, for people; nil for nobody.
-	Step func(what string, took time.Duration)
-	// Rebuilt is told how a changed application was taken; nil for nobody.
-	Rebuilt func(flows []string, err error)
-}
-
-// Info is what others need to use a dev cluster: the content of dev.json.
-type Info struct {
-	PID             int           `json:"pid"`
-	API             string        `json:"api"`
-	CAFile          string        `json:"caFile"`
-	CredentialsFile string        `json:"credentialsFile"`
-	User            string        `json:"user"`
-	PasswordFile    string        `json:"passwordFile"`
-	Brokers         []string      `json:"brokers"`
-	Prefix          string        `json:"prefix"`
-	Monitor         string        `json:"monitor"`
-	Data            string        `json:"data"`
-	LogFile         string        `json:"logFile"`
-	Workers         []string      `json:"workers"`
-	VirtualNodes    []VirtualNode `json:"virtualNodes"`
-	App             string        `json:"app"`
-	Flows           []string      `json:"flows"`
-	StartedAt       string        `json:"startedAt"`
-	// Password is not written to dev.json.
-	Password string `json:"-"`
-	// Continued tells that the directory held data before.
-	Continued bool `json:"-"`
-}
 
 // Cluster is a running dev cluster.
 type Cluster struct {
@@ -99,13 +44,22 @@ type Cluster struct {
 	postgres    *pgserver.Server
 	vault       *vaultserver.Server
 	vaultConfig vault.Config
+	databases   databases
+	places      *placeBook
+	// kafka is how brokers are reached.
+	kafka kafkaadmin.Connection
+	// host and program run flows natively; nil in the sandbox.
+	host    *native.Host
+	program *program
 	// closing ends the watch over the servers.
 	closing  chan struct{}
 	watching sync.WaitGroup
 	// listener is where REST is served; nil without the rest worker.
 	listener net.Listener
 	log      *slog.Logger
-	logFile  *os.File
+	// fileLog is for what the screen is told otherwise.
+	fileLog *slog.Logger
+	logFile *os.File
 
 	// failure ends Wait.
 	failure chan error
@@ -118,7 +72,7 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if opts.Step == nil {
 		opts.Step = func(string, time.Duration) {}
 	}
-	if err := checkWorkers(opts.Workers); err != nil {
+	if err := errors.Join(checkWorkers(opts.Workers), checkReal(opts), checkNative(opts)); err != nil {
 		return nil, err
 	}
 	if opts.App != "" {
@@ -138,6 +92,12 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 		return c, err
 	}
 	if err = c.openLog(); err != nil {
+		return c, err
+	}
+	if c.places, err = c.dir.places(); err != nil {
+		return c, err
+	}
+	if err = c.places.get().agree(c.dir.path, opts); err != nil {
 		return c, err
 	}
 	_, statErr := os.Stat(c.dir.join(credentialsFile))
@@ -161,6 +121,9 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 		if err = c.setUp(ctx, c.application); err != nil {
 			return c, err
 		}
+		if err = c.notePostgres(ctx); err != nil {
+			return c, err
+		}
 	}
 	c.describe()
 	return c, nil
@@ -175,7 +138,9 @@ func (c *Cluster) openLog() (err error) {
 	if c.logFile, err = os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, fileMode); err != nil {
 		return fmt.Errorf("FL-DEV-002: making the log: %w", err)
 	}
-	handlers := []slog.Handler{slog.NewTextHandler(c.logFile, &slog.HandlerOptions{Level: slog.LevelInfo})}
+	file := slog.NewTextHandler(c.logFile, &slog.HandlerOptions{Level: slog.LevelInfo})
+	c.fileLog = slog.New(file)
+	handlers := []slog.Handler{file}
 	if c.opts.Warnings != nil {
 		handlers = append(handlers, c.opts.Warnings)
 	}
@@ -219,10 +184,10 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	}
 	c.runtime = runtime
 	type built struct {
-		app    Application
-		digest string
-		took   time.Duration
-		err    error
+		app            Application
+		digest, binary string
+		took           time.Duration
+		err            error
 	}
 	applications := make(chan built, 1)
 	go func() {
@@ -231,7 +196,11 @@ func (c *Cluster) prepare(ctx context.Context) error {
 			return
 		}
 		a, digest, err := c.builder().build(ctx, c.opts.App)
-		applications <- built{a, digest, time.Since(began), err}
+		binary := ""
+		if err == nil && c.opts.Native {
+			binary, err = c.builder().native(ctx, c.opts.App, c.dir.join(nativeDir), digest)
+		}
+		applications <- built{a, digest, binary, time.Since(began), err}
 	}()
 	serversErr := make(chan error, 1)
 	go func() { serversErr <- c.startServers(ctx) }()
@@ -242,6 +211,11 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	}
 	if c.opts.App != "" {
 		c.opts.Step(fmt.Sprintf("application %s is built: %s", b.app.Name, strings.Join(b.app.Flows, ", ")), b.took)
+	}
+	if c.opts.Native {
+		if err := c.startNative(ctx, b.binary); err != nil {
+			return err
+		}
 	}
 	began = time.Now()
 	credentials, err := c.dir.credentials(func(password string) (string, error) { return rbac.Hash(password, rbac.DefaultCost()) })
@@ -265,35 +239,6 @@ func (c *Cluster) prepare(ctx context.Context) error {
 		return err
 	}
 	c.opts.Step(fmt.Sprintf("facts are published: %d written", written+installed), time.Since(began))
-	return nil
-}
-
-func (c *Cluster) startKafka(ctx context.Context) error {
-	began := time.Now()
-	brokers := c.opts.Kafka
-	if len(brokers) == 0 {
-		b, err := startBroker(c.dir.join(kafkaDir), c.log)
-		if err != nil {
-			return err
-		}
-		c.broker = b
-		brokers = b.addresses()
-		c.opts.Step("embedded Kafka runs", time.Since(began))
-	}
-	c.info.Brokers, c.info.Prefix = brokers, c.opts.Prefix
-	var err error
-	if c.cluster.admin, err = kafkaadmin.New(kafkaadmin.Connection{Brokers: brokers, Prefix: c.opts.Prefix, ClientID: "fairlead-dev"}); err != nil {
-		return err
-	}
-	if c.cluster.producer, err = engine.NewProducer(engine.ProducerConfig{Brokers: brokers, Prefix: c.opts.Prefix, Log: c.log}); err != nil {
-		return err
-	}
-	began = time.Now()
-	changes, err := c.cluster.prepareTopics(ctx)
-	if err != nil {
-		return err
-	}
-	c.opts.Step(fmt.Sprintf("topics are as the catalogue says: %d changes", changes), time.Since(began))
 	return nil
 }
 
@@ -364,7 +309,7 @@ func (c *Cluster) runWorkers(ctx context.Context) error {
 	cfg.Rest.CertificateFile, cfg.Rest.KeyFile = files.Cert, files.Key
 	c.configure(&cfg)
 	c.app, err = app.New(ctx, app.Options{
-		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build,
+		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build, Kafka: &c.kafka, Native: c.host,
 	})
 	if err != nil {
 		return err
@@ -408,110 +353,8 @@ func (c *Cluster) diskFailed() <-chan error {
 	return c.broker.failed
 }
 
-func (c *Cluster) describe() {
-	i := &c.info
-	i.PID, i.Data, i.LogFile = os.Getpid(), c.dir.path, c.dir.join(logFile)
-	i.CredentialsFile, i.PasswordFile = c.dir.join(credentialsFile), c.dir.join(passwordFile)
-	i.Monitor, i.Workers, i.VirtualNodes = "http://"+c.app.MonitorAddress(), c.opts.Workers, c.nodes
-	i.StartedAt = time.Now().UTC().Format(time.RFC3339)
-}
-
-// Announce writes dev.json, by which other processes know that the cluster is ready.
-func (c *Cluster) Announce() error { return writeJSON(c.dir.join(devFile), c.info) }
-
-// ReadInfo reads what a running cluster tells about itself; an error that is [fs.ErrNotExist] tells that none runs.
-func ReadInfo(dir string) (Info, error) {
-	var i Info
-	b, err := os.ReadFile(filepath.Join(dir, devFile))
-	if err != nil {
-		return i, fmt.Errorf("reading how the dev cluster is reached: %w", err)
-	}
-	if err := json.Unmarshal(b, &i); err != nil {
-		return i, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, devFile), err)
-	}
-	return i, nil
-}
-
-// Running tells whether a process uses a data directory.
-func Running(dir string) (bool, error) {
-	lock, err := takeLock(filepath.Join(dir, lockFile))
-	var held *LockedError
-	if errors.As(err, &held) {
-		return true, nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return false, lock.Close()
-}
-
-// Serves tells whether a cluster is ready in a data directory. A directory that cannot be looked at has none.
-func Serves(dir string) bool {
-	if _, err := ReadInfo(dir); err != nil {
-		return false
-	}
-	running, err := Running(dir)
-	return err == nil && running
-}
-
-// LogFile is where a cluster writes its log.
-func LogFile(dir string) string { return filepath.Join(dir, logFile) }
-
 // Info tells how the cluster is reached.
 func (c *Cluster) Info() Info { return c.info }
-
-// Wait follows changes of the application until ctx ends or the cluster fails.
-func (c *Cluster) Wait(ctx context.Context) error {
-	var changes <-chan time.Time
-	if c.opts.App != "" {
-		ticker := time.NewTicker(watchEvery)
-		defer ticker.Stop()
-		changes = ticker.C
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-c.failure:
-			c.log.Error("the cluster failed", "error", err)
-			return err
-		case err := <-c.diskFailed():
-			c.log.Error("the cluster failed", "error", err)
-			return err
-		case <-changes:
-			c.follow(ctx)
-		}
-	}
-}
-
-// watchEvery is how often the application's sources are looked at.
-const watchEvery = time.Second
-
-// follow takes a changed application in.
-func (c *Cluster) follow(ctx context.Context) {
-	from, err := sources(c.opts.App)
-	if err != nil {
-		return // files come and go while an editor saves
-	}
-	digest, err := sourceDigest(from...)
-	if err != nil || digest == c.digest {
-		return
-	}
-	c.digest = digest
-	a, _, err := c.builder().build(ctx, c.opts.App)
-	if err == nil {
-		err = c.replace(ctx, a)
-	}
-	if err == nil {
-		err = c.Announce()
-	}
-	if c.opts.Rebuilt != nil {
-		c.opts.Rebuilt(a.Flows, err)
-	}
-}
 
 // Close drains the workers and ends the cluster. What was accepted is in its directory.
 func (c *Cluster) Close(ctx context.Context) error {
@@ -519,6 +362,12 @@ func (c *Cluster) Close(ctx context.Context) error {
 	c.stop()
 	if c.done != nil {
 		<-c.done
+	}
+	if c.program != nil {
+		c.program.close()
+	}
+	if c.host != nil {
+		errs = append(errs, c.host.Close())
 	}
 	select {
 	case err := <-c.failure:

@@ -53,7 +53,7 @@ type MissingError struct {
 
 // Error says what to do.
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("FL-DEV-008: no %s: %v\nWithout it these workers run: --workers %s", e.Server, e.Err, strings.Join(Bare(), ","))
+	return fmt.Sprintf("FL-DEV-008: no %s: %v\nName a running one with --%s, or run the workers that need none: --workers %s", e.Server, e.Err, strings.ToLower(e.Server), strings.Join(Bare(), ","))
 }
 
 func (e *MissingError) Unwrap() error { return e.Err }
@@ -76,44 +76,58 @@ func (c *Cluster) startServers(ctx context.Context) error {
 	}
 	began := time.Now()
 	var database, keys error
+	var databaseIs, keysAre string
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if slices.Contains(c.opts.Workers, app.Crypto) {
-			keys = c.startVault(ctx)
+		switch {
+		case !slices.Contains(c.opts.Workers, app.Crypto):
+		case c.opts.Vault.Address != "":
+			keysAre, keys = c.useVault(ctx)
+		default:
+			keysAre, keys = "a Vault server", c.startVault(ctx)
 		}
 	}()
-	if whole(c.opts.Workers) {
-		database = c.startPostgres(ctx)
+	switch {
+	case !whole(c.opts.Workers):
+	case c.opts.Postgres.URL != "":
+		databaseIs, database = c.usePostgres(ctx)
+	default:
+		databaseIs, database = c.startPostgres(ctx)
 	}
 	<-done
 	if err := errors.Join(database, keys); err != nil {
 		return err
 	}
-	var what []string
-	if c.postgres != nil {
-		what = append(what, "Postgres "+c.postgres.Version())
+	if whole(c.opts.Workers) {
+		if err := c.sealKey(); err != nil {
+			return err
+		}
 	}
-	if c.vault != nil {
-		what = append(what, "a Vault server")
-	}
+	what := slices.DeleteFunc([]string{databaseIs, keysAre}, func(s string) bool { return s == "" })
 	c.watchServers()
 	c.opts.Step(strings.Join(what, " and ")+" run", time.Since(began))
 	return nil
 }
 
-func (c *Cluster) startPostgres(ctx context.Context) (err error) {
+func (c *Cluster) startPostgres(ctx context.Context) (what string, err error) {
 	c.postgres, err = pgserver.Start(ctx, pgserver.Options{Dir: c.dir.join(postgresDir), Durable: true})
 	var missing *pgserver.NotFoundError
 	if errors.As(err, &missing) {
-		return &MissingError{"Postgres", err}
+		return "", &MissingError{"Postgres", err}
 	}
 	if err != nil {
-		return fmt.Errorf("starting Postgres: %w", err)
+		return "", fmt.Errorf("starting Postgres: %w", err)
 	}
 	if err := c.postgres.Ensure(ctx, clusterDatabase, vnodeDatabase); err != nil {
-		return fmt.Errorf("making the databases: %w", err)
+		return "", fmt.Errorf("making the databases: %w", err)
 	}
+	c.databases = databases{cluster: c.postgres.URL(clusterDatabase), vnodes: c.postgres.URL(vnodeDatabase)}
+	return "Postgres " + c.postgres.Version(), c.places.change(func(p *places) { p.Postgres = &postgresPlace{Own: true} })
+}
+
+// sealKey makes the key of sealed credentials where there is none.
+func (c *Cluster) sealKey() error {
 	if _, err := os.Stat(c.dir.join(sealKeyFile)); err != nil {
 		if err := seal.WriteKey(c.dir.join(sealKeyFile)); err != nil {
 			return fmt.Errorf("making the key of sealed credentials: %w", err)
@@ -135,19 +149,20 @@ func (c *Cluster) startVault(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("setting Vault up: %w", err)
 	}
-	return nil
+	return c.places.change(func(p *places) { p.Vault = &vaultPlace{Own: true} })
 }
 
 // configure tells the workers where the servers are, and who the first administrator is.
 func (c *Cluster) configure(cfg *config.Config) {
-	if c.postgres != nil {
-		cfg.Postgres.URL, cfg.Postgres.VnodeURL = c.postgres.URL(clusterDatabase), c.postgres.URL(vnodeDatabase)
+	if d := c.databases; d.cluster != "" {
+		cfg.Postgres.URL, cfg.Postgres.VnodeURL = d.cluster, d.vnodes
+		cfg.Postgres.Password, cfg.Postgres.VnodePassword = d.password, d.password
 		cfg.Postgres.SealKeyFile = c.dir.join(sealKeyFile)
 		cfg.Database.AnySigner = true
 		cfg.Bootstrap.AdminUser, cfg.Bootstrap.AdminPasswordFile = c.info.User, c.dir.join(passwordFile)
 	}
-	if c.vault != nil {
-		v := c.vaultConfig
+	if v := c.vaultConfig; v.Address != "" {
+		cfg.Vault.CAFile, cfg.Vault.Namespace = v.CAFile, v.Namespace
 		cfg.Vault.Address, cfg.Vault.Mount, cfg.Vault.Auth, cfg.Vault.AuthPath = v.Address, v.Mount, string(v.Auth.Method), v.Auth.Path
 		cfg.Vault.RoleIDFile, cfg.Vault.SecretIDFile = v.Auth.RoleIDFile, v.Auth.SecretIDFile
 	}

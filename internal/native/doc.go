@@ -6,6 +6,10 @@
 // each keeps what it was called with, and calls the new program the same way before the next step; what it answers must
 // be what the old one answered.
 //
+// A flow in whose step the program ends again and again gets a [CrashError], if whoever starts the program tells the host
+// that it ended by itself; one that merely goes away is waited for. (The SDK fails a flow that panics, and the program
+// lives on.)
+//
 // It is for development alone: nothing is metered or bounded, and whoever can connect to the address can answer for the
 // flows. Its caller is the flow worker (flow.FromNative), where a development cluster is told to use it.
 package native

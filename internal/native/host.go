@@ -38,6 +38,10 @@ type Host struct {
 	came   chan struct{} // closed when a program connects
 	next   uint64
 	closed bool
+	// arrived counts the programs that connected; ends those that ended by themselves, the last with this reason.
+	arrived, ends uint64
+	reason        string
+	news          chan struct{} // closed when a program connects, also in another's place
 }
 
 // Listen opens a host on a free port of this machine.
@@ -46,7 +50,7 @@ func Listen(log *slog.Logger) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the application's program: %w", err)
 	}
-	h := &Host{listener: l, log: log, came: make(chan struct{})}
+	h := &Host{listener: l, log: log, came: make(chan struct{}), news: make(chan struct{})}
 	h.work.Go(h.accept)
 	return h, nil
 }
@@ -78,6 +82,9 @@ func (h *Host) accept() {
 		h.mu.Lock()
 		old, closed := h.prog, h.closed
 		h.prog = p
+		h.arrived++
+		close(h.news)
+		h.news = make(chan struct{})
 		if old == nil {
 			close(h.came)
 		}
@@ -121,6 +128,45 @@ func (h *Host) program(ctx context.Context) (*program, error) {
 			return nil, fmt.Errorf("wait for the application's program at %s: %w", h.Address(), context.Cause(ctx))
 		}
 	}
+}
+
+// Arrived tells how many programs have connected so far, and whether one is here.
+func (h *Host) Arrived() (n uint64, here bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.arrived, h.prog != nil
+}
+
+// WaitArrival waits until more than n programs have connected.
+func (h *Host) WaitArrival(ctx context.Context, n uint64) error {
+	for {
+		h.mu.Lock()
+		arrived, news := h.arrived, h.news
+		h.mu.Unlock()
+		if arrived > n {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the application's program at %s: %w", h.Address(), context.Cause(ctx))
+		}
+	}
+}
+
+// Ended tells the host that a program ended by itself, and why. It must be told before the next one is started: flows
+// whose step ends [crashes] programs are given up with this reason.
+func (h *Host) Ended(reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ends++
+	h.reason = reason
+}
+
+func (h *Host) lastEnd() (ends uint64, reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ends, h.reason
 }
 
 func (h *Host) id() uint64 {

@@ -18,6 +18,18 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("the application's program was started anew and asks for something else in step %d: a flow that is under way needs the same code up to where it stands", e.Step)
 }
 
+// crashes is how often a step may end the program before its flow is given up. A flow that was only running beside the
+// one at fault gets further meanwhile.
+const crashes = 3
+
+// CrashError tells that the program ended by itself whenever the flow ran a step.
+type CrashError struct {
+	// Reason is the panic with its stack, or how else the program ended.
+	Reason string
+}
+
+func (e *CrashError) Error() string { return e.Reason }
+
 // Instance is one flow in the program. It is used by one goroutine at a time.
 type Instance struct {
 	host  *Host
@@ -54,7 +66,9 @@ func (i *Instance) Resume(ctx context.Context, nowMicros int64, resume []byte) (
 }
 
 func (i *Instance) step(ctx context.Context, kind byte, content []byte) ([]byte, error) {
+	crashed := 0
 	for {
+		before, _ := i.host.lastEnd()
 		err := i.place(ctx)
 		if err != nil && !errors.Is(err, errGone) {
 			return nil, err
@@ -69,6 +83,14 @@ func (i *Instance) step(ctx context.Context, kind byte, content []byte) ([]byte,
 		}
 		if !errors.Is(err, errGone) {
 			return nil, err
+		}
+		if _, err := i.host.program(ctx); err != nil { // whoever starts the next has told how the last one ended
+			return nil, err
+		}
+		if ends, reason := i.host.lastEnd(); ends > before {
+			if crashed++; crashed >= crashes {
+				return nil, &CrashError{Reason: fmt.Sprintf("the application's program ended %d times in this step, the last time so: %s", crashed, reason)}
+			}
 		}
 	}
 }

@@ -27,32 +27,46 @@ func Policy(mount string) string {
 type SetupConfig struct {
 	// Address and Token are of a server on which the token may do everything.
 	Address, Token string
-	// CAFile is as in [Config].
-	CAFile string
+	// CAFile and Namespace are as in [Config].
+	CAFile, Namespace string
 	// Name is the name of policy and role, and of the AppRole mount below auth/. Default "fairlead-crypto".
 	Name string
 	// Mount is where the transit engine goes. Default [DefaultMount].
 	Mount string
 	// Dir gets the files role-id and secret-id, readable by the owner alone. Required.
 	Dir string
+	// Existing refuses to make the engine anew: what was signed with its keys could not be signed any more. The error's kind
+	// is [NotFound].
+	Existing bool
 	// TokenPeriod is after how long a token ends that is not renewed. Default one hour.
 	TokenPeriod time.Duration
 	Log         *slog.Logger
 }
+
+// Config is the configuration that uses what [Setup] makes.
+func (s SetupConfig) Config() Config {
+	if s.Name == "" {
+		s.Name = defaultName
+	}
+	return Config{Address: s.Address, CAFile: s.CAFile, Namespace: s.Namespace, Mount: s.Mount, Log: s.Log, Auth: Auth{
+		Method: AppRole, Path: s.Name, RoleIDFile: filepath.Join(s.Dir, "role-id"), SecretIDFile: filepath.Join(s.Dir, "secret-id"),
+	}}.withDefaults()
+}
+
+// defaultName is what is made for a cluster that has no name of its own.
+const defaultName = "fairlead-crypto"
 
 // Setup prepares a server for development and tests: the transit engine, the policy, AppRole with a role of the
 // policy, and a secret id, in files. Repeated, it mends what differs and makes a new secret id only when the old one is
 // no longer good. It returns the configuration that uses what it made.
 func Setup(ctx context.Context, s SetupConfig) (Config, error) {
 	if s.Name == "" {
-		s.Name = "fairlead-crypto"
+		s.Name = defaultName
 	}
 	if s.TokenPeriod == 0 {
 		s.TokenPeriod = time.Hour
 	}
-	cfg := Config{Address: s.Address, CAFile: s.CAFile, Mount: s.Mount, Log: s.Log, Auth: Auth{
-		Method: AppRole, Path: s.Name, RoleIDFile: filepath.Join(s.Dir, "role-id"), SecretIDFile: filepath.Join(s.Dir, "secret-id"),
-	}}.withDefaults()
+	cfg := s.Config()
 	if err := cfg.Validate(); err != nil {
 		return Config{}, err
 	}
@@ -64,7 +78,7 @@ func Setup(ctx context.Context, s SetupConfig) (Config, error) {
 		return Config{}, err
 	}
 	a.SetToken(s.Token)
-	if err := mountEngine(ctx, a, cfg.Mount); err != nil {
+	if err := mountEngine(ctx, a, cfg.Mount, s.Existing); err != nil {
 		return Config{}, err
 	}
 	if err := a.Sys().PutPolicyWithContext(ctx, s.Name, Policy(cfg.Mount)); err != nil {
@@ -77,8 +91,13 @@ func Setup(ctx context.Context, s SetupConfig) (Config, error) {
 }
 
 // mountEngine mounts transit where it is not, and keeps encryption from making keys.
-func mountEngine(ctx context.Context, a *api.Client, mount string) error {
+func mountEngine(ctx context.Context, a *api.Client, mount string, existing bool) error {
 	doing := "mount a transit engine at " + mount
+	if existing {
+		if _, err := a.Sys().MountConfigWithContext(ctx, mount); kindOf(err) == Permanent || kindOf(err) == NotFound {
+			return &Error{Kind: NotFound, Doing: "look for the transit engine at " + mount, Err: terse(err)}
+		}
+	}
 	err := a.Sys().MountWithContext(ctx, mount, &api.MountInput{Type: "transit", Description: "keys of fairlead"})
 	if err != nil && !saysInUse(err) {
 		return classify(doing, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fairleadio/fairlead/internal/native"
 	"github.com/fairleadio/fairlead/internal/sandbox"
 	"github.com/fairleadio/fairlead/processors/flow/journal"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
@@ -76,6 +77,10 @@ func IsGuestFault(err error) bool {
 // faultOf says what an error of a guest means for its flow. Park tells that the flow is not to blame.
 func faultOf(err error) (e *flowv1.FlowError, park bool) {
 	detail := validText(err.Error())
+	var other *native.MismatchError
+	if errors.As(err, &other) {
+		return platformError(ErrDeterminism, "%s; retry it from an earlier step, or kill it", detail), true
+	}
 	switch sandbox.KindOf(err) {
 	case sandbox.OutOfInstructions:
 		return limitError(ErrInstructions, "a step ran longer than its instruction budget (%s): look for a loop, or put ctx.Checkpoint() between the parts of the work", detail), false

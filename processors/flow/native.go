@@ -2,8 +2,10 @@ package flow
 
 import (
 	"context"
+	"errors"
 
 	"github.com/fairleadio/fairlead/internal/native"
+	"github.com/fairleadio/fairlead/internal/sandbox"
 )
 
 // FromNative runs every flow in a developer's native program, whatever module its package holds.
@@ -16,7 +18,26 @@ func (s nativeSandbox) Module([32]byte) (Module, bool) { return s, true }
 func (s nativeSandbox) Install(context.Context, []byte) (Module, error) { return s, nil }
 
 func (s nativeSandbox) NewInstance(_ context.Context, seed [32]byte, log func(line string)) (Instance, error) {
-	return s.h.NewInstance(seed, log), nil
+	return nativeInstance{s.h.NewInstance(seed, log)}, nil
+}
+
+// nativeInstance has the errors of a guest.
+type nativeInstance struct{ *native.Instance }
+
+func (i nativeInstance) Start(ctx context.Context, nowMicros int64, start []byte) ([]byte, error) {
+	return guestErrors(i.Instance.Start(ctx, nowMicros, start))
+}
+
+func (i nativeInstance) Resume(ctx context.Context, nowMicros int64, resume []byte) ([]byte, error) {
+	return guestErrors(i.Instance.Resume(ctx, nowMicros, resume))
+}
+
+func guestErrors(yield []byte, err error) ([]byte, error) {
+	var crash *native.CrashError
+	if errors.As(err, &crash) {
+		return nil, &sandbox.Error{Kind: sandbox.Panic, Detail: crash.Reason}
+	}
+	return yield, err
 }
 
 // Uninstall has nothing to give back: the program is the developer's.

@@ -14,6 +14,8 @@
 // they asked before, and they go on where they were, unless the new code asks for something else; then the flow stops
 // with what differs.
 //
+// A panic fails its flow, as on the platform; one in another goroutine than the flow's, and os.Exit, end the program.
+//
 // What is not the same as on the platform: random numbers are others, Go's map order and goroutines are not repeated,
 // nothing is metered or bounded. A flow that began natively does not go on as WebAssembly, nor the other way.
 package native
