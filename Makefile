@@ -9,11 +9,13 @@ VULN      := $(TOOLS)/govulncheck
 RELEASE   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w -buildid='
 # How long the soak runs.
 SOAK      ?= 4h
+# How long each fuzz target runs.
+FUZZTIME  ?= 60s
 # How many seeds the simulation tries.
 SEEDS     ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test check fmt generate sim soak bench bench-quick tools clean
+.PHONY: help build release demo test check fuzz fmt generate sim soak bench bench-quick tools clean
 
 help: ## list the targets
 	@echo 'fairlead: a Kafka-native ledger for organisations that do business with each other'
@@ -36,6 +38,9 @@ test: ## everything that proves it, with real servers (about 27 minutes on two c
 
 check: $(LINT) $(VULN) ## formatting, linters, other platforms, generated files, known vulnerabilities
 	@bash .ci/check
+
+fuzz: ## every fuzz target, one after the other (FUZZTIME=60s each)
+	@FUZZTIME=$(FUZZTIME) bash .ci/fuzz
 
 fmt: ## format the code
 	gofmt -w $$(git ls-files '*.go')

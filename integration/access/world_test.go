@@ -12,9 +12,9 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -88,7 +88,7 @@ func newWorld(t *testing.T) *world {
 		c.Kafka.User = userOf(worker)
 		c.Process = config.Process{Instance: worker, DataDir: filepath.Join(dir, worker), DrainTime: 5 * time.Second, LeaveGroup: true}
 		if worker == app.Persistence {
-			c.Postgres.URL = w.readerOf(clusterURL)
+			c.Postgres.URL, c.Postgres.VnodeURL = w.readerOf(clusterURL), w.address(vnodeURL, nil)
 		}
 		w.run(c, worker, listener)
 	}
@@ -99,7 +99,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) readerOf(clusterURL string) string {
 	w.Helper()
 	p := pgtest.Open(w.T, postgres.Config{URL: clusterURL, SearchPath: clusterdb.Schema})
-	name := "persistence_" + strings.ReplaceAll(fmt.Sprint(time.Now().UnixNano()), "-", "")
+	name := "persistence_" + fmt.Sprint(time.Now().UnixNano())
 	for _, sql := range []string{
 		"CREATE ROLE " + name + " LOGIN PASSWORD 'reader'", "GRANT USAGE ON SCHEMA " + clusterdb.Schema + " TO " + name,
 		"GRANT SELECT ON " + clusterdb.Schema + ".vnode_connection TO " + name,
@@ -116,14 +116,16 @@ func (w *world) readerOf(clusterURL string) string {
 			}
 		}
 	})
-	before, after, ok := strings.Cut(clusterURL, "://")
-	if !ok {
-		w.Fatalf("%s is no URL", pgtest.URLVariable)
-	}
-	if _, host, ok := strings.Cut(after, "@"); ok {
-		after = host
-	}
-	return before + "://" + name + ":reader@" + after
+	return w.address(clusterURL, url.UserPassword(name, "reader"))
+}
+
+// address is a database's with other credentials, or none.
+func (w *world) address(of string, user *url.Userinfo) string {
+	w.Helper()
+	u, err := url.Parse(of)
+	w.must(err)
+	u.User = user
+	return u.String()
 }
 
 // run starts a worker and waits until it is ready.

@@ -367,3 +367,54 @@ func FuzzOpen(f *testing.F) {
 		_, _ = verifySignature(signature, []byte("{}"))
 	})
 }
+
+// FuzzDeclarations: whatever an author declares and migrates, it is refused with an id, or it is what comes out again.
+// The packages are not signed: signing is random, and the search would take every input for a new one.
+func FuzzDeclarations(f *testing.F) {
+	k := issue(f, ec(f), name("K"), nil)
+	for _, e := range unpacked(f, cpkOf(f, payCode(), k)) {
+		if e.name == applicationFile {
+			f.Add(e.content, "SELECT 1")
+		}
+	}
+	f.Add(`{"channels":[],"migrations":["001.sql"],"modules":[{"flows":[],"kind":"flow","name":"a"}],"queries":[],"tables":[]}`, "")
+	f.Fuzz(func(t *testing.T, application, sql string) {
+		files := []file{{applicationFile, application, false}, {migrationFolder + "001.sql", sql, false}, {moduleFolder + "a.wasm", string(wasm("")), false}}
+		all := append([]file{{manifestFile, manifestOf(t, CPK, "pay", files...), false}}, files...)
+		p, err := OpenBytes(packed(t, all...), Options{Trust: Trust{Unsigned: true}})
+		if err != nil {
+			if IDOf(err) == "" {
+				t.Errorf("no id: %v", err)
+			}
+			return
+		}
+		raw, err := canonical(p.CPKs[0].file())
+		if err != nil || string(raw) != application {
+			t.Errorf("%s became %s, %v", application, raw, err)
+		}
+		if got, err := p.CPKs[0].Migrations[0].SQL(); err != nil || got != sql {
+			t.Errorf("the migration became %q, %v", got, err)
+		}
+	})
+}
+
+// The limit of what is inflated holds for all packages within together, and is found out before a byte is inflated.
+func TestNestedBomb(t *testing.T) {
+	k := issue(t, ec(t), name("K"), nil)
+	text := strings.Repeat("-- a long comment\n", 1000)
+	cpk := func(name string) []byte {
+		c := payCode()
+		c.Name, c.Modules, c.Tables, c.Queries, c.Channels = name, c.Modules[1:], nil, nil, nil
+		c.Migrations = map[string]string{"001.sql": text}
+		return cpkOf(t, c, k)
+	}
+	bundle := cpbOf(t, k, cpk("a"), cpk("b"))
+	limit := func(n int) archive.Limits { return archive.Limits{Total: int64(n*len(text) + 20<<10), Entry: 1 << 20} }
+	if _, err := OpenBytes(bundle, Options{Trust: trusting(k), Limits: limit(2)}); err != nil {
+		t.Errorf("within the limit: %v", err)
+	}
+	_, err := OpenBytes(bundle, Options{Trust: trusting(k), Limits: limit(1)})
+	if IDOf(err) != ErrTooLarge || !strings.Contains(err.Error(), "cpks/b-1.2.0.cpk: the packages within inflate to more than is allowed together") {
+		t.Errorf("over it: %v", err)
+	}
+}
