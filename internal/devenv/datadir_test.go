@@ -172,7 +172,7 @@ func TestCredentialsAreKept(t *testing.T) {
 }
 
 func TestFactsAreWrittenWhenTheyDiffer(t *testing.T) {
-	nodes, err := virtualNodes()
+	nodes, err := DefaultNetwork().virtualNodes()
 	if err != nil {
 		t.Fatal(err)
 	}

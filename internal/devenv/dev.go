@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -37,9 +38,11 @@ type Cluster struct {
 	cluster cluster
 	app     *app.App
 	nodes   []VirtualNode
-	digest  string
-	// application is what was built at the start.
-	application Application
+	// network has the members, with their applications' folders; digests are those of the folders' sources, and apps
+	// what was built from them at the start.
+	network     Network
+	digests     map[string]string
+	apps        map[string]Application
 	cache       string
 	postgres    *pgserver.Server
 	vault       *vaultserver.Server
@@ -81,7 +84,17 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 			return nil, fmt.Errorf("find the application: %w", err)
 		}
 	}
-	c = &Cluster{opts: opts, failure: make(chan error, 1), closing: make(chan struct{}), stop: func() {}}
+	network, err := opts.Network.withApp(opts.App)
+	if err != nil {
+		return nil, err
+	}
+	if folders := network.folders(); opts.Native && len(folders) != 1 {
+		if len(folders) == 0 {
+			return nil, errors.New("--native: there is no application to run: name its folder with --app")
+		}
+		return nil, fmt.Errorf("--native: it runs one application, and network %s has %d: run them one at a time, with --app", network.Name, len(folders))
+	}
+	c = &Cluster{opts: opts, network: network, digests: map[string]string{}, apps: map[string]Application{}, failure: make(chan error, 1), closing: make(chan struct{}), stop: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close(context.WithoutCancel(ctx)))
@@ -118,7 +131,7 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 		return c, err
 	}
 	if whole(opts.Workers) {
-		if err = c.setUp(ctx, c.application); err != nil {
+		if err = c.setUp(ctx, c.apps); err != nil {
 			return c, err
 		}
 		if err = c.notePostgres(ctx); err != nil {
@@ -184,33 +197,36 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	}
 	c.runtime = runtime
 	type built struct {
-		app            Application
-		digest, binary string
-		took           time.Duration
-		err            error
+		binary string
+		took   time.Duration
+		err    error
 	}
-	applications := make(chan built, 1)
+	builds := make(chan built, 1)
 	go func() {
-		if c.opts.App == "" {
-			applications <- built{}
-			return
+		var b built
+		for _, folder := range c.network.folders() {
+			a, digest, err := c.builder().build(ctx, folder)
+			if err == nil && c.opts.Native {
+				b.binary, err = c.builder().native(ctx, folder, c.dir.join(nativeDir), digest)
+			}
+			c.apps[folder], c.digests[folder] = a, digest
+			if b.err = err; err != nil {
+				break
+			}
 		}
-		a, digest, err := c.builder().build(ctx, c.opts.App)
-		binary := ""
-		if err == nil && c.opts.Native {
-			binary, err = c.builder().native(ctx, c.opts.App, c.dir.join(nativeDir), digest)
-		}
-		applications <- built{a, digest, binary, time.Since(began), err}
+		b.took = time.Since(began)
+		builds <- b
 	}()
 	serversErr := make(chan error, 1)
 	go func() { serversErr <- c.startServers(ctx) }()
 	kafkaErr := c.startKafka(ctx)
-	b := <-applications
+	b := <-builds
 	if err := errors.Join(kafkaErr, <-serversErr, b.err); err != nil {
 		return err
 	}
-	if c.opts.App != "" {
-		c.opts.Step(fmt.Sprintf("application %s is built: %s", b.app.Name, strings.Join(b.app.Flows, ", ")), b.took)
+	for _, folder := range c.network.folders() {
+		a := c.apps[folder]
+		c.opts.Step(fmt.Sprintf("application %s is built: %s", a.Name, strings.Join(a.Flows, ", ")), b.took)
 	}
 	if c.opts.Native {
 		if err := c.startNative(ctx, b.binary); err != nil {
@@ -223,10 +239,9 @@ func (c *Cluster) prepare(ctx context.Context) error {
 		return err
 	}
 	c.info.User, c.info.Password = credentials.User, credentials.Password
-	if c.nodes, err = virtualNodes(); err != nil {
+	if c.nodes, err = c.network.virtualNodes(); err != nil {
 		return err
 	}
-	c.application, c.digest = b.app, b.digest
 	if whole(c.opts.Workers) {
 		return nil // the database worker publishes
 	}
@@ -234,7 +249,7 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	installed, err := c.install(ctx, b.app)
+	installed, err := c.install(ctx, c.apps)
 	if err != nil {
 		return err
 	}
@@ -242,24 +257,49 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	return nil
 }
 
-// install publishes an application and puts it on the virtual nodes. Without application the nodes keep the one
+// install publishes applications, by folder, and puts them on their virtual nodes. Nodes without application keep the one
 // they have, if any.
-func (c *Cluster) install(ctx context.Context, a Application) (int, error) {
-	if len(a.Module) == 0 {
-		return c.cluster.publish(ctx, vnodeFacts(c.nodes, ""), true)
+func (c *Cluster) install(ctx context.Context, apps map[string]Application) (written int, err error) {
+	for _, folder := range append(c.network.folders(), "") {
+		var nodes []VirtualNode
+		for _, n := range c.nodes {
+			if n.folder == folder {
+				nodes = append(nodes, n)
+			}
+		}
+		a, changed := apps[folder]
+		n := 0
+		switch {
+		case folder == "":
+			n, err = c.cluster.publish(ctx, vnodeFacts(nodes, ""), true)
+		case changed:
+			checksum, facts := packageFacts(a)
+			n, err = c.cluster.publish(ctx, append(facts, vnodeFacts(nodes, checksum)...), false)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("installing %s: %w", a.Name, err)
+		}
+		written += n
 	}
-	checksum, facts := packageFacts(a)
-	written, err := c.cluster.publish(ctx, append(facts, vnodeFacts(c.nodes, checksum)...), false)
-	if err != nil {
-		return 0, fmt.Errorf("installing %s: %w", a.Name, err)
-	}
-	c.info.App, c.info.Flows = a.Name, a.Flows
+	c.installed(apps)
 	return written, nil
+}
+
+// installed notes which applications are on the virtual nodes.
+func (c *Cluster) installed(apps map[string]Application) {
+	maps.Copy(c.apps, apps)
+	var names, flows []string
+	for _, folder := range c.network.folders() {
+		names = append(names, c.apps[folder].Name)
+		flows = append(flows, c.apps[folder].Flows...)
+	}
+	slices.Sort(flows)
+	c.info.App, c.info.Flows = strings.Join(names, ", "), slices.Compact(flows)
 }
 
 // builder builds applications for this cluster.
 func (c *Cluster) builder() builder {
-	b := builder{cache: c.cache, sandbox: c.runtime}
+	b := builder{cache: c.cache, sandbox: c.runtime, network: c.network}
 	if whole(c.opts.Workers) {
 		if b.signer = c.opts.SignerFile; b.signer == "" {
 			b.signer = c.dir.join(keystore.DevFile)
@@ -269,9 +309,10 @@ func (c *Cluster) builder() builder {
 }
 
 // replace puts a changed application in the place of the one that is there.
-func (c *Cluster) replace(ctx context.Context, a Application) error {
+func (c *Cluster) replace(ctx context.Context, folder string, a Application) error {
+	apps := map[string]Application{folder: a}
 	if !whole(c.opts.Workers) {
-		_, err := c.install(ctx, a)
+		_, err := c.install(ctx, apps)
 		return err
 	}
 	api, err := c.newAPI()
@@ -279,7 +320,7 @@ func (c *Cluster) replace(ctx context.Context, a Application) error {
 		return err
 	}
 	defer api.close()
-	return c.deploy(ctx, api, a)
+	return c.deploy(ctx, api, apps)
 }
 
 // devFetchWait bounds what the first record after a start waits for; on one machine empty fetches cost little.

@@ -17,10 +17,10 @@ import (
 	"github.com/fairleadio/fairlead/topics"
 )
 
-// GroupID is the application network of every dev cluster: the same everywhere, so that short hashes are, too.
+// GroupID is the application network of a dev cluster whose --network names none: the same everywhere, so that short hashes are, too.
 func GroupID() string { return identity.V5(identity.Namespace(), []byte("fairlead dev")).String() }
 
-// Members returns the names of the virtual nodes of a dev cluster.
+// Members returns the names of the members of the built-in network.
 func Members() []string {
 	return []string{"O=Alice, L=London, C=GB", "O=Bob, L=New York, C=US"}
 }
@@ -39,18 +39,10 @@ type VirtualNode struct {
 	X500Name  string `json:"x500Name"`
 	GroupID   string `json:"groupId"`
 	ShortHash string `json:"shortHash"`
-}
-
-func virtualNodes() ([]VirtualNode, error) {
-	var out []VirtualNode
-	for _, name := range Members() {
-		h, err := identity.NewHolding(name, GroupID())
-		if err != nil {
-			return nil, fmt.Errorf("member %s: %w", name, err)
-		}
-		out = append(out, VirtualNode{Name: h.Name.Organization, X500Name: h.Name.String(), GroupID: h.GroupID, ShortHash: h.ShortHash()})
-	}
-	return out, nil
+	// App is the name of its application; empty for none.
+	App string `json:"app,omitempty"`
+	// folder is where its application's sources are.
+	folder string
 }
 
 // Ids of the role and permission that the administrator has.

@@ -18,7 +18,7 @@ func (c *Cluster) Wait(ctx context.Context) error {
 	if c.program != nil {
 		runs = c.program.runs
 	}
-	if c.opts.App != "" {
+	if len(c.network.folders()) > 0 {
 		ticker := time.NewTicker(watchEvery)
 		defer ticker.Stop()
 		changes = ticker.C
@@ -36,7 +36,9 @@ func (c *Cluster) Wait(ctx context.Context) error {
 		case pid := <-runs:
 			c.nowRuns(pid)
 		case <-changes:
-			c.follow(ctx)
+			for _, folder := range c.network.folders() {
+				c.follow(ctx, folder)
+			}
 		}
 	}
 }
@@ -45,23 +47,23 @@ func (c *Cluster) Wait(ctx context.Context) error {
 const watchEvery = time.Second
 
 // follow takes a changed application in.
-func (c *Cluster) follow(ctx context.Context) {
-	from, err := sources(c.opts.App)
+func (c *Cluster) follow(ctx context.Context, folder string) {
+	from, err := sources(folder)
 	if err != nil {
 		return // files come and go while an editor saves
 	}
-	digest, err := sourceDigest(from...)
-	if err != nil || digest == c.digest {
+	digest, err := c.builder().digest(from...)
+	if err != nil || digest == c.digests[folder] {
 		return
 	}
-	c.digest = digest
-	a, _, err := c.builder().build(ctx, c.opts.App)
+	c.digests[folder] = digest
+	a, _, err := c.builder().build(ctx, folder)
 	binary := ""
 	if err == nil && c.program != nil {
-		binary, err = c.builder().native(ctx, c.opts.App, c.dir.join(nativeDir), digest)
+		binary, err = c.builder().native(ctx, folder, c.dir.join(nativeDir), digest)
 	}
 	if err == nil {
-		err = c.replace(ctx, a)
+		err = c.replace(ctx, folder, a)
 	}
 	if err == nil && c.program != nil {
 		err = c.program.use(ctx, binary)
@@ -71,9 +73,9 @@ func (c *Cluster) follow(ctx context.Context) {
 	}
 	// The screen of a cluster in the background is nobody's: what follows is in dev.log, too.
 	if err != nil {
-		c.fileLog.Error("the application changed, but stays as it was until its files change again", "application", c.opts.App, "error", err)
+		c.fileLog.Error("the application changed, but stays as it was until its files change again", "application", folder, "error", err)
 	} else {
-		c.fileLog.Info("the application changed and is installed", "application", c.opts.App, "flows", a.Flows)
+		c.fileLog.Info("the application changed and is installed", "application", folder, "flows", a.Flows)
 	}
 	if c.opts.Rebuilt != nil {
 		c.opts.Rebuilt(a.Flows, err)
@@ -109,12 +111,7 @@ func (c *Cluster) nowRuns(pid int) {
 
 // checkNative refuses what cannot run natively.
 func checkNative(o Options) error {
-	switch {
-	case !o.Native:
-		return nil
-	case o.App == "":
-		return errors.New("--native: there is no application to run: name its folder with --app")
-	case !slices.Contains(o.Workers, app.Flow):
+	if o.Native && !slices.Contains(o.Workers, app.Flow) {
 		return errors.New("--native: the flow worker runs the program, and --workers leaves it out")
 	}
 	return nil

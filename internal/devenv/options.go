@@ -24,8 +24,10 @@ type Options struct {
 	CacheDir string
 	// SignerFile is the key that packages are signed with, made when it is missing; empty keeps it in Dir.
 	SignerFile string
-	// App is the folder of the application; empty for none.
+	// App is the folder of the application of all members; empty for none, and where Network names applications.
 	App string
+	// Network has the members; without any it is [DefaultNetwork].
+	Network Network
 	// Kafka are the addresses of a real Kafka; none for the embedded one. KafkaConfig is a client's properties file with
 	// TLS and SASL for it.
 	Kafka       []string

@@ -110,7 +110,7 @@ func until(ctx context.Context, look func(ctx context.Context) (done bool, err e
 }
 
 // setUp waits for the administrator, installs the application, and makes the virtual nodes.
-func (c *Cluster) setUp(ctx context.Context, a Application) error {
+func (c *Cluster) setUp(ctx context.Context, apps map[string]Application) error {
 	api, err := c.newAPI()
 	if err != nil {
 		return err
@@ -128,20 +128,23 @@ func (c *Cluster) setUp(ctx context.Context, a Application) error {
 	if err != nil {
 		return fmt.Errorf("waiting for the administrator: %w", err)
 	}
-	if len(a.Package) == 0 {
+	if len(apps) == 0 {
 		return nil
 	}
-	if err := c.deploy(ctx, api, a); err != nil {
-		return fmt.Errorf("installing %s: %w", a.Name, err)
+	if err := c.deploy(ctx, api, apps); err != nil {
+		return err
 	}
 	c.opts.Step("the application is on its virtual nodes", time.Since(began))
 	return nil
 }
 
-// deploy uploads the application's package unless it is there, and puts it on every virtual node.
-func (c *Cluster) deploy(ctx context.Context, api *api, a Application) error {
-	if err := api.upload(ctx, &a); err != nil {
-		return err
+// deploy uploads the packages of applications, by folder, unless they are there, and puts them on their virtual nodes.
+func (c *Cluster) deploy(ctx context.Context, api *api, apps map[string]Application) error {
+	for folder, a := range apps {
+		if err := api.upload(ctx, &a); err != nil {
+			return fmt.Errorf("installing %s: %w", a.Name, err)
+		}
+		apps[folder] = a // with the checksum of the package that is there
 	}
 	var have struct {
 		VirtualNodes []struct {
@@ -161,6 +164,10 @@ func (c *Cluster) deploy(ctx context.Context, api *api, a Application) error {
 		versions[v.Holding.ShortHash] = v.Cpi.Version
 	}
 	for _, n := range c.nodes {
+		a, changed := apps[n.folder]
+		if !changed {
+			continue
+		}
 		version, exists := versions[n.ShortHash]
 		var err error
 		switch {
@@ -171,14 +178,14 @@ func (c *Cluster) deploy(ctx context.Context, api *api, a Application) error {
 			err = api.operate(ctx, http.MethodPut, "/virtualnode/"+n.ShortHash+"/cpi/"+a.Checksum+"?forceupgrade=true", nil)
 		}
 		if err != nil {
-			return fmt.Errorf("virtual node %s: %w", n.Name, err)
+			return fmt.Errorf("installing %s on virtual node %s: %w", a.Name, n.Name, err)
 		}
 	}
 	// The topics of its external channels are known now.
 	if _, err := c.cluster.prepareTopics(ctx); err != nil {
 		return err
 	}
-	c.info.App, c.info.Flows = a.Name, a.Flows
+	c.installed(apps)
 	return nil
 }
 
