@@ -50,9 +50,13 @@ func run(ctx context.Context) (err error) {
 	flag.Float64Var(&o.scale, "scale", 1, "how many flows, as a share of the usual number")
 	flag.DurationVar(&o.idle, "idle", 30*time.Second, "how long an idle fairlead dev is watched; 0 for not at all")
 	flag.BoolVar(&o.record, "record", true, "write bench/flows/results.json and docs/performance-flows.md")
+	pageOnly := flag.Bool("page", false, "measure nothing: write the page anew from bench/flows/results.json and channels.json")
 	flag.Parse()
 	if _, err := os.Stat(filepath.Join(o.root, "apps", "hello", "go.mod")); err != nil {
 		return fmt.Errorf("%s is not the repository's root: use -root", o.root)
+	}
+	if *pageOnly {
+		return rewrite(o)
 	}
 	dir, err := os.MkdirTemp("", "fairlead-bench-flows-")
 	if err != nil {

@@ -3,9 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/fairleadio/fairlead/integration/channels"
 )
 
 // results is one run.
@@ -17,9 +21,29 @@ type results struct {
 	Idle     idle     `json:"idle"`
 }
 
+// channelsFile is what runs of suite integration/channels have measured, beside the results.
+const channelsFile = "channels.json"
+
+// rewrite makes the page anew from what is recorded.
+func rewrite(o options) error {
+	raw, err := os.ReadFile(filepath.Join(o.root, "bench", "flows", "results.json"))
+	if err != nil {
+		return fmt.Errorf("read what is recorded: %w", err)
+	}
+	var r results
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return fmt.Errorf("read what is recorded: %w", err)
+	}
+	return report(o, r)
+}
+
 // report prints the page, and records it.
 func report(o options, r results) error {
-	text := page(r)
+	runs, err := channels.ReadMeasured(filepath.Join(o.root, "bench", "flows", channelsFile))
+	if err != nil {
+		return err
+	}
+	text := page(r, runs)
 	fmt.Print("\n", text)
 	if !o.record {
 		return nil
@@ -40,7 +64,7 @@ func report(o options, r results) error {
 }
 
 // page is docs/performance-flows.md.
-func page(r results) string {
+func page(r results, runs []channels.Measured) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<!-- Written by go run ./bench/flows. Do not edit. -->
 # What flows cost
@@ -87,6 +111,47 @@ that is fed the journal first. Sandbox and journal alone, without broker; the le
 | %.0f MiB | %.0f MiB | %.2f %% |
 `, warmFlows, r.Idle.Seconds, r.Idle.RSSMiB, r.Idle.PeakMiB, r.Idle.CPUPercent)
 	}
+	b.WriteString(channelsTable(runs))
 	b.WriteString("\n## Repeat it\n\n`go run ./bench/flows` needs Linux, and Java 17 and Maven for the broker.\n")
+	if len(runs) > 0 {
+		b.WriteString("For the channels: `FAIRLEAD_REAL_SERVERS=1 FAIRLEAD_ORDERS=100000 FAIRLEAD_RECORD=$PWD/bench/flows/" + channelsFile +
+			" go test -count=1 -v -timeout 3h ./integration/channels`,\nthen `go run ./bench/flows -page`. `FAIRLEAD_FAULTS=0` does no harm.\n")
+	}
 	return b.String()
+}
+
+// channelsTable is the part about external channels; empty when no run is recorded.
+func channelsTable(runs []channels.Measured) string {
+	if len(runs) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(`
+## Records of external channels
+
+Suite ` + "`integration/channels`" + `: Kafka's console producer writes orders to a channel, each starts a flow that tells another channel,
+one in ten keeps a row whose change is told too, and console consumers read both. Three brokers, Postgres, three worker
+processes and the clients share the machine; where there are faults, workers are killed, frozen for longer than their
+session lasts and robbed of their disks meanwhile. Each record made one flow, and each emit and change was seen once. The time
+counts from the first order's writing to the last flow's end and the last record that a consumer saw.
+
+| recorded | machine | load before and after (1, 5, 15 min) | faults | orders | written in | all done in | orders/s | deals seen | changes seen | dead letters | longest time without an end |
+|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|
+`)
+	for _, m := range runs {
+		fmt.Fprintf(&b, "| %s | %s | %s; %s | %s | %d | %.0f s | %.0f s | %.0f | %d | %d | %d | %.1f s |\n", m.Recorded, m.Machine, m.LoadBefore, m.LoadAfter,
+			faults(m.Faults), m.Orders, m.WriteSeconds, m.Seconds, m.PerSecond(), m.Deals, m.Changes, m.Dead, m.LongestPause)
+	}
+	return b.String()
+}
+
+func faults(all map[string]int) string {
+	var out []string
+	for _, kind := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, fmt.Sprintf("%s %d", kind, all[kind]))
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, ", ")
 }

@@ -18,13 +18,17 @@ type Process struct {
 	log  string
 }
 
-// StartProcess starts cmd with its output appended to the file logPath. On Linux the child dies with this process.
+// StartProcess starts cmd with its output appended to the file logPath; a Stdout of its own keeps it. On Linux the child
+// dies with this process.
 func StartProcess(cmd *exec.Cmd, logPath string) (*Process, error) {
 	out, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", cmd.Path, err)
 	}
-	cmd.Stdout, cmd.Stderr = out, out
+	if cmd.Stdout == nil {
+		cmd.Stdout = out
+	}
+	cmd.Stderr = out
 	bindToParent(cmd)
 	p := &Process{cmd: cmd, done: make(chan struct{}), log: logPath}
 	started := make(chan error, 1)
