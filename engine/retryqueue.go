@@ -128,6 +128,7 @@ func (p *partition) head(prefix string) (string, *enginepb.RetryRow) {
 func (p *partition) park(key, reason string) {
 	p.touched = true
 	p.parked[key] = true
+	p.s.drained(p, key) // any number waits behind a parked key, so a full queue no longer holds the partition up
 	p.writeRow(rowKey(rowParked, key, ""), &enginepb.ParkedRow{Reason: reason, AtUs: p.now})
 }
 

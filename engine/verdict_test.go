@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -198,6 +200,35 @@ func TestRecordGivenUpParksThoseBehindIt(t *testing.T) {
 	out := c.Consume(t, "out", 3)
 	if string(out[1].Value) != "behind" || string(out[2].Value) != "last" || len(c.Consume(t, "narrow", 1)) != 1 {
 		t.Errorf("ran %s, %s", out[1].Value, out[2].Value)
+	}
+}
+
+// A partition that pauses because too many records wait behind a retried one goes on when that one is parked: behind a
+// parked key any number waits, and its operator may come late.
+func TestParkingEndsAPause(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	runs := 0
+	g := engine.Define("paused",
+		engine.Input("in", text, engine.Typed(func(ctx engine.Context, msg string) error {
+			if msg == "0" {
+				if runs++; runs < 5 {
+					return engine.Retry(50*time.Millisecond, errors.New("not yet"))
+				}
+				return engine.Poison("never")
+			}
+			ctx.Emit("out", ctx.Key(), msg)
+			return nil
+		})), goka.Output("out", text), engine.ParkKeys())
+	c.CreateTopics(t, 1, g)
+	for i := range 10 {
+		c.Produce(t, "in", "k", strconv.Itoa(i), text)
+	}
+	c.Produce(t, "in", "other", "end", text)
+	cfg := c.Config(t)
+	cfg.RetryQueue = 3
+	enginetest.StartConfig(t, cfg, g)
+	if out := c.Consume(t, "out", 1); string(out[0].Value) != "end" {
+		t.Errorf("ran %s, which waits behind a parked record", out[0].Value)
 	}
 }
 
