@@ -111,22 +111,24 @@ func (f *devFlags) complete(g *Globals) error {
 			return err
 		}
 		f.data = dir
-	} else {
-		f.data = g.Path(f.data)
 	}
-	if !devenv.BuiltIn(f.network) {
-		f.network = g.Path(f.network)
+	// They are told to a process in the background, and to whoever starts it again elsewhere.
+	for _, name := range []*string{&f.data, &f.app, &f.network} {
+		if *name == "" || name == &f.network && devenv.BuiltIn(f.network) {
+			continue
+		}
+		full, err := filepath.Abs(g.Path(*name))
+		if err != nil {
+			return fmt.Errorf("find %s: %w", *name, err)
+		}
+		*name = full
 	}
 	network, err := devenv.LoadNetwork(f.network)
 	if err != nil {
 		return err
 	}
 	f.members = network
-	if f.app != "" {
-		f.app = g.Path(f.app)
-		return nil
-	}
-	if network.HasApps() {
+	if f.app != "" || network.HasApps() {
 		return nil
 	}
 	from := g.Dir
@@ -172,6 +174,9 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		Runs: func(pid int) {
 			fmt.Fprintf(g.Out, "\nthe application runs natively as process %d: dlv attach %d\n", pid, pid)
 		},
+	}
+	if !f.ephemeral {
+		opts.Arguments = g.devArguments(f)
 	}
 	g.realServers(f, &opts)
 	c, err := devenv.Start(ctx, opts)

@@ -29,33 +29,10 @@ func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	args := []string{"dev", "--data", f.data, "--rest-address", f.rest, "--workers", f.workers, "--network", f.network}
-	if f.app != "" {
-		args = append(args, "--app", f.app)
-	}
-	if len(f.kafka) > 0 {
-		args = append(args, "--kafka", strings.Join(f.kafka, ","))
-	}
-	if g.flags.kafkaConfig != "" {
-		args = append(args, "--kafka-config", g.Path(g.flags.kafkaConfig))
-	}
+	args := append([]string{"dev"}, g.devArguments(f)...)
 	env := os.Environ()
-	if f.postgres != "" {
-		// Arguments of a process are for everybody to see.
-		url, password := devenv.RedactPostgres(f.postgres)
-		args = append(args, "--postgres", url)
-		if password != "" {
-			env = append(env, envPGPassword+"="+password)
-		}
-	}
-	if f.native {
-		args = append(args, "--native")
-	}
-	if f.vault != "" {
-		args = append(args, "--vault", f.vault)
-	}
-	if g.flags.prefix != "" {
-		args = append(args, "--prefix", g.flags.prefix)
+	if _, password := devenv.RedactPostgres(f.postgres); password != "" {
+		env = append(env, envPGPassword+"="+password)
 	}
 	began := g.now()
 	var said strings.Builder

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,6 +23,8 @@ import (
 type restClient struct {
 	base, user, password string
 	http                 *http.Client
+	// gone tells that the cluster is a development cluster that does not run; empty for others.
+	gone func() string
 }
 
 // maxAnswer bounds what is read of an answer, bytes.
@@ -39,10 +42,16 @@ func (g *Globals) rest() (*restClient, error) {
 	if !strings.HasPrefix(s.API, "https://") && !strings.HasPrefix(s.API, "http://") {
 		return nil, fmt.Errorf("--api %s: a URL such as https://localhost:8888 is needed", s.API)
 	}
-	c := &restClient{base: strings.TrimRight(s.API, "/"), user: s.User, password: g.env(envPassword)}
+	c := &restClient{base: strings.TrimRight(s.API, "/"), user: s.User, password: g.env(envPassword), gone: func() string { return "" }}
+	if g.flags.api == "" {
+		c.gone = func() string { return goneDev(s) }
+	}
 	if c.password == "" && s.PasswordFile != "" {
 		b, err := os.ReadFile(g.Path(s.PasswordFile))
 		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("read the password: %w: was this a development cluster that is discarded? `fairlead dev` begins a new one", err)
+			}
 			return nil, fmt.Errorf("read the password: %w", err)
 		}
 		c.password = strings.TrimRight(string(b), "\r\n")
@@ -132,12 +141,12 @@ func (c *restClient) exchange(ctx context.Context, method, path string, content 
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return 0, nil, reachError(c.base, err)
+		return 0, nil, reachError(c.base, c.gone(), err)
 	}
 	defer resp.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return 0, nil, reachError(c.base, err)
+		return 0, nil, reachError(c.base, c.gone(), err)
 	}
 	if resp.StatusCode < http.StatusMultipleChoices {
 		return resp.StatusCode, answer, nil
@@ -159,7 +168,8 @@ func (c *restClient) exchange(ctx context.Context, method, path string, content 
 	return 0, nil, e.coded()
 }
 
-func reachError(base string, err error) error {
+// reachError says why a REST interface cannot be reached. Gone says so of a development cluster, empty for others.
+func reachError(base, gone string, err error) error {
 	var unknown x509.UnknownAuthorityError
 	var urlErr *url.Error
 	if errors.As(err, &urlErr) {
@@ -167,6 +177,9 @@ func reachError(base string, err error) error {
 	}
 	if errors.As(err, &unknown) {
 		return fmt.Errorf("%s shows a certificate that is not trusted: name its CA with FAIRLEAD_CA_FILE or ca_file in the context: %w", base, err)
+	}
+	if gone != "" {
+		return fmt.Errorf("nothing answers at %s: %s: %w", base, gone, err)
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("nothing answers at %s: does the cluster run? `fairlead dev` starts one, `fairlead context list` shows which are known: %w", base, err)

@@ -25,6 +25,9 @@ func (g *Globals) Kafka(ctx context.Context) (*kafkaadmin.Admin, Settings, error
 	}
 	if err := a.Ping(ctx); err != nil {
 		a.Close()
+		if gone := goneDev(s); gone != "" && len(g.flags.brokers) == 0 {
+			return nil, s, fmt.Errorf("reach Kafka at %s: %s: %w", strings.Join(c.Brokers, ","), gone, err)
+		}
 		return nil, s, fmt.Errorf("reach Kafka at %s: %w: check --brokers and --kafka-config", strings.Join(c.Brokers, ","), err)
 	}
 	return a, s, nil

@@ -187,37 +187,6 @@ func TestNative(t *testing.T) {
 	where("after-mine", <-runs, "2")
 }
 
-// A flow may stand at a breakpoint for longer than a transaction of the broker's may usually take.
-func TestBreakpointOutlastsTransactions(t *testing.T) {
-	dir := nativeApp(t, debugged)
-	version1(t, dir, "1")
-	c := start(t, t.TempDir(), dir, func(o *Options) { o.Native = true })
-	defer stop(t, c)
-	api := newClient(t, c)
-	file := filepath.Join(t.TempDir(), "go-on")
-	api.start("stands", "stands", `"`+file+`"`)
-	began := time.Now()
-	const longest = 12 * time.Second // the usual bound is 10
-	for {
-		if _, err := os.Stat(file + ".here"); err == nil {
-			break
-		}
-	}
-	again := time.NewTimer(longest - time.Since(began))
-	<-again.C
-	// Had the step been given up, it would have begun again.
-	if err := os.Remove(file + ".here"); err != nil {
-		t.Fatal(err)
-	}
-	put(t, file, "")
-	if got := api.result("stands"); !strings.Contains(got, "went on") {
-		t.Errorf("result: %s", got)
-	}
-	if _, err := os.Stat(file + ".here"); err == nil {
-		t.Error("the step ran twice")
-	}
-}
-
 // What cannot run natively is told, with what to do.
 func TestNativeIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {

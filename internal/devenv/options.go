@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -42,6 +43,8 @@ type Options struct {
 	Output io.Writer
 	// Runs is told which process runs it, when that changes; nil for nobody.
 	Runs func(pid int)
+	// Arguments are those of the command line that starts the same cluster again, without secrets; for dev.json.
+	Arguments []string
 	// RestAddress is where REST is served.
 	RestAddress string
 	// Workers are worker types.
@@ -72,6 +75,8 @@ type Info struct {
 	VirtualNodes    []VirtualNode `json:"virtualNodes"`
 	App             string        `json:"app"`
 	Flows           []string      `json:"flows"`
+	// Arguments start the same cluster again.
+	Arguments []string `json:"arguments,omitempty"`
 	// Postgres and Vault are the addresses of servers of others; empty for the cluster's own.
 	Postgres string `json:"postgres,omitempty"`
 	Vault    string `json:"vault,omitempty"`
@@ -90,6 +95,7 @@ func (c *Cluster) describe() {
 	i.PID, i.Data, i.LogFile = os.Getpid(), c.dir.path, c.dir.join(logFile)
 	i.CredentialsFile, i.PasswordFile = c.dir.join(credentialsFile), c.dir.join(passwordFile)
 	i.Monitor, i.Workers, i.VirtualNodes = "http://"+c.app.MonitorAddress(), c.opts.Workers, c.nodes
+	i.Arguments = c.opts.Arguments
 	i.StartedAt = time.Now().UTC().Format(time.RFC3339)
 }
 
@@ -107,6 +113,12 @@ func ReadInfo(dir string) (Info, error) {
 		return i, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, devFile), err)
 	}
 	return i, nil
+}
+
+// Made tells whether a folder is a data directory.
+func Made(dir string) bool {
+	b, err := os.ReadFile(filepath.Join(dir, formatFile))
+	return err == nil && strings.HasPrefix(string(b), "fairlead-dev ")
 }
 
 // Running tells whether a process uses a data directory.
