@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fairleadio/fairlead/internal/app"
 )
@@ -35,7 +34,6 @@ func nativeApp(t *testing.T, body string) string {
 const debugged = `package main
 
 import (
-	"errors"
 	"os"
 	"time"
 
@@ -58,23 +56,6 @@ func init() {
 		go func() { panic("in a goroutine of its own") }()
 		<-done
 		return "", nil
-	})
-	flow.Register("stands", func(ctx *flow.Context, file string) (string, error) {
-		// What the steps before have written begins the transaction at the broker.
-		for range 5 {
-			if err := ctx.Checkpoint(); err != nil {
-				return "", err
-			}
-		}
-		_ = os.WriteFile(file+".here", nil, 0o600)
-		for {
-			if _, err := os.Stat(file); err == nil {
-				return "went on", ctx.Checkpoint()
-			} else if !errors.Is(err, os.ErrNotExist) {
-				return "", err
-			}
-			time.Sleep(time.Millisecond)
-		}
 	})
 	flow.Register("long", func(ctx *flow.Context, _ struct{}) (string, error) {
 		if err := ctx.Sleep(2 * time.Second); err != nil {
