@@ -66,8 +66,11 @@ do one of
 }
 
 // Find returns the path of a server's binary, fetching it when the machine has none. When there is none to be had the
-// error is a *[MissingError]. Several processes may call it at once.
+// error is a *[MissingError]. Several processes may call it at once. Log is told of a fetch; nil for nobody.
 func Find(ctx context.Context, log *slog.Logger) (string, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	if path := os.Getenv(BinaryVariable); path != "" {
 		if _, err := exec.LookPath(path); err != nil {
 			return "", fmt.Errorf("%s: %w", BinaryVariable, err)
