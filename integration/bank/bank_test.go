@@ -230,7 +230,7 @@ func (r *bankRun) drain() {
 			dead++
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := r.live.wait(ctx, func(l *liveReader) bool { return len(l.entries) >= entries && len(l.dead) >= dead }); err != nil {
 		seen, buried, _ := r.live.counts()
