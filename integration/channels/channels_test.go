@@ -51,7 +51,7 @@ const (
 	// manyFaults is how many come in quick succession. ordersPerSecond is how many orders a second of faults stands for: they
 	// end sooner when most flows have ended.
 	manyFaults      = 6
-	ordersPerSecond = 60
+	ordersPerSecond = 100
 	shown           = 30
 	password        = "first password of the orders"
 	member          = "O=Alice, L=London, C=GB"
@@ -357,11 +357,9 @@ func (r *run) trade() {
 		due := min(1, float64(time.Since(r.first))/float64(lasts))
 		for len(r.orders) < int(due*float64(r.count+huge)) {
 			n := len(r.orders)
-			o, value := Order{Kind: Huge, Key: fmt.Sprintf("huge %d", n)}, ""
+			o, value := r.draw(n)
 			if every := (r.count + huge) / huge; n%every == every/2 && n/every < huge {
-				value = `{"item":"` + strings.Repeat("x", 600<<10) + `","quantity":1}`
-			} else {
-				o, value = r.draw(n)
+				o, value = Order{Kind: Huge, Key: fmt.Sprintf("huge %d", n)}, `{"item":"`+strings.Repeat("x", 600<<10)+`","quantity":1}`
 			}
 			r.must("write", p.write(o.Key, value))
 			if r.orders = append(r.orders, o); n == r.count/2 {
@@ -482,7 +480,10 @@ func (r *run) judge() {
 		r.t.Error(p)
 	}
 	if len(problems) > shown {
-		r.t.Errorf("and %d more problems", len(problems)-shown)
+		r.t.Errorf("and %d more problems, all of them in problems.txt beside the logs", len(problems)-shown)
+	}
+	if len(problems) > 0 {
+		r.must("keep the problems", os.WriteFile(filepath.Join(r.logs, "problems.txt"), []byte(strings.Join(problems, "\n")+"\n"), 0o600))
 	}
 	_, lastEnd, pause, _ := r.ends.count()
 	if lastDeal.After(lastEnd) {
@@ -491,11 +492,11 @@ func (r *run) judge() {
 	m := Measured{
 		Recorded: time.Now().UTC().Format(time.DateOnly), Machine: fmt.Sprintf("%d cores, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
 		LoadBefore: r.load, LoadAfter: loadAverage(), Orders: r.count, Deals: len(found.Deals), Changes: len(found.Changes), Dead: len(found.Dead),
-		WriteSeconds: r.written.Sub(r.first).Seconds(), Seconds: lastEnd.Sub(r.first).Seconds(), LongestPause: pause.Seconds(), Faults: r.faults, ProcessStarts: starts,
+		WriteSeconds: r.written.Sub(r.first).Seconds(), Seconds: lastEnd.Sub(r.first).Seconds(), LongestPause: pause.Seconds(), Faults: r.faults, ProcessStarts: starts, Problems: len(problems),
 	}
 	r.say("judged on %s and PostgreSQL %s: %d orders made %d flows, %d deals, %d changes, %d dead letters in %.1f s (%.1f/s), written in %.1f s; faults %v, %d process starts; longest time without an end %.1f s; load of the machine %s before, %s after",
 		r.cluster.Kind(), r.postgres.Version(), r.count, len(found.Statuses), m.Deals, m.Changes, m.Dead, m.Seconds, float64(m.Orders)/m.Seconds, m.WriteSeconds, m.Faults, starts, m.LongestPause, m.LoadBefore, m.LoadAfter)
-	if name := os.Getenv(recordVariable); name != "" && !r.t.Failed() {
+	if name := os.Getenv(recordVariable); name != "" {
 		r.must("record", m.AddTo(name))
 	}
 }

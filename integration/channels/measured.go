@@ -29,6 +29,9 @@ type Measured struct {
 	LongestPause  float64        `json:"longestPauseSeconds"`
 	Faults        map[string]int `json:"faults"`
 	ProcessStarts int            `json:"processStarts"`
+	// Problems is what the judge found wrong, Note what it was. A run that failed is recorded like any other.
+	Problems int    `json:"problems"`
+	Note     string `json:"note,omitempty"`
 }
 
 // PerSecond is how many orders were done in a second.
