@@ -51,7 +51,11 @@ func TestRealServers(t *testing.T) {
 	tell := func(what string, change func(*devenv.Options), want ...string) {
 		t.Helper()
 		began := time.Now()
-		c, err := try(t, func(o *devenv.Options) { good(o); o.Dir, o.App, o.Kafka, o.Prefix = shortDir(t), "", nil, ""; change(o) })
+		c, err := try(t, func(o *devenv.Options) {
+			good(o)
+			o.Dir, o.App, o.Kafka, o.Prefix = shortDir(t), "", nil, ""
+			change(o)
+		})
 		if err == nil {
 			stopCluster(t, c)
 			t.Fatalf("%s: no error", what)
@@ -88,7 +92,9 @@ func TestRealServers(t *testing.T) {
 	tell("no right to revoke", role("more", "CREATEROLE CREATEDB"), "--postgres", "FL-DB-021", "run this as a superuser")
 	tell("a wrong token", func(o *devenv.Options) { o.Vault.Token = "wrong" }, "FL-DEV-010: --vault", "VAULT_TOKEN")
 	tell("no token", func(o *devenv.Options) { o.Vault.Token = "" }, "no token is given", "VAULT_TOKEN")
-	tell("a poor token", func(o *devenv.Options) { o.Vault.Token = tokenFor(t, keys, "poor", `path "secret/*" { capabilities = ["read"] }`) },
+	tell("a poor token", func(o *devenv.Options) {
+		o.Vault.Token = tokenFor(t, keys, "poor", `path "secret/*" { capabilities = ["read"] }`)
+	},
 		"mount a transit engine", "denied", "docs/write-an-app/development.md")
 
 	if err := keys.Server.Seal(t.Context()); err != nil {
