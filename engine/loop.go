@@ -126,7 +126,7 @@ func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) (err 
 }
 
 // pace bounds the next batches by what the last one took, so that slow callbacks never hold a transaction for longer
-// than a third of its time-out; after an error they begin small.
+// than a third of its time-out, and with it what is fetched for them; after an error they begin small.
 func (s *session) pace(b *batch, err error) {
 	if len(b.records) == 0 {
 		return
@@ -135,8 +135,11 @@ func (s *session) pace(b *batch, err error) {
 		s.cap = max(1, len(b.records)/2)
 		return
 	}
-	each := max(time.Since(b.began)/time.Duration(len(b.records)), time.Microsecond)
+	took := time.Since(b.began)
+	each := max(took/time.Duration(len(b.records)), time.Microsecond)
 	s.paced = max(1, int(s.e.cfg.TransactionTimeout/3/each))
+	s.ahead.worked(len(b.records), took)
+	s.cl.Client().UpdateFetchMaxBytes(mostOfAnswer, s.ahead.limit())
 }
 
 // process hands records to goka and waits until all of them are settled, taking more while they keep coming.

@@ -63,6 +63,8 @@ type session struct {
 	wasPaused bool
 	// solo counts records whose batch is run one by one, because the batch as a whole failed.
 	solo int
+	// ahead bounds what is fetched before it is needed.
+	ahead ahead
 	// paced bounds batches by how long their records take, 0 when it is not known.
 	paced int
 	// cap bounds batches while a full retry queue is near, 0 when not.
@@ -179,8 +181,9 @@ func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHan
 		kgo.HeartbeatInterval(cfg.HeartbeatInterval),
 		kgo.RebalanceTimeout(cfg.RebalanceTimeout),
 		kgo.FetchMaxWait(cfg.FetchMaxWait),
-		kgo.FetchMaxBytes(32<<20),
-		kgo.FetchMaxPartitionBytes(8<<20),
+		kgo.DisableFetchSessions(),
+		kgo.FetchMaxBytes(mostOfAnswer),
+		kgo.FetchMaxPartitionBytes(s.ahead.limit()),
 		kgo.ProducerBatchMaxBytes(MaxProduceBytes),
 		kgo.BrokerMaxWriteBytes(64<<20),
 		kgo.MaxBufferedRecords(4*MaxTransactionRecords),
@@ -191,7 +194,7 @@ func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHan
 		kgo.AdjustFetchOffsetsFn(s.onFetched),
 		kgo.OnPartitionsRevoked(s.onGone),
 		kgo.OnPartitionsLost(s.onGone),
-		kgo.WithHooks(groupErrors{s}),
+		kgo.WithHooks(groupErrors{s}, &s.ahead),
 	)
 	if cfg.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(s.memberID))
