@@ -126,18 +126,16 @@ func (d *demo) launch(ctx context.Context) error {
 		return errors.New("apps/hello is not there: run the demo in a copy of fairlead's repository")
 	}
 	env := append(os.Environ(), envConfig+"="+d.config())
-	var said strings.Builder
-	info, err := startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", d.application, "--workers", strings.Join(d.workers, ",")}, env, d.data(), &said)
+	steps := true
+	info, err := startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", d.application, "--workers", strings.Join(d.workers, ",")}, env, d.data(), func(line string) {
+		if steps = steps && strings.TrimSpace(line) != ""; steps { // behind the steps comes the screen of dev
+			fmt.Fprintln(d.g.Out, d.g.paint(grey, "            "+line))
+		}
+	})
 	if err != nil {
 		return err
 	}
 	d.info = info
-	for line := range strings.Lines(said.String()) {
-		if strings.TrimSpace(line) == "" {
-			break // behind the steps comes the screen of dev
-		}
-		fmt.Fprint(d.g.Out, d.g.paint(grey, "            "+strings.TrimRight(line, "\n"))+"\n")
-	}
 	password, err := os.ReadFile(d.info.PasswordFile)
 	if err != nil {
 		return fmt.Errorf("read the password: %w", err)

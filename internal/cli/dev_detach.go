@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,18 +36,21 @@ func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
 		env = append(env, envPGPassword+"="+password)
 	}
 	began := g.now()
-	var said strings.Builder
-	info, err := startDetached(ctx, self, args, env, f.data, &said)
+	info, err := startDetached(ctx, self, args, env, f.data, func(line string) {
+		if line != devStops {
+			fmt.Fprintln(g.Out, line)
+		}
+	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(g.Out, strings.TrimSuffix(said.String(), devStops+"\n"))
 	fmt.Fprintf(g.Out, "the cluster runs in the background as process %d, ready after %s; %s dev stop ends it\n", info.PID, g.now().Sub(began).Round(10*time.Millisecond), program())
 	return nil
 }
 
-// startDetached starts a cluster in a process of its own and returns when it is ready. said gets what it printed.
-func startDetached(ctx context.Context, self string, args, env []string, data string, said *strings.Builder) (devenv.Info, error) {
+// startDetached starts a cluster in a process of its own and returns when it is ready. said gets each line that it prints,
+// at once: whoever waits sees what for.
+func startDetached(ctx context.Context, self string, args, env []string, data string, said func(line string)) (devenv.Info, error) {
 	output, err := os.CreateTemp("", "fairlead-dev-*.out")
 	if err != nil {
 		return devenv.Info{}, fmt.Errorf("make a file for the output: %w", err)
@@ -65,32 +69,48 @@ func startDetached(ctx context.Context, self string, args, env []string, data st
 		defer close(ended)
 		_ = child.Wait() // what it printed says more than its exit code
 	}()
+	read := 0
+	// follow says the lines that have come since it was called last, and returns the end of what was printed.
+	follow := func() (string, error) {
+		b, err := os.ReadFile(output.Name())
+		if err != nil {
+			return "", fmt.Errorf("read the cluster's output: %w", err)
+		}
+		for {
+			line, _, whole := bytes.Cut(b[read:], []byte{'\n'})
+			if !whole {
+				return strings.TrimSpace(string(b[max(0, len(b)-logTail):])), nil
+			}
+			read += len(line) + 1
+			said(string(line))
+		}
+	}
 	tick := time.NewTicker(detachLook)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
+			// The file about the cluster is read first: when it is there, all has been printed.
 			info, err := devenv.ReadInfo(data)
-			if err == nil && info.PID == child.Process.Pid {
-				b, err := os.ReadFile(output.Name())
-				if err != nil {
-					return info, fmt.Errorf("read the output: %w", err)
-				}
-				said.Write(b)
-				return info, nil
-			}
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return info, errors.Join(err, child.Process.Kill())
 			}
-		case <-ended:
-			b, err := os.ReadFile(output.Name())
-			if err != nil {
-				return devenv.Info{}, fmt.Errorf("the cluster ended, and its output cannot be read: %w", err)
+			ready := err == nil && info.PID == child.Process.Pid
+			if _, err := follow(); err != nil {
+				return info, err
 			}
-			text := strings.TrimSpace(string(b[max(0, len(b)-logTail):]))
+			if ready {
+				return info, nil
+			}
+		case <-ended:
+			text, err := follow()
+			if err != nil {
+				return devenv.Info{}, fmt.Errorf("the cluster ended: %w", err)
+			}
 			return devenv.Info{}, fmt.Errorf("the cluster did not start:\n%s", text)
 		case <-ctx.Done():
-			return devenv.Info{}, errors.Join(ctx.Err(), child.Process.Kill())
+			text, err := follow()
+			return devenv.Info{}, errors.Join(fmt.Errorf("the cluster was not ready in time (%w); it printed so far:\n%s", ctx.Err(), text), err, child.Process.Kill())
 		}
 	}
 }
