@@ -580,7 +580,11 @@ type QueryDeclaration struct {
 	Writes bool `protobuf:"varint,4,opt,name=writes,proto3" json:"writes,omitempty"`
 	// Columns of the result that say its order and tell rows apart; pages are cut there. None: pages are cut by
 	// counting, and rows that come and go meanwhile may be met twice or not at all.
-	OrderBy       []string `protobuf:"bytes,5,rep,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
+	OrderBy []string `protobuf:"bytes,5,rep,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
+	// It is a query of the states that the virtual node keeps of the ledger: sql is a condition on visible_states, what
+	// stands behind WHERE. Pages are cut by the order in which states were made known; neither writes nor order_by may be
+	// set.
+	States        bool `protobuf:"varint,6,opt,name=states,proto3" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -648,6 +652,13 @@ func (x *QueryDeclaration) GetOrderBy() []string {
 		return x.OrderBy
 	}
 	return nil
+}
+
+func (x *QueryDeclaration) GetStates() bool {
+	if x != nil {
+		return x.States
+	}
+	return false
 }
 
 // ChannelDeclaration is an external channel: a topic that the application shares with systems outside fairlead.
@@ -992,7 +1003,7 @@ const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"\x11ColumnDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x19\n" +
-	"\bnot_null\x18\x03 \x01(\bR\anotNull\"\xaf\x01\n" +
+	"\bnot_null\x18\x03 \x01(\bR\anotNull\"\xc7\x01\n" +
 	"\x10QueryDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12B\n" +
@@ -1000,7 +1011,8 @@ const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"parameters\x18\x03 \x03(\v2\".fairlead.cpi.v1.ColumnDeclarationR\n" +
 	"parameters\x12\x16\n" +
 	"\x06writes\x18\x04 \x01(\bR\x06writes\x12\x19\n" +
-	"\border_by\x18\x05 \x03(\tR\aorderBy\"\xb1\x01\n" +
+	"\border_by\x18\x05 \x03(\tR\aorderBy\x12\x16\n" +
+	"\x06states\x18\x06 \x01(\bR\x06states\"\xb1\x01\n" +
 	"\x12ChannelDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.fairlead.cpi.v1.ChannelKindR\x04kind\x12\x1d\n" +

@@ -9,6 +9,7 @@
 package feedv1
 
 import (
+	v1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/ledger/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -76,6 +77,112 @@ func (RowOperation) EnumDescriptor() ([]byte, []int) {
 	return file_fairlead_feed_v1_feed_proto_rawDescGZIP(), []int{0}
 }
 
+// StateOperation is what happened to a state.
+type StateOperation int32
+
+const (
+	StateOperation_STATE_OPERATION_UNSPECIFIED StateOperation = 0
+	StateOperation_STATE_OPERATION_CREATED     StateOperation = 1
+	StateOperation_STATE_OPERATION_CONSUMED    StateOperation = 2
+)
+
+// Enum value maps for StateOperation.
+var (
+	StateOperation_name = map[int32]string{
+		0: "STATE_OPERATION_UNSPECIFIED",
+		1: "STATE_OPERATION_CREATED",
+		2: "STATE_OPERATION_CONSUMED",
+	}
+	StateOperation_value = map[string]int32{
+		"STATE_OPERATION_UNSPECIFIED": 0,
+		"STATE_OPERATION_CREATED":     1,
+		"STATE_OPERATION_CONSUMED":    2,
+	}
+)
+
+func (x StateOperation) Enum() *StateOperation {
+	p := new(StateOperation)
+	*p = x
+	return p
+}
+
+func (x StateOperation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StateOperation) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlead_feed_v1_feed_proto_enumTypes[1].Descriptor()
+}
+
+func (StateOperation) Type() protoreflect.EnumType {
+	return &file_fairlead_feed_v1_feed_proto_enumTypes[1]
+}
+
+func (x StateOperation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StateOperation.Descriptor instead.
+func (StateOperation) EnumDescriptor() ([]byte, []int) {
+	return file_fairlead_feed_v1_feed_proto_rawDescGZIP(), []int{1}
+}
+
+// TransactionStatus is what a virtual node knows of a transaction. VERIFIED and INVALID are final.
+type TransactionStatus int32
+
+const (
+	TransactionStatus_TRANSACTION_STATUS_UNSPECIFIED TransactionStatus = 0
+	TransactionStatus_TRANSACTION_STATUS_UNVERIFIED  TransactionStatus = 1
+	TransactionStatus_TRANSACTION_STATUS_VERIFIED    TransactionStatus = 2
+	TransactionStatus_TRANSACTION_STATUS_INVALID     TransactionStatus = 3
+	TransactionStatus_TRANSACTION_STATUS_DRAFT       TransactionStatus = 4
+)
+
+// Enum value maps for TransactionStatus.
+var (
+	TransactionStatus_name = map[int32]string{
+		0: "TRANSACTION_STATUS_UNSPECIFIED",
+		1: "TRANSACTION_STATUS_UNVERIFIED",
+		2: "TRANSACTION_STATUS_VERIFIED",
+		3: "TRANSACTION_STATUS_INVALID",
+		4: "TRANSACTION_STATUS_DRAFT",
+	}
+	TransactionStatus_value = map[string]int32{
+		"TRANSACTION_STATUS_UNSPECIFIED": 0,
+		"TRANSACTION_STATUS_UNVERIFIED":  1,
+		"TRANSACTION_STATUS_VERIFIED":    2,
+		"TRANSACTION_STATUS_INVALID":     3,
+		"TRANSACTION_STATUS_DRAFT":       4,
+	}
+)
+
+func (x TransactionStatus) Enum() *TransactionStatus {
+	p := new(TransactionStatus)
+	*p = x
+	return p
+}
+
+func (x TransactionStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TransactionStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlead_feed_v1_feed_proto_enumTypes[2].Descriptor()
+}
+
+func (TransactionStatus) Type() protoreflect.EnumType {
+	return &file_fairlead_feed_v1_feed_proto_enumTypes[2]
+}
+
+func (x TransactionStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TransactionStatus.Descriptor instead.
+func (TransactionStatus) EnumDescriptor() ([]byte, []int) {
+	return file_fairlead_feed_v1_feed_proto_rawDescGZIP(), []int{2}
+}
+
 // Change is the record of a virtual node's change feed topic, keyed by what changed, so that one thing's changes stay
 // in order in every partition.
 type Change struct {
@@ -89,6 +196,8 @@ type Change struct {
 	// Types that are valid to be assigned to Change:
 	//
 	//	*Change_Row
+	//	*Change_State
+	//	*Change_Transaction
 	Change        isChange_Change `protobuf_oneof:"change"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -168,6 +277,24 @@ func (x *Change) GetRow() *RowChange {
 	return nil
 }
 
+func (x *Change) GetState() *StateChange {
+	if x != nil {
+		if x, ok := x.Change.(*Change_State); ok {
+			return x.State
+		}
+	}
+	return nil
+}
+
+func (x *Change) GetTransaction() *TransactionChange {
+	if x != nil {
+		if x, ok := x.Change.(*Change_Transaction); ok {
+			return x.Transaction
+		}
+	}
+	return nil
+}
+
 type isChange_Change interface {
 	isChange_Change()
 }
@@ -176,7 +303,19 @@ type Change_Row struct {
 	Row *RowChange `protobuf:"bytes,10,opt,name=row,proto3,oneof"`
 }
 
+type Change_State struct {
+	State *StateChange `protobuf:"bytes,11,opt,name=state,proto3,oneof"`
+}
+
+type Change_Transaction struct {
+	Transaction *TransactionChange `protobuf:"bytes,12,opt,name=transaction,proto3,oneof"`
+}
+
 func (*Change_Row) isChange_Change() {}
+
+func (*Change_State) isChange_Change() {}
+
+func (*Change_Transaction) isChange_Change() {}
 
 // RowChange is a row of a table whose declaration asks for the feed.
 type RowChange struct {
@@ -249,29 +388,221 @@ func (x *RowChange) GetRow() []byte {
 	return nil
 }
 
+// StateChange is a state of the ledger that the virtual node keeps. Its payload is in the record that says CREATED.
+type StateChange struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Operation   StateOperation         `protobuf:"varint,1,opt,name=operation,proto3,enum=fairlead.feed.v1.StateOperation" json:"operation,omitempty"`
+	Ref         *v1.StateRef           `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	Type        string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	TypeVersion uint32                 `protobuf:"varint,4,opt,name=type_version,json=typeVersion,proto3" json:"type_version,omitempty"`
+	Contract    string                 `protobuf:"bytes,5,opt,name=contract,proto3" json:"contract,omitempty"`
+	// X.500 name of the notary service.
+	Notary string `protobuf:"bytes,6,opt,name=notary,proto3" json:"notary,omitempty"`
+	// For CREATED: UTF-8 JSON, as the application wrote it.
+	Payload []byte `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
+	// For states that are tokens.
+	Token *v1.Token `protobuf:"bytes,8,opt,name=token,proto3" json:"token,omitempty"`
+	// For CONSUMED: the id of the transaction that consumes it.
+	ConsumedBy    []byte `protobuf:"bytes,9,opt,name=consumed_by,json=consumedBy,proto3" json:"consumed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateChange) Reset() {
+	*x = StateChange{}
+	mi := &file_fairlead_feed_v1_feed_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateChange) ProtoMessage() {}
+
+func (x *StateChange) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_feed_v1_feed_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateChange.ProtoReflect.Descriptor instead.
+func (*StateChange) Descriptor() ([]byte, []int) {
+	return file_fairlead_feed_v1_feed_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *StateChange) GetOperation() StateOperation {
+	if x != nil {
+		return x.Operation
+	}
+	return StateOperation_STATE_OPERATION_UNSPECIFIED
+}
+
+func (x *StateChange) GetRef() *v1.StateRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *StateChange) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *StateChange) GetTypeVersion() uint32 {
+	if x != nil {
+		return x.TypeVersion
+	}
+	return 0
+}
+
+func (x *StateChange) GetContract() string {
+	if x != nil {
+		return x.Contract
+	}
+	return ""
+}
+
+func (x *StateChange) GetNotary() string {
+	if x != nil {
+		return x.Notary
+	}
+	return ""
+}
+
+func (x *StateChange) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+func (x *StateChange) GetToken() *v1.Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *StateChange) GetConsumedBy() []byte {
+	if x != nil {
+		return x.ConsumedBy
+	}
+	return nil
+}
+
+// TransactionChange is a transaction of the ledger that got a status. What it does to states follows, in the same commit.
+type TransactionChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Status        TransactionStatus      `protobuf:"varint,2,opt,name=status,proto3,enum=fairlead.feed.v1.TransactionStatus" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionChange) Reset() {
+	*x = TransactionChange{}
+	mi := &file_fairlead_feed_v1_feed_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionChange) ProtoMessage() {}
+
+func (x *TransactionChange) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_feed_v1_feed_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionChange.ProtoReflect.Descriptor instead.
+func (*TransactionChange) Descriptor() ([]byte, []int) {
+	return file_fairlead_feed_v1_feed_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TransactionChange) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *TransactionChange) GetStatus() TransactionStatus {
+	if x != nil {
+		return x.Status
+	}
+	return TransactionStatus_TRANSACTION_STATUS_UNSPECIFIED
+}
+
 var File_fairlead_feed_v1_feed_proto protoreflect.FileDescriptor
 
 const file_fairlead_feed_v1_feed_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfairlead/feed/v1/feed.proto\x12\x10fairlead.feed.v1\"\xb2\x01\n" +
+	"\x1bfairlead/feed/v1/feed.proto\x12\x10fairlead.feed.v1\x1a$fairlead/ledger/v1/transaction.proto\"\xb2\x02\n" +
 	"\x06Change\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12&\n" +
 	"\x0fcommitted_at_us\x18\x03 \x01(\x03R\rcommittedAtUs\x12\x17\n" +
 	"\aflow_id\x18\x04 \x01(\tR\x06flowId\x12/\n" +
 	"\x03row\x18\n" +
-	" \x01(\v2\x1b.fairlead.feed.v1.RowChangeH\x00R\x03rowB\b\n" +
+	" \x01(\v2\x1b.fairlead.feed.v1.RowChangeH\x00R\x03row\x125\n" +
+	"\x05state\x18\v \x01(\v2\x1d.fairlead.feed.v1.StateChangeH\x00R\x05state\x12G\n" +
+	"\vtransaction\x18\f \x01(\v2#.fairlead.feed.v1.TransactionChangeH\x00R\vtransactionB\b\n" +
 	"\x06change\"\x83\x01\n" +
 	"\tRowChange\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12<\n" +
 	"\toperation\x18\x02 \x01(\x0e2\x1e.fairlead.feed.v1.RowOperationR\toperation\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\fR\x03key\x12\x10\n" +
-	"\x03row\x18\x04 \x01(\fR\x03row*~\n" +
+	"\x03row\x18\x04 \x01(\fR\x03row\"\xd4\x02\n" +
+	"\vStateChange\x12>\n" +
+	"\toperation\x18\x01 \x01(\x0e2 .fairlead.feed.v1.StateOperationR\toperation\x12.\n" +
+	"\x03ref\x18\x02 \x01(\v2\x1c.fairlead.ledger.v1.StateRefR\x03ref\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12!\n" +
+	"\ftype_version\x18\x04 \x01(\rR\vtypeVersion\x12\x1a\n" +
+	"\bcontract\x18\x05 \x01(\tR\bcontract\x12\x16\n" +
+	"\x06notary\x18\x06 \x01(\tR\x06notary\x12\x18\n" +
+	"\apayload\x18\a \x01(\fR\apayload\x12/\n" +
+	"\x05token\x18\b \x01(\v2\x19.fairlead.ledger.v1.TokenR\x05token\x12\x1f\n" +
+	"\vconsumed_by\x18\t \x01(\fR\n" +
+	"consumedBy\"`\n" +
+	"\x11TransactionChange\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12;\n" +
+	"\x06status\x18\x02 \x01(\x0e2#.fairlead.feed.v1.TransactionStatusR\x06status*~\n" +
 	"\fRowOperation\x12\x1d\n" +
 	"\x19ROW_OPERATION_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ROW_OPERATION_CREATED\x10\x01\x12\x19\n" +
 	"\x15ROW_OPERATION_CHANGED\x10\x02\x12\x19\n" +
-	"\x15ROW_OPERATION_REMOVED\x10\x03BDZBgithub.com/fairleadio/fairlead/schemas/gen/fairlead/feed/v1;feedv1b\x06proto3"
+	"\x15ROW_OPERATION_REMOVED\x10\x03*l\n" +
+	"\x0eStateOperation\x12\x1f\n" +
+	"\x1bSTATE_OPERATION_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17STATE_OPERATION_CREATED\x10\x01\x12\x1c\n" +
+	"\x18STATE_OPERATION_CONSUMED\x10\x02*\xb9\x01\n" +
+	"\x11TransactionStatus\x12\"\n" +
+	"\x1eTRANSACTION_STATUS_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dTRANSACTION_STATUS_UNVERIFIED\x10\x01\x12\x1f\n" +
+	"\x1bTRANSACTION_STATUS_VERIFIED\x10\x02\x12\x1e\n" +
+	"\x1aTRANSACTION_STATUS_INVALID\x10\x03\x12\x1c\n" +
+	"\x18TRANSACTION_STATUS_DRAFT\x10\x04BDZBgithub.com/fairleadio/fairlead/schemas/gen/fairlead/feed/v1;feedv1b\x06proto3"
 
 var (
 	file_fairlead_feed_v1_feed_proto_rawDescOnce sync.Once
@@ -285,21 +616,33 @@ func file_fairlead_feed_v1_feed_proto_rawDescGZIP() []byte {
 	return file_fairlead_feed_v1_feed_proto_rawDescData
 }
 
-var file_fairlead_feed_v1_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fairlead_feed_v1_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_fairlead_feed_v1_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_fairlead_feed_v1_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_fairlead_feed_v1_feed_proto_goTypes = []any{
-	(RowOperation)(0), // 0: fairlead.feed.v1.RowOperation
-	(*Change)(nil),    // 1: fairlead.feed.v1.Change
-	(*RowChange)(nil), // 2: fairlead.feed.v1.RowChange
+	(RowOperation)(0),         // 0: fairlead.feed.v1.RowOperation
+	(StateOperation)(0),       // 1: fairlead.feed.v1.StateOperation
+	(TransactionStatus)(0),    // 2: fairlead.feed.v1.TransactionStatus
+	(*Change)(nil),            // 3: fairlead.feed.v1.Change
+	(*RowChange)(nil),         // 4: fairlead.feed.v1.RowChange
+	(*StateChange)(nil),       // 5: fairlead.feed.v1.StateChange
+	(*TransactionChange)(nil), // 6: fairlead.feed.v1.TransactionChange
+	(*v1.StateRef)(nil),       // 7: fairlead.ledger.v1.StateRef
+	(*v1.Token)(nil),          // 8: fairlead.ledger.v1.Token
 }
 var file_fairlead_feed_v1_feed_proto_depIdxs = []int32{
-	2, // 0: fairlead.feed.v1.Change.row:type_name -> fairlead.feed.v1.RowChange
-	0, // 1: fairlead.feed.v1.RowChange.operation:type_name -> fairlead.feed.v1.RowOperation
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 0: fairlead.feed.v1.Change.row:type_name -> fairlead.feed.v1.RowChange
+	5, // 1: fairlead.feed.v1.Change.state:type_name -> fairlead.feed.v1.StateChange
+	6, // 2: fairlead.feed.v1.Change.transaction:type_name -> fairlead.feed.v1.TransactionChange
+	0, // 3: fairlead.feed.v1.RowChange.operation:type_name -> fairlead.feed.v1.RowOperation
+	1, // 4: fairlead.feed.v1.StateChange.operation:type_name -> fairlead.feed.v1.StateOperation
+	7, // 5: fairlead.feed.v1.StateChange.ref:type_name -> fairlead.ledger.v1.StateRef
+	8, // 6: fairlead.feed.v1.StateChange.token:type_name -> fairlead.ledger.v1.Token
+	2, // 7: fairlead.feed.v1.TransactionChange.status:type_name -> fairlead.feed.v1.TransactionStatus
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_feed_v1_feed_proto_init() }
@@ -309,14 +652,16 @@ func file_fairlead_feed_v1_feed_proto_init() {
 	}
 	file_fairlead_feed_v1_feed_proto_msgTypes[0].OneofWrappers = []any{
 		(*Change_Row)(nil),
+		(*Change_State)(nil),
+		(*Change_Transaction)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_feed_v1_feed_proto_rawDesc), len(file_fairlead_feed_v1_feed_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   2,
+			NumEnums:      3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -42,6 +42,7 @@ type Request struct {
 	//	*Request_Find
 	//	*Request_FindAll
 	//	*Request_Query
+	//	*Request_Ledger
 	Operation     isRequest_Operation `protobuf_oneof:"operation"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -159,6 +160,15 @@ func (x *Request) GetQuery() *v1.NamedQuery {
 	return nil
 }
 
+func (x *Request) GetLedger() *v1.LedgerRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Ledger); ok {
+			return x.Ledger
+		}
+	}
+	return nil
+}
+
 type isRequest_Operation interface {
 	isRequest_Operation()
 }
@@ -187,6 +197,10 @@ type Request_Query struct {
 	Query *v1.NamedQuery `protobuf:"bytes,35,opt,name=query,proto3,oneof"`
 }
 
+type Request_Ledger struct {
+	Ledger *v1.LedgerRequest `protobuf:"bytes,40,opt,name=ledger,proto3,oneof"`
+}
+
 func (*Request_Persist) isRequest_Operation() {}
 
 func (*Request_Merge) isRequest_Operation() {}
@@ -198,6 +212,8 @@ func (*Request_Find) isRequest_Operation() {}
 func (*Request_FindAll) isRequest_Operation() {}
 
 func (*Request_Query) isRequest_Operation() {}
+
+func (*Request_Ledger) isRequest_Operation() {}
 
 // Drain is the record of topic persistence.drain, keyed by virtual node: its outbox has rows.
 type Drain struct {
@@ -488,7 +504,7 @@ var File_fairlead_persistence_v1_persistence_proto protoreflect.FileDescriptor
 
 const file_fairlead_persistence_v1_persistence_proto_rawDesc = "" +
 	"\n" +
-	")fairlead/persistence/v1/persistence.proto\x12\x17fairlead.persistence.v1\x1a\x1bfairlead/app/v1/store.proto\"\xae\x03\n" +
+	")fairlead/persistence/v1/persistence.proto\x12\x17fairlead.persistence.v1\x1a\x1cfairlead/app/v1/ledger.proto\x1a\x1bfairlead/app/v1/store.proto\"\xe8\x03\n" +
 	"\aRequest\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12!\n" +
 	"\fcpi_checksum\x18\x02 \x01(\tR\vcpiChecksum\x12\x17\n" +
@@ -498,7 +514,8 @@ const file_fairlead_persistence_v1_persistence_proto_rawDesc = "" +
 	"\x06remove\x18  \x01(\v2\x1b.fairlead.app.v1.RemoveRowsH\x00R\x06remove\x12/\n" +
 	"\x04find\x18! \x01(\v2\x19.fairlead.app.v1.FindRowsH\x00R\x04find\x129\n" +
 	"\bfind_all\x18\" \x01(\v2\x1c.fairlead.app.v1.FindAllRowsH\x00R\afindAll\x123\n" +
-	"\x05query\x18# \x01(\v2\x1b.fairlead.app.v1.NamedQueryH\x00R\x05queryB\v\n" +
+	"\x05query\x18# \x01(\v2\x1b.fairlead.app.v1.NamedQueryH\x00R\x05query\x128\n" +
+	"\x06ledger\x18( \x01(\v2\x1e.fairlead.app.v1.LedgerRequestH\x00R\x06ledgerB\v\n" +
 	"\toperation\"2\n" +
 	"\x05Drain\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12\x13\n" +
@@ -541,6 +558,7 @@ var file_fairlead_persistence_v1_persistence_proto_goTypes = []any{
 	(*v1.FindRows)(nil),       // 9: fairlead.app.v1.FindRows
 	(*v1.FindAllRows)(nil),    // 10: fairlead.app.v1.FindAllRows
 	(*v1.NamedQuery)(nil),     // 11: fairlead.app.v1.NamedQuery
+	(*v1.LedgerRequest)(nil),  // 12: fairlead.app.v1.LedgerRequest
 }
 var file_fairlead_persistence_v1_persistence_proto_depIdxs = []int32{
 	6,  // 0: fairlead.persistence.v1.Request.persist:type_name -> fairlead.app.v1.PersistRows
@@ -549,13 +567,14 @@ var file_fairlead_persistence_v1_persistence_proto_depIdxs = []int32{
 	9,  // 3: fairlead.persistence.v1.Request.find:type_name -> fairlead.app.v1.FindRows
 	10, // 4: fairlead.persistence.v1.Request.find_all:type_name -> fairlead.app.v1.FindAllRows
 	11, // 5: fairlead.persistence.v1.Request.query:type_name -> fairlead.app.v1.NamedQuery
-	4,  // 6: fairlead.persistence.v1.FeedTimer.confirm:type_name -> fairlead.persistence.v1.FeedTimer.Confirm
-	5,  // 7: fairlead.persistence.v1.FeedTimer.sweep:type_name -> fairlead.persistence.v1.FeedTimer.Sweep
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	12, // 6: fairlead.persistence.v1.Request.ledger:type_name -> fairlead.app.v1.LedgerRequest
+	4,  // 7: fairlead.persistence.v1.FeedTimer.confirm:type_name -> fairlead.persistence.v1.FeedTimer.Confirm
+	5,  // 8: fairlead.persistence.v1.FeedTimer.sweep:type_name -> fairlead.persistence.v1.FeedTimer.Sweep
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_persistence_v1_persistence_proto_init() }
@@ -570,6 +589,7 @@ func file_fairlead_persistence_v1_persistence_proto_init() {
 		(*Request_Find)(nil),
 		(*Request_FindAll)(nil),
 		(*Request_Query)(nil),
+		(*Request_Ledger)(nil),
 	}
 	file_fairlead_persistence_v1_persistence_proto_msgTypes[3].OneofWrappers = []any{
 		(*FeedTimer_Confirm_)(nil),
