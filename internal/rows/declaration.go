@@ -44,6 +44,8 @@ var (
 type Schema struct {
 	tables  map[string]*Table
 	queries map[string]*Query
+	// stateQueries share the names of queries.
+	stateQueries map[string]*StateQuery
 }
 
 // Table is a declared table.
@@ -93,7 +95,7 @@ func CompilePackage(cpi *cpiv1.Cpi) (*Schema, error) {
 
 // Compile checks declarations and makes them ready.
 func Compile(tables []*cpiv1.TableDeclaration, queries []*cpiv1.QueryDeclaration) (*Schema, error) {
-	s := &Schema{map[string]*Table{}, map[string]*Query{}}
+	s := &Schema{map[string]*Table{}, map[string]*Query{}, map[string]*StateQuery{}}
 	var problems []error
 	for _, d := range tables {
 		t, errs := compileTable(d)
@@ -104,11 +106,16 @@ func Compile(tables []*cpiv1.TableDeclaration, queries []*cpiv1.QueryDeclaration
 		problems = append(problems, errs...)
 	}
 	for _, d := range queries {
-		q, errs := compileQuery(d)
-		if s.queries[d.GetName()] != nil {
+		twice := s.queries[d.GetName()] != nil || s.stateQueries[d.GetName()] != nil
+		var errs []error
+		if d.GetStates() {
+			s.stateQueries[d.GetName()], errs = compileStateQuery(d)
+		} else {
+			s.queries[d.GetName()], errs = compileQuery(d)
+		}
+		if twice {
 			errs = append(errs, wrongDeclaration("query %s is declared twice; all packages of a CPI share their queries' names", d.GetName()))
 		}
-		s.queries[d.GetName()] = q
 		problems = append(problems, errs...)
 	}
 	if len(problems) > 0 {
@@ -129,6 +136,9 @@ func (s *Schema) Table(name string) (*Table, error) {
 func (s *Schema) Query(name string) (*Query, error) {
 	if q, ok := s.queries[name]; ok {
 		return q, nil
+	}
+	if _, ok := s.stateQueries[name]; ok {
+		return nil, notDeclared("query %q is one of states; ask it of the ledger", name)
 	}
 	return nil, notDeclared("query %q is not declared; %s", name, declared("queries", s.queries))
 }

@@ -38,24 +38,8 @@ func compileQuery(d *cpiv1.QueryDeclaration) (*Query, []error) {
 	bad := func(format string, args ...any) {
 		problems = append(problems, wrongDeclaration("query %q: "+format, append([]any{d.GetName()}, args...)...))
 	}
-	if !queryName.MatchString(d.GetName()) {
-		bad("the name must be 1 to 200 letters, digits, '_', '.' and '-'")
-	}
-	byName := map[string]int{}
-	for i, p := range d.GetParameters() {
-		k, ok := kindOf(p.GetType())
-		if !ok {
-			bad("parameter %q has the type %q; use one of %s", p.GetName(), p.GetType(), strings.Join(Types(), ", "))
-		}
-		if !isParameter(p.GetName()) {
-			bad("parameter %q: the name must begin with a letter or _ and go on with letters, digits and _", p.GetName())
-		}
-		if _, twice := byName[p.GetName()]; twice {
-			bad("parameter %q is declared twice", p.GetName())
-		}
-		byName[p.GetName()] = i
-		q.params = append(q.params, column{p.GetName(), k, p.GetNotNull()})
-	}
+	byName, errs := q.declare(d)
+	problems = append(problems, errs...)
 	for i, o := range q.orderBy {
 		if o == "" || len(o) > 63 || strings.ContainsRune(o, 0) {
 			bad("order_by names %q, which no column can be called", o)
@@ -79,12 +63,44 @@ func compileQuery(d *cpiv1.QueryDeclaration) (*Query, []error) {
 		bad("the statement %v", err)
 		return q, problems
 	}
+	return q, append(problems, q.unused()...)
+}
+
+// declare takes the parameters of a declaration, and returns their places by name and what is wrong with them.
+func (q *Query) declare(d *cpiv1.QueryDeclaration) (map[string]int, []error) {
+	var problems []error
+	bad := func(format string, args ...any) {
+		problems = append(problems, wrongDeclaration("query %q: "+format, append([]any{d.GetName()}, args...)...))
+	}
+	if !queryName.MatchString(d.GetName()) {
+		bad("the name must be 1 to 200 letters, digits, '_', '.' and '-'")
+	}
+	byName := map[string]int{}
+	for i, p := range d.GetParameters() {
+		k, ok := kindOf(p.GetType())
+		if !ok {
+			bad("parameter %q has the type %q; use one of %s", p.GetName(), p.GetType(), strings.Join(Types(), ", "))
+		}
+		if !isParameter(p.GetName()) {
+			bad("parameter %q: the name must begin with a letter or _ and go on with letters, digits and _", p.GetName())
+		}
+		if _, twice := byName[p.GetName()]; twice {
+			bad("parameter %q is declared twice", p.GetName())
+		}
+		byName[p.GetName()] = i
+		q.params = append(q.params, column{p.GetName(), k, p.GetNotNull()})
+	}
+	return byName, problems
+}
+
+// unused tells of parameters that are declared and do not stand in the SQL.
+func (q *Query) unused() (problems []error) {
 	for i, p := range q.params {
 		if !slices.Contains(q.used, i) {
-			bad("parameter %q is declared and not used; write :%s, or take it away", p.name, p.name)
+			problems = append(problems, wrongDeclaration("query %q: parameter %q is declared and not used; write :%s, or take it away", q.name, p.name, p.name))
 		}
 	}
-	return q, problems
+	return problems
 }
 
 func isParameter(name string) bool {
@@ -103,6 +119,11 @@ func (q *Query) build(tokens []token, params map[string]int) error {
 	if err := q.checkVerb(tokens); err != nil {
 		return err
 	}
+	return q.number(tokens, params)
+}
+
+// number puts $n in the place of parameters.
+func (q *Query) number(tokens []token, params map[string]int) error {
 	number := map[string]int{}
 	var out strings.Builder
 	for _, t := range tokens {

@@ -69,6 +69,17 @@ func run(s *rows.Schema, d *datadriven.TestData) (string, error) {
 		st, _, err := q.Run([]byte(d.Input), uint32(limit), []byte(after), 0)
 		return show(st), err
 	}
+	if d.Cmd == "states" {
+		q, err := s.StateQuery(name)
+		if err != nil {
+			return "", err
+		}
+		condition, args, err := q.Condition([]byte(d.Input))
+		if err == nil && (q.Name() != name || len(q.Types()) != len(args)) {
+			return "", fmt.Errorf("query %s has the types %v", q.Name(), q.Types())
+		}
+		return show(rows.Statement{SQL: condition, Args: args}), err
+	}
 	t, err := s.Table(name)
 	if err != nil {
 		return "", err
@@ -157,6 +168,32 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever a condition is: it is refused, or what it closes it opened, so that it stays within the brackets in which it is
+// run.
+func FuzzStateQuery(f *testing.F) {
+	for _, s := range []string{"a = 1", "a = 1) OR (b = 2", "a = ')' -- (", "a /* ( */ = 1", `"a)" = 1`, "$$)$$ = a", "a = 1 ORDER BY b", "E'\\') = a", "WHERE a", "a; b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, sql string) {
+		s, err := rows.Compile(nil, []*cpiv1.QueryDeclaration{{Name: "q", Sql: sql, States: true}})
+		if err != nil {
+			return
+		}
+		q, err := s.StateQuery("q")
+		if err != nil {
+			t.Fatal(err)
+		}
+		condition, _, err := q.Condition(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What the scanner takes for one condition, in brackets, is still one with as many brackets around.
+		if _, err := rows.Compile(nil, []*cpiv1.QueryDeclaration{{Name: "q", Sql: "SELECT (\n" + condition + "\n)"}}); err != nil {
+			t.Fatalf("%q leaves its brackets: %v", sql, err)
+		}
+	})
 }
 
 // Whatever a row holds: it is taken, or refused with a problem; never is its text in the SQL.
