@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -26,12 +27,12 @@ func bytesArg(b []byte) rows.Arg {
 	return rows.Arg{OID: oidBytea, Text: []byte(`\x` + hex.EncodeToString(b))}
 }
 
-// takeAnswer decodes a remembered answer.
+// takeAnswer decodes a value of bytes, such as a remembered answer.
 func takeAnswer(into *[]byte) vnodes.Take {
 	return func(_ []rows.Field, values [][]byte) (bool, error) {
 		b, err := hex.DecodeString(string(bytes.TrimPrefix(values[0], []byte(`\x`))))
 		if err != nil {
-			return false, fmt.Errorf("answer that was remembered: %w", err)
+			return false, fmt.Errorf("bytes that were stored: %w", err)
 		}
 		*into = append([]byte{}, b...)
 		return false, nil
@@ -52,6 +53,15 @@ func capturedChange(values [][]byte) (CapturedChange, error) {
 		return fail("time", err)
 	}
 	c.FlowID, c.Shape = string(values[2]), string(values[3])
+	if values[7] != nil {
+		if _, err = takeAnswer(&c.Ledger)(nil, values[7:]); err != nil {
+			return fail("change of the ledger", err)
+		}
+		if _, key := ledgerChange(c.Ledger); key == "" {
+			return fail("change of the ledger", errors.New("it is none that this version knows: its writer is newer; upgrade the persistence worker"))
+		}
+		return c, nil
+	}
 	op, err := strconv.ParseInt(string(values[4]), 10, 32)
 	if err != nil {
 		return fail("operation", err)

@@ -3,6 +3,7 @@ package persistence
 import (
 	"maps"
 
+	"github.com/fairleadio/fairlead/internal/ledgerstore"
 	"github.com/fairleadio/fairlead/internal/rows"
 )
 
@@ -34,5 +35,6 @@ func Explanations() map[string]string {
 			"`fairlead topics plan` shows the topics of channels that are missing.",
 	}
 	maps.Copy(out, rows.Explanations())
+	maps.Copy(out, ledgerstore.Explanations())
 	return out
 }

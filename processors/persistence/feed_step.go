@@ -1,13 +1,16 @@
 package persistence
 
 import (
+	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairleadio/fairlead/internal/rows"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	feedv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/feed/v1"
+	ledgerv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/ledger/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 )
@@ -154,13 +157,41 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 	return next, append(effects, FeedNote{what, len(e.Changes.Rows)}, ConfirmLater{next.GetEmitted(), next.GetEmitted() < e.Changes.Last})
 }
 
-// change makes the record of a captured change, and its key: the table and the row's primary key.
+// change makes the record of a captured change, and its key: the table and the row's primary key, or what changed on the
+// ledger.
 func (e Looked) change(c CapturedChange) (*feedv1.Change, string) {
-	shape, _ := rows.ParseShape(c.Shape) // it was read before
-	return &feedv1.Change{
-		Vnode: e.Vnode, Number: c.Number, CommittedAtUs: c.CommittedAtUs, FlowId: c.FlowID,
-		Change: &feedv1.Change_Row{Row: &feedv1.RowChange{
-			Table: shape.Table, Operation: feedv1.RowOperation(c.Operation), Key: c.Key, Row: c.Columns,
-		}},
-	}, shape.Table + " " + string(c.Key)
+	out, key := &feedv1.Change{}, ""
+	if c.Ledger != nil {
+		out, key = ledgerChange(c.Ledger) // both were read before
+	} else {
+		shape, _ := rows.ParseShape(c.Shape)
+		out.Change = &feedv1.Change_Row{Row: &feedv1.RowChange{Table: shape.Table, Operation: feedv1.RowOperation(c.Operation), Key: c.Key, Row: c.Columns}}
+		key = shape.Table + " " + string(c.Key)
+	}
+	out.Vnode, out.Number, out.CommittedAtUs, out.FlowId = e.Vnode, c.Number, c.CommittedAtUs, c.FlowID
+	return out, key
+}
+
+// ledgerChange reads a change of the ledger; its key is empty when it is none that this version knows.
+func ledgerChange(encoded []byte) (*feedv1.Change, string) {
+	out := &feedv1.Change{}
+	if proto.Unmarshal(encoded, out) != nil {
+		return out, ""
+	}
+	switch x := out.GetChange().(type) {
+	case *feedv1.Change_State:
+		return out, "state " + stateRef(x.State.GetRef())
+	case *feedv1.Change_Transaction:
+		return out, "transaction " + hashText(x.Transaction.GetId())
+	default:
+		return out, ""
+	}
+}
+
+// hashText is an id of the ledger as people write it.
+func hashText(b []byte) string { return "SHA-256:" + strings.ToUpper(hex.EncodeToString(b)) }
+
+// stateRef is a reference of the ledger as people write it.
+func stateRef(r *ledgerv1.StateRef) string {
+	return fmt.Sprintf("%s:%d", hashText(r.GetTransaction()), r.GetIndex())
 }

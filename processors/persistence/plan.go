@@ -28,6 +28,8 @@ type job struct {
 	statements []rows.Statement
 	take       vnodes.Take
 	finish     func() (proto.Message, error)
+	// run takes the place of statements where one depends on what another one read.
+	run func(exchange) error
 }
 
 // newPlan checks a request against the declarations. Its error is a *[rows.Problem].
@@ -47,6 +49,9 @@ func newPlan(m Meta, r *persistencev1.Request, schema *rows.Schema) (*Plan, erro
 			return nil, err
 		}
 		p.Writes = q.Writes()
+	case *persistencev1.Request_Ledger:
+		p.Writes = ledgerWrites(op.Ledger)
+		p.Feeds = p.Feeds || p.Writes
 	}
 	_, err := p.job()
 	return p, err
@@ -67,7 +72,7 @@ func (p *Plan) job() (*job, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &job{statements, inserts.Add, func() (proto.Message, error) { return nil, inserts.Check() }}, nil
+		return &job{statements: statements, take: inserts.Add, finish: func() (proto.Message, error) { return nil, inserts.Check() }}, nil
 	case *persistencev1.Request_Merge:
 		t, err := p.schema.Table(op.Merge.GetTable())
 		if err != nil {
@@ -78,7 +83,7 @@ func (p *Plan) job() (*job, error) {
 			return nil, err
 		}
 		merged := t.Merged()
-		return &job{statements, merged.Add, func() (proto.Message, error) {
+		return &job{statements: statements, take: merged.Add, finish: func() (proto.Message, error) {
 			all, _ := merged.Rows()
 			return &appv1.Rows{Rows: all}, nil
 		}}, nil
@@ -91,7 +96,7 @@ func (p *Plan) job() (*job, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &job{statements, nil, func() (proto.Message, error) { return nil, nil }}, nil
+		return &job{statements: statements, take: nil, finish: func() (proto.Message, error) { return nil, nil }}, nil
 	case *persistencev1.Request_Find:
 		t, err := p.schema.Table(op.Find.GetTable())
 		if err != nil {
@@ -101,7 +106,7 @@ func (p *Plan) job() (*job, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &job{statements, found.Add, func() (proto.Message, error) { return &appv1.Rows{Rows: found.Rows()}, nil }}, nil
+		return &job{statements: statements, take: found.Add, finish: func() (proto.Message, error) { return &appv1.Rows{Rows: found.Rows()}, nil }}, nil
 	case *persistencev1.Request_FindAll:
 		t, err := p.schema.Table(op.FindAll.GetTable())
 		if err != nil {
@@ -122,13 +127,15 @@ func (p *Plan) job() (*job, error) {
 			return nil, err
 		}
 		return pageJob(statement, page), nil
+	case *persistencev1.Request_Ledger:
+		return p.ledgerJob(op.Ledger)
 	default:
 		return nil, &rows.Problem{ID: IDRequest, Type: TypePlatform, Message: "the request has no operation that this version knows: its writer is newer; upgrade the persistence worker"}
 	}
 }
 
 func pageJob(s rows.Statement, page *rows.Page) *job {
-	return &job{[]rows.Statement{s}, page.Add, func() (proto.Message, error) {
+	return &job{statements: []rows.Statement{s}, take: page.Add, finish: func() (proto.Message, error) {
 		all, next := page.Rows()
 		return &appv1.Page{Rows: all, Next: next}, nil
 	}}
@@ -149,6 +156,8 @@ func (p *Plan) subject() string {
 		return "table " + op.FindAll.GetTable()
 	case *persistencev1.Request_Query:
 		return "query " + op.Query.GetName()
+	case *persistencev1.Request_Ledger:
+		return ledgerSubject(op.Ledger)
 	default:
 		return "the request"
 	}
@@ -157,5 +166,5 @@ func (p *Plan) subject() string {
 // isQuery tells whether the application's own SQL runs.
 func (p *Plan) isQuery() bool {
 	_, ok := p.Request.GetOperation().(*persistencev1.Request_Query)
-	return ok
+	return ok || p.Request.GetLedger().GetQueryStates() != nil
 }

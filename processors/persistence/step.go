@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/internal/ledgerstore"
 	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/schemas"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
@@ -266,8 +267,10 @@ func errorReply(err error) *rpcv1.Reply {
 	if errors.As(err, &p) {
 		e.Id, e.Type, e.Message = p.ID, p.Type, p.Message
 		switch p.Type {
-		case rows.TypeExists, rows.TypeConstraint:
+		case rows.TypeExists, rows.TypeConstraint, ledgerstore.TypeStatus, ledgerstore.TypeDoubleSpend:
 			e.Kind = rpcv1.ErrorKind_ERROR_KIND_CONFLICT
+		case ledgerstore.TypeMissing:
+			e.Kind = rpcv1.ErrorKind_ERROR_KIND_NOT_FOUND
 		case TypeUnavailable, TypeTimeout:
 			e.Kind = rpcv1.ErrorKind_ERROR_KIND_UNAVAILABLE
 		default:

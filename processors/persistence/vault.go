@@ -47,6 +47,8 @@ type CapturedChange struct {
 	Operation int32
 	// Key and Columns are JSON objects; no Columns for a row that was removed.
 	Key, Columns []byte
+	// Ledger is a change of the ledger instead, a [feedv1.Change] of which only the change itself is set.
+	Ledger []byte
 }
 
 // Vault keeps the data of virtual nodes in Postgres.
@@ -73,6 +75,9 @@ func (v *Vault) once(ctx context.Context, p *Plan) Result {
 	}
 	if !p.Writes {
 		err := v.pool.Read(ctx, p.Vnode, func(tx *vnodes.Tx) error {
+			if j.run != nil {
+				return j.run(exchange{tx, tx.Flush})
+			}
 			j.queue(tx)
 			return nil
 		})
@@ -129,13 +134,23 @@ func (v *Vault) write(ctx context.Context, p *Plan, j *job) Result {
 			// A flow's id was checked to be one; SET takes no arguments.
 			tx.Queue(rows.Statement{SQL: "SET LOCAL fairlead.flow = '" + p.FlowID + "'"}, nil)
 		}
-		j.queue(tx)
-		if err := tx.Flush(); first != nil {
-			return errRepeated
-		} else if err != nil {
+		send := func() error {
+			err := tx.Flush()
+			if first != nil {
+				return errRepeated
+			}
 			return err
 		}
-		var err error
+		j.queue(tx)
+		err := error(nil)
+		if j.run != nil {
+			err = j.run(exchange{tx, send})
+		} else {
+			err = send()
+		}
+		if err != nil {
+			return err
+		}
 		if reply, err = j.reply(); err != nil {
 			return err
 		}
@@ -255,7 +270,7 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 			return false, err
 		})
 		tx.Queue(rows.Statement{
-			SQL: "SELECT number, (extract(epoch FROM committed_at) * 1000000)::bigint, flow_id, shape, operation, to_json(row_key), to_json(row_columns) " +
+			SQL: "SELECT number, (extract(epoch FROM committed_at) * 1000000)::bigint, flow_id, shape, operation, to_json(row_key), to_json(row_columns), change " +
 				"FROM fl_outbox WHERE number > $1 ORDER BY number LIMIT $2",
 			Args: []rows.Arg{numberArg(after), numberArg(uint64(limit))},
 		}, func(_ []rows.Field, values [][]byte) (bool, error) {
@@ -263,7 +278,7 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 			if err != nil {
 				return false, err
 			}
-			if size += len(c.Key) + len(c.Columns); size > maxFeedBytes && len(out.Rows) > 0 {
+			if size += len(c.Key) + len(c.Columns) + len(c.Ledger); size > maxFeedBytes && len(out.Rows) > 0 {
 				return true, nil
 			}
 			out.Rows = append(out.Rows, c)
