@@ -214,6 +214,8 @@ func request(vnode string, op proto.Message) *persistencev1.Request {
 		r.Operation = &persistencev1.Request_FindAll{FindAll: op}
 	case *appv1.NamedQuery:
 		r.Operation = &persistencev1.Request_Query{Query: op}
+	default:
+		r.Operation = &persistencev1.Request_Ledger{Ledger: onLedger(op)}
 	}
 	return r
 }
