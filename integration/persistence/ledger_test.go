@@ -393,3 +393,75 @@ func TestGroupParameters(t *testing.T) {
 		t.Errorf("found %v", got)
 	}
 }
+
+// The ledger's tables are out of reach of the application's SQL for writing: by name, by text that becomes SQL, as the
+// data's role and as the owner of the application's tables, in queries of tables and of states.
+func TestLedgerIsOutOfReach(t *testing.T) {
+	w := newWorld(t, "")
+	const attempt = `CREATE FUNCTION attempt(sql text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN EXECUTE sql; RETURN 'done'; END $$;
+CREATE FUNCTION attempt_as_owner(sql text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE sql; RETURN 'done'; END $$;`
+	byState := query("by-state", "attempt(:sql) IS NOT NULL", "sql text")
+	byState.States = true
+	a := app{queries: []*cpiv1.QueryDeclaration{
+		query("read", "SELECT attempt(:sql) AS r", "sql text"), query("read_as_owner", "SELECT attempt_as_owner(:sql) AS r", "sql text"),
+		writing(query("write", "SELECT attempt(:sql) AS r", "sql text")), writing(query("write_as_owner", "SELECT attempt_as_owner(:sql) AS r", "sql text")), byState,
+	}}
+	h := w.vnode(1, a.cpi(), attempt)
+	pool := w.pool(vnodes.Config{})
+	c := w.client(pool, h, a.cpi())
+	tx := makeTx(t, "issue", nil, nil, coin("Coin", 5, "Alice"))
+	c.persisted(tx, verified, 0)
+	c.ok(&appv1.PersistGroupParameters{Parameters: &appv1.SignedGroupParameters{Parameters: []byte("p"), SignedBy: []byte("k"), Signature: []byte("s"), Scheme: "EdDSA"}}, nil)
+	schema := w.logins[h].Schema
+	count := func() (text string) {
+		err := w.admin.One(t.Context(), []any{&text}, strings.ReplaceAll(`SELECT concat_ws(' ', (SELECT count(*) FROM s.fl_metadata), (SELECT string_agg(status, '') FROM s.fl_transaction), (SELECT count(*) FROM s.fl_component),
+			(SELECT count(*) FROM s.fl_source), (SELECT count(*) FROM s.fl_state WHERE consumed IS NULL), (SELECT count(*) FROM s.fl_signature), (SELECT count(*) FROM s.fl_filtered),
+			(SELECT count(*) FROM s.fl_group_parameters), (SELECT count(*) FROM s.fl_outbox WHERE change IS NOT NULL))`, " s.", " "+schema+"."))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	before := count()
+	statements := []string{
+		"INSERT INTO fl_outbox (number, committed_at, shape, operation, row_key, change) VALUES (100, now(), '', 0, '{}', 'x')", "UPDATE fl_outbox SET change = 'x'",
+		"DROP TRIGGER fl_guard ON fl_state", "ALTER TABLE fl_state DISABLE TRIGGER ALL", "ALTER TABLE fl_state DISABLE TRIGGER fl_guard", "DROP TABLE fl_state", "TRUNCATE fl_state",
+		"CREATE OR REPLACE FUNCTION fl_guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'", "DROP FUNCTION fl_guard() CASCADE", "SET TRANSACTION DEFERRABLE", "SET transaction_deferrable = on",
+		"SET LOCAL transaction_deferrable = on", "SET session_replication_role = replica", "CREATE RULE r AS ON UPDATE TO fl_state DO INSTEAD NOTHING",
+	}
+	for _, table := range []string{"fl_metadata", "fl_transaction", "fl_component", "fl_source", "fl_state", "fl_signature", "fl_filtered", "fl_filtered_output", "fl_group_parameters"} {
+		statements = append(statements, "DELETE FROM "+table, "INSERT INTO "+table+" SELECT * FROM "+table+" LIMIT 0", "WITH d AS (DELETE FROM "+table+" RETURNING 1) SELECT count(*) FROM d")
+	}
+	statements = append(statements, "UPDATE fl_state SET consumed = NULL", "UPDATE fl_transaction SET status = 'I'", "WITH s AS (SELECT attempt('SET LOCAL default_transaction_deferrable = on')) UPDATE fl_state SET type = 'x' FROM s")
+	for _, sql := range statements {
+		for _, q := range []string{"read", "read_as_owner", "write", "write_as_owner"} {
+			r := c.do("", &appv1.NamedQuery{Name: q, Parameters: parameter(sql)})
+			if r.Err != nil || r.Reply.GetError() == nil {
+				t.Errorf("%s: %s was not refused: %v", q, sql, r.Err)
+			}
+			if changes := strings.Contains(sql, "DELETE FROM") || strings.HasPrefix(sql, "INSERT") || strings.HasPrefix(sql, "UPDATE fl_state"); q == "write" && changes && !strings.Contains(r.Reply.GetError().GetMessage(), "only the platform changes it") {
+				t.Errorf("%s: %s was refused for another reason: %v", q, sql, r.Reply.GetError())
+			}
+		}
+		if r := c.do("", &appv1.QueryStates{Name: "by-state", Parameters: parameter(sql)}); r.Err != nil || r.Reply.GetError() == nil {
+			t.Errorf("by-state: %s was not refused: %v", sql, r.Err)
+		}
+		if _, err := rows.Compile(nil, []*cpiv1.QueryDeclaration{{Name: "q", Sql: sql, Writes: true}}); err == nil {
+			t.Errorf("%s can be declared", sql)
+		}
+	}
+	// What the role is given for later sessions changes nothing either.
+	c.do("", &appv1.NamedQuery{Name: "write", Parameters: parameter("ALTER ROLE CURRENT_USER SET default_transaction_deferrable = on")})
+	fresh := w.client(w.pool(vnodes.Config{}), h, a.cpi())
+	if e := fresh.do("settings", &appv1.NamedQuery{Name: "write", Parameters: parameter("UPDATE fl_state SET type = 'x'")}).Reply.GetError(); e == nil || !strings.Contains(e.GetMessage(), "only the platform changes it") {
+		t.Errorf("after a change of the role's settings: %v", e)
+	}
+	if after := count(); after != before {
+		t.Errorf("the ledger was %s and is %s", before, after)
+	}
+	// And it goes on.
+	c.persisted(makeTx(t, "pay", []ledger.StateRef{tx.Output(0)}, nil, coin("Coin", 5, "Bob")), verified, 0)
+	if got := c.unconsumed("Coin", 0); len(got) != 1 {
+		t.Errorf("states %v", got)
+	}
+}

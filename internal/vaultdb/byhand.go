@@ -121,6 +121,15 @@ func DataLacks(ctx context.Context, p *postgres.Pool, schema string, declared *r
 		{"fl_request", []string{"SELECT", "INSERT", "DELETE"}},
 		{"fl_counter", []string{"SELECT", "UPDATE"}},
 		{"fl_outbox", []string{"SELECT", "INSERT", "DELETE"}},
+		{"fl_metadata", []string{"SELECT", "INSERT"}},
+		{"fl_transaction", []string{"SELECT", "INSERT", "UPDATE"}},
+		{"fl_component", []string{"SELECT", "INSERT"}},
+		{"fl_source", []string{"SELECT", "INSERT"}},
+		{"fl_state", []string{"SELECT", "INSERT", "UPDATE"}},
+		{"fl_signature", []string{"SELECT", "INSERT"}},
+		{"fl_filtered", []string{"SELECT", "INSERT"}},
+		{"fl_filtered_output", []string{"SELECT", "INSERT"}},
+		{"fl_group_parameters", []string{"SELECT", "INSERT"}},
 	}
 	if declared != nil {
 		for _, name := range declared.Tables() {

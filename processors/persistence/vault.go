@@ -128,7 +128,11 @@ var errRepeated = errors.New("the request was answered before")
 func (v *Vault) write(ctx context.Context, p *Plan, j *job) Result {
 	var first []byte
 	var reply *rpcv1.Reply
-	err := v.pool.Write(ctx, p.Vnode, func(tx *vnodes.Tx) error {
+	begin := v.pool.Write
+	if p.Request.GetLedger() != nil {
+		begin = v.pool.WriteLedger
+	}
+	err := begin(ctx, p.Vnode, func(tx *vnodes.Tx) error {
 		tx.Queue(p.lookup(), takeAnswer(&first))
 		if p.Feeds {
 			// A flow's id was checked to be one; SET takes no arguments.

@@ -115,3 +115,29 @@ CREATE TABLE fl_group_parameters (
 -- Changes of the ledger wait with those of tables: change is a fairlead.feed.v1.Change without what the other columns say,
 -- and shape, row_key and row_columns are empty.
 ALTER TABLE fl_outbox ADD COLUMN change bytea;
+
+-- Functions of the application run as the role that the worker has, which must be able to write here. What tells them
+-- apart is the transaction: the worker makes those in which it changes the ledger DEFERRABLE, and runs nothing of the
+-- application in them. The property means nothing to a transaction that writes, and no statement can set it once the
+-- first query has run: so no function can.
+CREATE FUNCTION fl_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF pg_catalog.current_setting('transaction_deferrable') OPERATOR(pg_catalog.<>) 'on' THEN
+    RAISE insufficient_privilege USING MESSAGE = pg_catalog.format('table %I is the ledger''s: only the platform changes it', TG_TABLE_NAME);
+  END IF;
+  IF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' THEN
+    RETURN NEW;
+  END IF;
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE OR DELETE ON fl_metadata EXECUTE FUNCTION fl_guard();
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE OR DELETE ON fl_transaction EXECUTE FUNCTION fl_guard();
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE OR DELETE ON fl_component EXECUTE FUNCTION fl_guard();
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE OR DELETE ON fl_source EXECUTE FUNCTION fl_guard();
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE OR DELETE ON fl_state EXECUTE FUNCTION fl_guard();
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE OR DELETE ON fl_signature EXECUTE FUNCTION fl_guard();
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE OR DELETE ON fl_filtered EXECUTE FUNCTION fl_guard();
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE OR DELETE ON fl_filtered_output EXECUTE FUNCTION fl_guard();
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE OR DELETE ON fl_group_parameters EXECUTE FUNCTION fl_guard();
+CREATE TRIGGER fl_guard BEFORE INSERT OR UPDATE ON fl_outbox FOR EACH ROW WHEN (NEW.change IS NOT NULL) EXECUTE FUNCTION fl_guard();

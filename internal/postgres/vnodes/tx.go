@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,6 +24,7 @@ type Tx struct {
 	c        *conn
 	ctx      context.Context // the transaction's whole life, which is within one call
 	readOnly bool
+	begin    string // the statement
 	begun    bool
 	queue    []queued
 	broken   bool // the connection is not to be used again
@@ -57,16 +59,22 @@ func Ending(err error) bool {
 
 // Read runs statements in a READ ONLY transaction, in one exchange with the server.
 func (p *Pool) Read(ctx context.Context, vnode string, f func(*Tx) error) error {
-	return p.run(ctx, vnode, true, f)
+	return p.run(ctx, vnode, "BEGIN READ ONLY NOT DEFERRABLE", f)
 }
 
 // Write runs f in a transaction that may write, and commits what f queued when it returns nil. When the answer to the
 // commit is lost, the error is of class Unavailable and nobody knows whether it happened.
 func (p *Pool) Write(ctx context.Context, vnode string, f func(*Tx) error) error {
-	return p.run(ctx, vnode, false, f)
+	return p.run(ctx, vnode, "BEGIN READ WRITE NOT DEFERRABLE", f)
 }
 
-func (p *Pool) run(ctx context.Context, vnode string, readOnly bool, f func(*Tx) error) error {
+// WriteLedger is [Pool.Write] for the tables of the ledger, which nothing else may change: it is DEFERRABLE, by which their
+// guard knows it. f must run nothing of the application's.
+func (p *Pool) WriteLedger(ctx context.Context, vnode string, f func(*Tx) error) error {
+	return p.run(ctx, vnode, "BEGIN READ WRITE DEFERRABLE", f)
+}
+
+func (p *Pool) run(ctx context.Context, vnode, begin string, f func(*Tx) error) error {
 	c, err := p.acquire(ctx, vnode)
 	if err != nil {
 		return err
@@ -76,7 +84,7 @@ func (p *Pool) run(ctx context.Context, vnode string, readOnly bool, f func(*Tx)
 		ctx, cancel = context.WithTimeout(ctx, p.cfg.TimeLimit)
 		defer cancel()
 	}
-	t := &Tx{p: p, c: c, ctx: ctx, readOnly: readOnly}
+	t := &Tx{p: p, c: c, ctx: ctx, begin: begin, readOnly: strings.HasPrefix(begin, "BEGIN READ ONLY")}
 	defer func() {
 		if r := recover(); r != nil { // the callers' fault; the place must not be lost
 			p.discard(t, true)
@@ -130,11 +138,7 @@ func (t *Tx) exchange(ctx context.Context, end bool) error {
 	pl := t.c.pg.StartPipeline(ctx)
 	begin := !t.begun
 	if begin {
-		sql := "BEGIN READ WRITE"
-		if t.readOnly {
-			sql = "BEGIN READ ONLY"
-		}
-		send(pl, rows.Statement{SQL: sql})
+		send(pl, rows.Statement{SQL: t.begin})
 		t.begun = true
 	}
 	for _, q := range queue {
