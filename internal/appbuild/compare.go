@@ -199,6 +199,9 @@ func (c *comparison) queries(before, after *cpi.CPKContent) {
 		}
 		n := after.Queries[i]
 		c.columns(what, "parameter", q.GetParameters(), n.GetParameters())
+		if q.GetStates() != n.GetStates() {
+			c.add(Breaks, what, "one was of tables and the other is of states: flows under way ask it in the other way")
+		}
 		if !bytes.Equal([]byte(q.GetSql()), []byte(n.GetSql())) {
 			c.add(Warns, what, "its SQL changed: flows under way get the new one's rows")
 		}

@@ -64,6 +64,7 @@ type sourceQuery struct {
 	SQL        string         `yaml:"sql"`
 	Parameters []sourceColumn `yaml:"parameters"`
 	Writes     bool           `yaml:"writes"`
+	States     bool           `yaml:"states"`
 	OrderBy    []string       `yaml:"order_by"`
 }
 
@@ -128,7 +129,7 @@ func ParseSource(raw []byte) (*Source, error) {
 		s.Tables = append(s.Tables, &cpiv1.TableDeclaration{Name: t.Name, Columns: columns(t.Columns), PrimaryKey: t.PrimaryKey, Feed: t.Feed})
 	}
 	for _, q := range in.Queries {
-		s.Queries = append(s.Queries, &cpiv1.QueryDeclaration{Name: q.Name, Sql: strings.TrimSpace(q.SQL), Parameters: columns(q.Parameters), Writes: q.Writes, OrderBy: q.OrderBy})
+		s.Queries = append(s.Queries, &cpiv1.QueryDeclaration{Name: q.Name, Sql: strings.TrimSpace(q.SQL), Parameters: columns(q.Parameters), Writes: q.Writes, OrderBy: q.OrderBy, States: q.States})
 	}
 	for _, c := range in.Channels {
 		kind, ok := cpi.ParseChannelKind(c.Kind)

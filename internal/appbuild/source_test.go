@@ -130,6 +130,7 @@ func TestCompare(t *testing.T) {
 		}, Breaks, "column n is new"},
 		{"query gone", func(c *cpi.CPKContent) { c.Queries = nil }, Breaks, "may ask it"},
 		{"query SQL", func(c *cpi.CPKContent) { c.Queries[0].Sql = "SELECT 2" }, Warns, "its SQL changed"},
+		{"query of states", func(c *cpi.CPKContent) { c.Queries[0].States = true }, Breaks, "is of states"},
 		{"parameter gone", func(c *cpi.CPKContent) { c.Queries[0].Parameters = nil }, Breaks, "parameter x"},
 		{"channel gone", func(c *cpi.CPKContent) { c.Channels = c.Channels[1:] }, Breaks, "may emit to it"},
 		{"channel in gone", func(c *cpi.CPKContent) { c.Channels = c.Channels[:1] }, Warns, "is lost"},

@@ -137,6 +137,7 @@ type query struct {
 	OrderBy    []string `json:"orderBy"`
 	Parameters []column `json:"parameters"`
 	SQL        string   `json:"sql"`
+	States     bool     `json:"states,omitempty"`
 	Writes     bool     `json:"writes"`
 }
 
@@ -204,7 +205,7 @@ func (c *CPKContent) file() application {
 		a.Modules = append(a.Modules, out)
 	}
 	for _, q := range c.Queries {
-		a.Queries = append(a.Queries, query{Name: q.GetName(), SQL: q.GetSql(), Writes: q.GetWrites(), Parameters: columnsToFile(q.GetParameters()), OrderBy: append([]string{}, q.GetOrderBy()...)})
+		a.Queries = append(a.Queries, query{Name: q.GetName(), SQL: q.GetSql(), States: q.GetStates(), Writes: q.GetWrites(), Parameters: columnsToFile(q.GetParameters()), OrderBy: append([]string{}, q.GetOrderBy()...)})
 	}
 	for _, t := range c.Tables {
 		a.Tables = append(a.Tables, table{Name: t.GetName(), Columns: columnsToFile(t.GetColumns()), PrimaryKey: append([]string{}, t.GetPrimaryKey()...), Feed: t.GetFeed()})
@@ -276,7 +277,7 @@ func (p *Package) openCPK() error {
 		c.Channels = append(c.Channels, &cpiv1.ChannelDeclaration{Name: d.Name, Kind: kind, FlowClass: d.Flow, Format: format})
 	}
 	for _, q := range a.Queries {
-		c.Queries = append(c.Queries, &cpiv1.QueryDeclaration{Name: q.Name, Sql: q.SQL, Writes: q.Writes, Parameters: columnsFromFile(q.Parameters), OrderBy: q.OrderBy})
+		c.Queries = append(c.Queries, &cpiv1.QueryDeclaration{Name: q.Name, Sql: q.SQL, States: q.States, Writes: q.Writes, Parameters: columnsFromFile(q.Parameters), OrderBy: q.OrderBy})
 	}
 	for _, t := range a.Tables {
 		c.Tables = append(c.Tables, &cpiv1.TableDeclaration{Name: t.Name, Columns: columnsFromFile(t.Columns), PrimaryKey: t.PrimaryKey, Feed: t.Feed})
