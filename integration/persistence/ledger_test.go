@@ -8,14 +8,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/postgres/vnodes"
 	"github.com/fairleadio/fairlead/internal/rows"
+	"github.com/fairleadio/fairlead/schemas"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	feedv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/feed/v1"
+	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
+	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/topics"
 )
 
 // coinApp asks the states that it keeps.
@@ -463,5 +469,67 @@ CREATE FUNCTION attempt_as_owner(sql text) RETURNS text LANGUAGE plpgsql SECURIT
 	c.persisted(makeTx(t, "pay", []ledger.StateRef{tx.Output(0)}, nil, coin("Coin", 5, "Bob")), verified, 0)
 	if got := c.unconsumed("Coin", 0); len(got) != 1 {
 		t.Errorf("states %v", got)
+	}
+}
+
+// Requests and changes on their way through Kafka, each request twice, with a restart in between: each has one effect and
+// one answer, and the feed tells each change once.
+func TestLedgerThroughKafka(t *testing.T) {
+	w := newWorld(t, "")
+	h := w.vnode(1, itemApp().cpi(), itemTable)
+	s := newSite(t, w, []string{h})
+	s.start("a")
+	codec := schemas.Codec[*persistencev1.Request]()
+	const each = 20
+	var want []string
+	var input []ledger.StateRef
+	for n := range each {
+		tx := makeTx(t, fmt.Sprint("k", n), input, nil, coin("Coin", 5, "Ann"))
+		r := request(h, &appv1.PersistTransaction{Transaction: tx.Encode(), Status: verified, Visible: []uint32{0}})
+		for range 2 {
+			s.c.Produce(t, topics.PersistenceRequests, r.GetFlowId(), r, codec, engine.HeaderRequest, fmt.Sprint("k", n))
+		}
+		want = append(want, "V "+short(tx))
+		if n > 0 {
+			want = append(want, fmt.Sprintf("-%X:0 by %s", input[0].Transaction[:4], short(tx)))
+		}
+		want = append(want, "+"+short(tx)+":0")
+		input = []ledger.StateRef{tx.Output(0)}
+		if n == each/2 {
+			s.stop()
+			s.start("a")
+		}
+	}
+	answers := map[string]*rpcv1.Reply{}
+	for _, r := range s.c.Consume(t, topics.FlowRepliesPersistence, 2*each) {
+		m := &rpcv1.Reply{}
+		if err := proto.Unmarshal(r.Value, m); err != nil || m.GetError() != nil {
+			t.Fatal(err, m.GetError())
+		}
+		for _, x := range r.Headers {
+			if x.Key == engine.HeaderRequest {
+				if first := answers[string(x.Value)]; first != nil && !proto.Equal(first, m) {
+					t.Errorf("%s was answered with %v, then with %v", x.Value, first, m)
+				}
+				answers[string(x.Value)] = m
+			}
+		}
+	}
+	if len(answers) != each {
+		t.Errorf("%d of %d requests were answered", len(answers), each)
+	}
+	got := make([]string, len(want))
+	for _, r := range s.c.ConsumeUntil(t, "feed", func(r []*kgo.Record) bool { return len(r) >= len(want) }) {
+		m := &feedv1.Change{}
+		if err := proto.Unmarshal(r.Value, m); err != nil || m.GetNumber() == 0 || m.GetNumber() > uint64(len(want)) || got[m.GetNumber()-1] != "" {
+			t.Fatalf("change %d: %v", m.GetNumber(), err)
+		}
+		if key := string(r.Key); !strings.HasPrefix(key, "transaction SHA-256:") && !strings.HasPrefix(key, "state SHA-256:") {
+			t.Errorf("key %q", key)
+		}
+		got[m.GetNumber()-1] = changeText(m)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the feed tells\n%q\nwant\n%q", got, want)
 	}
 }

@@ -73,6 +73,14 @@ func TestStep(t *testing.T) {
 	odd.ReplyTo = "x"
 	late, early := good, good
 	late.DeadlineUs, early.DeadlineUs = 1000, 1001
+	onLedger := func(r *appv1.LedgerRequest) *persistencev1.Request {
+		return &persistencev1.Request{Vnode: vnodeA, CpiChecksum: checksum, FlowId: flowA, Operation: &persistencev1.Request_Ledger{Ledger: r}}
+	}
+	id := make([]byte, 32)
+	repair := onLedger(&appv1.LedgerRequest{Operation: &appv1.LedgerRequest_IncrementRepairAttempts{IncrementRepairAttempts: &appv1.IncrementRepairAttempts{Id: id}}})
+	statuses := onLedger(&appv1.LedgerRequest{Operation: &appv1.LedgerRequest_FindStatuses{FindStatuses: &appv1.FindTransactionStatuses{Ids: [][]byte{id}}}})
+	badTx := onLedger(&appv1.LedgerRequest{Operation: &appv1.LedgerRequest_PersistTransaction{PersistTransaction: &appv1.PersistTransaction{Transaction: id}}})
+	badQuery := onLedger(&appv1.LedgerRequest{Operation: &appv1.LedgerRequest_QueryStates{QueryStates: &appv1.QueryStates{Name: "x"}}})
 	plan := persistence.Step(state(t), persistence.Asked{Meta: good, Request: persist(vnodeA, "1")})[0].(persistence.Run).Plan
 	read := persistence.Step(state(t), persistence.Asked{Meta: good, Request: find})[0].(persistence.Run).Plan
 	answer := &rpcv1.Reply{Outcome: &rpcv1.Reply_Result{}}
@@ -85,6 +93,11 @@ func TestStep(t *testing.T) {
 		"write":              {s: state(t), e: persistence.Asked{Meta: good, Request: persist(vnodeA, "1")}, want: `run writes=true feeds=true dedup=""`},
 		"write once":         {s: state(t), e: persistence.Asked{Meta: good, Request: deduped}, want: `run writes=true feeds=true dedup="d1"`},
 		"read":               {s: state(t), e: persistence.Asked{Meta: early, Request: find}, want: `run writes=false feeds=true dedup=""`},
+		"ledger write":       {s: state(t), e: persistence.Asked{Meta: good, Request: repair}, want: `run writes=true feeds=true dedup=""`},
+		"ledger read":        {s: state(t), e: persistence.Asked{Meta: good, Request: statuses}, want: `run writes=false feeds=true dedup=""`},
+		"bad transaction":    {s: state(t), e: persistence.Asked{Meta: good, Request: badTx}, want: reply + "invalid-transaction; note refused"},
+		"no query of states": {s: state(t), e: persistence.Asked{Meta: good, Request: badQuery}, want: reply + "not-declared; note refused"},
+		"nothing asked":      {s: state(t), e: persistence.Asked{Meta: good, Request: onLedger(&appv1.LedgerRequest{})}, want: reply + "platform; note refused"},
 		"expired":            {s: state(t), e: persistence.Asked{Meta: late, Request: find}, want: "drain " + vnodeA + "; note expired"},
 		"no virtual node":    {s: with(func(s *persistence.State) { s.Vnode = nil }), e: persistence.Asked{Meta: good, Request: find}, want: "later: virtual node " + vnodeA + " is not known here yet; note later"},
 		"no package":         {s: with(func(s *persistence.State) { s.Schema = nil }), e: persistence.Asked{Meta: good, Request: find}, want: "later: package " + checksum + " is not known here yet; note later"},
