@@ -336,6 +336,40 @@ func TestOddPayloads(t *testing.T) {
 	}
 }
 
+// Whatever is added to a transaction, it can be handed back.
+func TestLargeTransaction(t *testing.T) {
+	c := newLedger(t)
+	big := coin("Big", 1, "Ann")
+	big.Payload = []byte(`{"owner":"Ann","text":"` + strings.Repeat("x", 440<<10) + `"}`)
+	tx := makeTx(t, "big", nil, nil, big)
+	if before, after := c.persisted(tx, verified, 0); before != none || after != verified {
+		t.Errorf("%s became %s", before, after)
+	}
+	var signatures [][]byte
+	for n := range 400 {
+		signatures = append(signatures, sign(tx.ID(), fmt.Sprint("signer ", n)))
+	}
+	c.ok(&appv1.PersistSignatures{Id: bytesOf(tx.ID()), Signatures: signatures[:100]}, nil)
+	c.fails(&appv1.PersistSignatures{Id: bytesOf(tx.ID()), Signatures: signatures[100:]}, "too-large", "leave out")
+	c.fails(&appv1.PersistTransaction{Transaction: tx.Encode(), Status: verified, Signatures: signatures[100:]}, "too-large")
+	found := &appv1.FoundTransaction{}
+	c.ok(&appv1.FindTransaction{Id: bytesOf(tx.ID()), Resolve: true}, found)
+	if !bytes.Equal(found.GetTransaction(), tx.Encode()) || len(found.GetSignatures()) != 101 {
+		t.Errorf("found %d bytes and %d signatures", len(found.GetTransaction()), len(found.GetSignatures()))
+	}
+	if got := c.unconsumed("Big", 10); len(got) != 1 || len(got[0].GetOutput()) < 440<<10 {
+		t.Errorf("%d states", len(got))
+	}
+	for n := range 2 { // two do not fit into a page
+		other := makeTx(t, fmt.Sprint("big", n), nil, nil, big)
+		c.persisted(other, verified, 0)
+	}
+	if got := c.unconsumed("Big", 10); len(got) != 3 {
+		t.Errorf("%d states", len(got))
+	}
+	c.fails(&appv1.ResolveStates{Refs: protoRefs(tx.Output(0), tx.Output(0))}, "too-large", "fewer at once")
+}
+
 // Which transactions need repair, and how often it was tried.
 func TestRepairAttempts(t *testing.T) {
 	c := newLedger(t)

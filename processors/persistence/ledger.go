@@ -120,9 +120,9 @@ func (p *Plan) persistTransaction(op *appv1.PersistTransaction) (*job, error) {
 	}
 	out := &appv1.PersistedTransaction{}
 	return &job{finish: result(out), run: func(x exchange) error {
-		facts := &ledgerstore.Facts{}
+		facts, weight := &ledgerstore.Facts{}, int64(0)
 		x.ask(facts.Lock()...)
-		x.ask(facts.Of(tx.ID()))
+		x.ask(facts.Of(tx.ID()), ledgerstore.Weight(tx.ID(), &weight))
 		if to == ledgerstore.Verified {
 			x.ask(facts.Verifying(tx)...)
 		}
@@ -140,6 +140,11 @@ func (p *Plan) persistTransaction(op *appv1.PersistTransaction) (*job, error) {
 		out.Before, out.Status = before.Whole().Proto(), move.Next.Whole().Proto()
 		if op.GetOnlyIfAbsent() && move.Held {
 			return nil
+		}
+		if !move.Stores {
+			if err := signatures.Fit(tx.ID(), weight); err != nil {
+				return err
+			}
 		}
 		// Visible outputs may be added to a verified transaction with a request that says less.
 		if move.Next.Whole() == ledgerstore.Verified && to != ledgerstore.Verified {
@@ -247,13 +252,16 @@ func persistSignatures(op *appv1.PersistSignatures) (*job, error) {
 		return nil, err
 	}
 	return &job{finish: noResult, run: func(x exchange) error {
-		facts := &ledgerstore.Facts{}
+		facts, weight := &ledgerstore.Facts{}, int64(0)
 		x.ask(facts.Lock()...)
-		if err := x.read(facts.Of(id)); err != nil {
+		if err := x.read(facts.Of(id), ledgerstore.Weight(id, &weight)); err != nil {
 			return err
 		}
 		if facts.Known.Status == ledgerstore.Absent {
 			return missingTransaction(id, facts.Known)
+		}
+		if err := signatures.Fit(id, weight); err != nil {
+			return err
 		}
 		x.do(signatures.Statements(id, facts.Now))
 		return x.send()
