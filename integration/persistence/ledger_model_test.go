@@ -413,6 +413,11 @@ func TestLedgerConcurrently(t *testing.T) {
 	compareStates(t, c, "C", m.unconsumed(), 7)
 	compareFeed(t, c, []string{"C"})
 	t.Logf("transactions by status %v; answers by word %v", count, words)
+	for w := range words {
+		if !slices.Contains([]string{"", "illegal-status", "double-spend", "not-found"}, w) {
+			t.Errorf("%d requests were answered with %q", words[w], w)
+		}
+	}
 	if count['V'] < 5 || words["double-spend"] == 0 || words["illegal-status"] == 0 {
 		t.Errorf("too little happened: %v %v", count, words)
 	}

@@ -273,9 +273,10 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 			out.Last = n
 			return false, err
 		})
+		// Not the column itself: a virtual node whose schema was made before there was a ledger has none until it is upgraded.
 		tx.Queue(rows.Statement{
-			SQL: "SELECT number, (extract(epoch FROM committed_at) * 1000000)::bigint, flow_id, shape, operation, to_json(row_key), to_json(row_columns), change " +
-				"FROM fl_outbox WHERE number > $1 ORDER BY number LIMIT $2",
+			SQL: "SELECT number, (extract(epoch FROM committed_at) * 1000000)::bigint, flow_id, shape, operation, to_json(row_key), to_json(row_columns), to_jsonb(o) ->> 'change' " +
+				"FROM fl_outbox AS o WHERE number > $1 ORDER BY number LIMIT $2",
 			Args: []rows.Arg{numberArg(after), numberArg(uint64(limit))},
 		}, func(_ []rows.Field, values [][]byte) (bool, error) {
 			c, err := capturedChange(values)
