@@ -147,9 +147,7 @@ type States struct {
 	size  int
 	limit int // of a page, 0 for none
 	what  string
-	// until is the number up to which the pages go, next where the next begins.
-	until uint64
-	next  []byte
+	next  []byte // where the next page begins
 	at    map[int64]*appv1.LedgerState
 }
 
@@ -236,7 +234,7 @@ func Page(what, condition string, args []rows.Arg, limit uint32, after []byte) (
 		}
 		until = numberArg(at.Until)
 	}
-	s := &States{what: what, limit: rows.DefaultRows, until: at.Until}
+	s := &States{what: what, limit: rows.DefaultRows}
 	if limit > 0 {
 		s.limit = int(min(limit, rows.MaxRows))
 	}
