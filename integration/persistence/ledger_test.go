@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
+	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
 	"github.com/fairleadio/fairlead/internal/postgres/vnodes"
 	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/schemas"
@@ -506,15 +508,16 @@ CREATE FUNCTION attempt_as_owner(sql text) RETURNS text LANGUAGE plpgsql SECURIT
 	}
 }
 
-// Requests and changes on their way through Kafka, each request twice, with a restart in between: each has one effect and
-// one answer, and the feed tells each change once.
+// Requests and changes on their way through Kafka, each request twice, while the process is restarted and Postgres killed:
+// each has one effect and one answer, and the feed tells each change once.
 func TestLedgerThroughKafka(t *testing.T) {
-	w := newWorld(t, "")
+	server := pgtest.Server(t, pgserver.Options{})
+	w := newWorld(t, server.URL("postgres"))
 	h := w.vnode(1, itemApp().cpi(), itemTable)
 	s := newSite(t, w, []string{h})
 	s.start("a")
 	codec := schemas.Codec[*persistencev1.Request]()
-	const each = 20
+	const each = 40
 	var want []string
 	var input []ledger.StateRef
 	for n := range each {
@@ -529,7 +532,15 @@ func TestLedgerThroughKafka(t *testing.T) {
 		}
 		want = append(want, "+"+short(tx)+":0")
 		input = []ledger.StateRef{tx.Output(0)}
-		if n == each/2 {
+		switch n {
+		case each / 4, 3 * each / 4:
+			if err := server.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		case each / 2:
 			s.stop()
 			s.start("a")
 		}
