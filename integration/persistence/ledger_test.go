@@ -416,6 +416,23 @@ func TestRepairAttempts(t *testing.T) {
 	}
 }
 
+// A schema of before there was a ledger goes on with its tables and its feed, and says what it lacks.
+func TestSchemaWithoutLedger(t *testing.T) {
+	w := newWorld(t, "")
+	a := itemApp()
+	h := w.vnode(1, a.cpi(), itemTable)
+	pgtest.Script(t, w.url, "", "", strings.ReplaceAll(`DROP TABLE s.fl_transaction, s.fl_metadata, s.fl_component, s.fl_source, s.fl_state, s.fl_signature, s.fl_filtered, s.fl_filtered_output, s.fl_group_parameters;
+		DROP FUNCTION s.fl_guard() CASCADE; ALTER TABLE s.fl_outbox DROP COLUMN change`, "s.fl_", w.logins[h].Schema+".fl_"))
+	c := w.client(w.pool(vnodes.Config{}), h, a.cpi())
+	tx := makeTx(t, "issue", nil, nil, coin("Coin", 5, "Alice"))
+	c.fails(&appv1.PersistTransaction{Transaction: tx.Encode(), Status: verified}, "unavailable", h, "run the platform's migrations")
+	c.fails(&appv1.FindUnconsumedStates{Type: "Coin"}, "unavailable", "run the platform's migrations")
+	c.ok(&appv1.PersistRows{Table: "item", Rows: objects(`{"id":1,"v":"a"}`)}, nil)
+	if got := changesOf(c); len(got) != 1 || got[0].Change.GetRow().GetTable() != "item" {
+		t.Errorf("told %v", got)
+	}
+}
+
 // Parameters of the group are kept by their hash, the first that came.
 func TestGroupParameters(t *testing.T) {
 	c := newLedger(t)

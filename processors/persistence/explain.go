@@ -33,6 +33,8 @@ func Explanations() map[string]string {
 			"for numbers would be told twice. When the readers know, set fl_counter.last and the numbers in fl_outbox behind the number in the message.",
 		IDFeedTopic: "The topic of a change feed does not exist or must not be written. Its changes wait in the outbox of the virtual node. " +
 			"`fairlead topics plan` shows the topics of channels that are missing.",
+		IDNoLedger: "The schema of a virtual node has no tables of the ledger: it was made by a version that had none. Its tables and queries work as before. " +
+			"The owner of the schema runs the platform's migrations that it lacks (GET /virtualnode/create/db/vault/{cpi} shows all of them); then the same flows work.",
 	}
 	maps.Copy(out, rows.Explanations())
 	maps.Copy(out, ledgerstore.Explanations())

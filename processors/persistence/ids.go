@@ -10,4 +10,6 @@ const (
 	IDGap       = "FL-PERSISTENCE-013"
 	IDBehind    = "FL-PERSISTENCE-014"
 	IDFeedTopic = "FL-PERSISTENCE-015"
+	// 016 to 019 are those of the ledger's tables, in ledgerstore.
+	IDNoLedger = "FL-PERSISTENCE-020"
 )

@@ -222,13 +222,13 @@ func TestFeedReports(t *testing.T) {
 
 func TestExplanations(t *testing.T) {
 	all := persistence.Explanations()
-	for n := 1; n <= 19; n++ {
+	for n := 1; n <= 20; n++ {
 		id := fmt.Sprintf("FL-PERSISTENCE-%03d", n)
 		if len(all[id]) < 80 {
 			t.Errorf("%s: %q", id, all[id])
 		}
 	}
-	if len(all) != 19 {
+	if len(all) != 20 {
 		t.Errorf("%d explanations", len(all))
 	}
 }
