@@ -55,7 +55,6 @@ func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 		"standard_conforming_strings":         "on",
 		"default_transaction_isolation":       "read committed",
 		"default_transaction_read_only":       "off",
-		"default_transaction_deferrable":      "off",
 		"statement_timeout":                   millis(p.cfg.StatementTimeout),
 		"lock_timeout":                        millis(p.cfg.LockTimeout),
 		"idle_in_transaction_session_timeout": "60000",
