@@ -33,6 +33,9 @@ type session struct {
 	// running is the input of the running transaction, nil when there is none of input.
 	running *batch
 	parts   map[int32]*partition
+	// produceCtx is that of what the running goka session writes; it ends a while after the session, so that nobody waits
+	// for brokers that are away.
+	produceCtx context.Context
 	// claims are those of the goka session that runs.
 	claims map[string]map[int32]*claim
 	// generation is that of the assignment in hand.
@@ -121,7 +124,7 @@ func newSession(e *Engine, n int) *session {
 		changed:  make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		// Begins small, for nothing is known yet of how long a record takes; doubles with each commit.
 		cap:     512,
-		strikes: map[Cause]int{}, refused: verdicts{reasons: map[Cause]error{}}, paused: map[int32]string{},
+		strikes: map[Cause]int{}, refused: verdicts{over: map[Cause]verdict{}}, paused: map[int32]string{},
 	}
 }
 
