@@ -87,6 +87,7 @@ func TestConformance(t *testing.T) {
 		},
 		Inputs:     in,
 		Poison:     &enginetest.Input{Topic: topics.PersistenceRequests, Key: flowA, Value: in[1].Value},
+		Content:    enginetest.OnlyKeys,
 		Repeatable: true,
 	}.Run(t)
 }
