@@ -18,7 +18,7 @@ func Explanations() map[string]string {
 	out := map[string]string{
 		IDVnode: "The database of a virtual node must not be used: an operator put it into maintenance. Flows get this error until it is ACTIVE again " +
 			"(PUT /virtualnode/{hash}/state/ACTIVE).",
-		IDTimeout: "A statement in a virtual node's database took longer than one request may (persistence.time_limit), and was cancelled; nothing was changed. " +
+		IDTimeout: "A query in a virtual node's database took longer than one request may (persistence.time_limit), and was cancelled; nothing was changed. " +
 			"Ask for smaller pages, add an index with a migration, or make the query simpler.",
 		IDRequest: "A record on persistence.requests cannot be right: a header or field is missing or wrong, or it asks for its answer where none may go. " +
 			"It is in persistence.dlq and changed nothing. Flow workers never write such; look for another writer of the topic.",

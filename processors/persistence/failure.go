@@ -40,6 +40,9 @@ func (p *Plan) problem(err error) *rows.Problem {
 	case postgres.Access:
 		return query("the statement uses what applications have no right to: %s", e.Message)
 	case postgres.Timeout:
+		if !p.isQuery() {
+			return nil // not the application's statement: it waited, for a lock of a process that died or froze, or for the machine
+		}
 		return &rows.Problem{ID: IDTimeout, Type: TypeTimeout, Message: p.subject() + ": the statement took too long and was cancelled; make it faster, or ask for less. Nothing was changed"}
 	case postgres.Unavailable, postgres.Retry:
 		return nil

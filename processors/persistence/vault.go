@@ -110,7 +110,7 @@ func (p *Plan) failed(ctx context.Context, err error) Result {
 	if problem := p.problem(err); problem != nil {
 		return Result{Reply: errorReply(problem)}
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) && p.isQuery() {
 		return Result{Reply: errorReply(&rows.Problem{ID: IDTimeout, Type: TypeTimeout,
 			Message: p.subject() + ": the statement took too long and was cancelled; make it faster, or ask for less. Nothing was changed"})}
 	}

@@ -57,7 +57,8 @@ func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 		"default_transaction_read_only":       "off",
 		"statement_timeout":                   millis(p.cfg.StatementTimeout),
 		"lock_timeout":                        millis(p.cfg.LockTimeout),
-		"idle_in_transaction_session_timeout": "60000",
+		// A process that freezes with a transaction open holds locks, and all writes of a virtual node with a feed want one.
+		"idle_in_transaction_session_timeout": "5000",
 		"client_connection_check_interval":    "1000",
 	}
 	cfg.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
