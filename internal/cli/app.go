@@ -26,7 +26,7 @@ package of code (CPK); several of these are bundled to a CPB, and a CPB with the
 a cluster takes. None of these commands needs a cluster or a network.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newAppNewCommand(g), newAppBuildCommand(g), newAppCheckCommand(g), newAppPackageCommand(g))
+	cmd.AddCommand(newAppNewCommand(g), newAppBuildCommand(g), newAppCheckCommand(g), newGroupPolicyCommand(g), newAppPackageCommand(g))
 	return cmd
 }
 
