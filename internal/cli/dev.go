@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -31,6 +33,7 @@ type devFlags struct {
 	ephemeral, detach        bool
 	members                  devenv.Network
 	native                   bool
+	trustedOnly              bool
 }
 
 func newDevCommand(g *Globals) *cobra.Command {
@@ -52,6 +55,10 @@ Choose once: a data directory belongs to the one kind of cluster or the other.
 its own; neither dev stop nor dev reset ever drops it, and dev reset says what stays and how to remove it. Kafka's users
 and certificates come from --kafka-config; Postgres' password from PGPASSWORD or PGPASSFILE, or the URL; Vault's token from
 VAULT_TOKEN alone, beside VAULT_NAMESPACE and VAULT_CACERT. A data directory keeps to its servers.
+
+Packages of any signer are taken, and unsigned ones, so that what is tried out needs no certificate first. With
+FAIRLEAD_DATABASE_ANY_SIGNER=false in the environment only those of trusted signers are, as on any other cluster: of the
+development key, and of certificates that fairlead cert import code-signer adds. No other setting of workers is read.
 
 --native runs the flows in a process of their own, built from the application without optimisations; its process id is
 shown, for a debugger to attach to: dlv attach ID. docs/write-an-app/debug.md says more.
@@ -104,6 +111,13 @@ func (f *devFlags) complete(g *Globals) error {
 	}
 	if _, err := app.ParseTypes(f.workers); err != nil {
 		return fmt.Errorf("--workers: %w", err)
+	}
+	if text := g.env(envAnySigner); text != "" {
+		anySigner, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("environment variable %s is %q: give true or false", envAnySigner, text)
+		}
+		f.trustedOnly = !anySigner
 	}
 	if f.data == "" {
 		dir, err := devenv.DefaultDir(g.env)
@@ -170,7 +184,7 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		Step: func(what string, took time.Duration) {
 			fmt.Fprintf(g.Out, "%9s  %s\n", took.Round(time.Millisecond), what)
 		},
-		Rebuilt: g.rebuilt, Native: f.native, Output: g.Out,
+		Rebuilt: g.rebuilt, Native: f.native, TrustedOnly: f.trustedOnly, Output: g.Out,
 		Runs: func(pid int) {
 			fmt.Fprintf(g.Out, "\nthe application runs natively as process %d: dlv attach %d\n", pid, pid)
 		},
@@ -340,6 +354,13 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 			application = "  " + v.App
 		}
 		row(name, v.ShortHash+"  "+v.X500Name+application)
+	}
+	switch {
+	case !slices.Contains(i.Workers, app.Database): // nothing can be uploaded
+	case i.TrustedOnly:
+		row("packages", "of trusted signers only: of the development key, and of certificates that cert import code-signer adds")
+	default:
+		row("packages", "of any signer, as is usual here: nobody imports a certificate to try something out; "+envAnySigner+"=false ends that")
 	}
 	if i.App == "" {
 		row("application", "none: name a folder with --app")

@@ -18,6 +18,7 @@ const (
 	envPasswordFile = "FAIRLEAD_PASSWORD_FILE"
 	envCAFile       = "FAIRLEAD_CA_FILE"
 	envNewPassword  = "FAIRLEAD_NEW_PASSWORD"
+	envAnySigner    = "FAIRLEAD_DATABASE_ANY_SIGNER" // a setting of workers, which fairlead dev heeds, too
 )
 
 // environment lists them with their meaning.
@@ -52,7 +53,7 @@ func writeEnvironment(b *strings.Builder, flags *pflag.FlagSet) {
 		}
 		fmt.Fprintf(b, "| %s | %s |\n", strings.Join(names, ", "), v[1])
 	}
-	b.WriteString("\n`fairlead worker` reads its settings from these, too; they go before its file, and `--set` before them.\n\n| variable | setting | meaning |\n|---|---|---|\n")
+	b.WriteString("\n`fairlead worker` reads its settings from these, too; they go before its file, and `--set` before them. `fairlead dev` reads `" + envAnySigner + "` alone.\n\n| variable | setting | meaning |\n|---|---|---|\n")
 	keys := config.Keys()
 	slices.SortFunc(keys, func(x, y config.Key) int { return strings.Compare(x.Env, y.Env) })
 	for _, k := range keys {

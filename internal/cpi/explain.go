@@ -23,7 +23,7 @@ func Explanations() map[string]string {
 		ErrSignature: "A signature of the package does not fit its manifest, is damaged, or is of a kind that is not taken: PKCS#7, detached, one signer each, SHA-256 or better, RSA or ECDSA. " +
 			"The package was changed after it was signed, or the signature was moved from another one. Get it again, or sign it anew.",
 		ErrUntrusted: "The signature is right, and neither its certificate nor that of its issuer is trusted here. " +
-			"If you know the signer, import the certificate (`fairlead cert import code-signer NAME FILE`) and upload again. For development, `fairlead dev` trusts the key of --ephemeral-key.",
+			"If you know the signer, import the certificate (`fairlead cert import code-signer NAME FILE`) and upload again. `fairlead dev` takes any signer unless FAIRLEAD_DATABASE_ANY_SIGNER is false; then it trusts the key of --ephemeral-key.",
 		ErrExpired: "The certificate of a signer, or of its issuer, is not valid now. Packages that are installed already stay. " +
 			"Renew the certificate and sign again: with the same subject the signer stays the same one (its summary hash does not change).",
 		ErrNested: "The packages within do not fit together: one lies in the wrong place or is compressed, or two of them have the same name, flow, table, query or channel. " +
