@@ -69,6 +69,9 @@ The broker is meant for development: it writes what it takes to disk, but does n
 			if err := f.complete(g); err != nil {
 				return err
 			}
+			if err := f.whose(g); err != nil {
+				return err
+			}
 			if f.detach {
 				return g.devDetached(cmd, f)
 			}
@@ -112,13 +115,6 @@ func (f *devFlags) complete(g *Globals) error {
 	if _, err := app.ParseTypes(f.workers); err != nil {
 		return fmt.Errorf("--workers: %w", err)
 	}
-	if text := g.env(envAnySigner); text != "" {
-		anySigner, err := strconv.ParseBool(text)
-		if err != nil {
-			return fmt.Errorf("environment variable %s is %q: give true or false", envAnySigner, text)
-		}
-		f.trustedOnly = !anySigner
-	}
 	if f.data == "" {
 		dir, err := devenv.DefaultDir(g.env)
 		if err != nil {
@@ -153,6 +149,21 @@ func (f *devFlags) complete(g *Globals) error {
 		}
 	}
 	f.app = devenv.FindHello(from)
+	return nil
+}
+
+// whose reads whose packages are taken. Nothing else of the workers' settings is the environment's here: the rest of a
+// development cluster fits together as it is.
+func (f *devFlags) whose(g *Globals) error {
+	text := g.env(envAnySigner)
+	if text == "" {
+		return nil
+	}
+	anySigner, err := strconv.ParseBool(text)
+	if err != nil {
+		return fmt.Errorf("environment variable %s is %q: give true or false", envAnySigner, text)
+	}
+	f.trustedOnly = !anySigner
 	return nil
 }
 
