@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/fairleadio/fairlead/sdk/internal/registry"
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
@@ -68,15 +66,7 @@ func decode(b []byte, into any) error {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("there is something behind the JSON value")
-	}
-	return nil
+	return unmarshal(b, into, true)
 }
 
 func failure(err error) wire.Yield {
