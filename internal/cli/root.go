@@ -76,7 +76,27 @@ Exit codes: 0 done, 1 error, 2 changes pending or threshold exceeded, 3 refused,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return g.prepare(cmd) }
 	root.CompletionOptions.DisableDescriptions = true
 	root.AddCommand(commands(g)...)
+	nameArguments(root)
 	return root
+}
+
+// nameArguments makes errors about the number of arguments say which there are: the library's own only count.
+func nameArguments(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil && !cmd.HasSubCommands() {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if check(cmd, args) == nil {
+				return nil
+			}
+			given := "nothing is given"
+			if len(args) > 0 {
+				given = fmt.Sprintf("given is %q", args)
+			}
+			return fmt.Errorf("write %s: %s; %s --help says more", cmd.UseLine(), given, cmd.CommandPath())
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		nameArguments(sub)
+	}
 }
 
 // outputs declares the values of -o that a command takes; the first is its default.
