@@ -22,7 +22,8 @@ import (
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 )
 
-// A cluster that takes packages of trusted signers only takes its own, and no stranger's; the usual one looks at none.
+// A cluster that takes packages of trusted signers only takes its own, and no stranger's; the usual one looks at none. In
+// both the topics of channels are there before anybody follows them.
 func TestSigners(t *testing.T) {
 	if os.Getenv(kafkatest.RealServersVariable) != "1" {
 		t.Skipf("%s=1 is not set", kafkatest.RealServersVariable)
@@ -32,7 +33,7 @@ func TestSigners(t *testing.T) {
 		refusal     string
 	}{{true, cpi.ErrUntrusted}, {false, ""}} {
 		running, err := try(t, func(o *devenv.Options) {
-			o.Dir, o.App, o.Workers, o.TrustedOnly = shortDir(t), "../../apps/hello", app.Available(), c.trustedOnly
+			o.Dir, o.App, o.Workers, o.TrustedOnly = shortDir(t), "../../apps/orders", app.Available(), c.trustedOnly
 		})
 		if err != nil {
 			t.Fatalf("trusted only %v: %v", c.trustedOnly, err)
@@ -43,6 +44,13 @@ func TestSigners(t *testing.T) {
 			t.Errorf("trusted only %v: a stranger's package: %s, want %s", c.trustedOnly, told, c.refusal)
 		}
 		cluster.stop()
+		log, err := os.ReadFile(cluster.Info().LogFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(log), "does not exist") {
+			t.Errorf("trusted only %v: a topic was followed before it was there:\n%s", c.trustedOnly, log)
+		}
 	}
 }
 

@@ -17,7 +17,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairleadio/fairlead/internal/channels"
+	"github.com/fairleadio/fairlead/internal/cpi"
 	"github.com/fairleadio/fairlead/internal/cpi/keystore"
+	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
+	"github.com/fairleadio/fairlead/topics"
 )
 
 // This file sets a whole cluster up the way an operator would: through REST, as the administrator.
@@ -201,6 +205,14 @@ func (c *Cluster) deploy(ctx context.Context, api *api, apps map[string]Applicat
 	for _, v := range have.VirtualNodes {
 		versions[v.Holding.ShortHash] = v.Cpi.Version
 	}
+	// Before the virtual nodes: whoever follows a channel looks for its topic at once.
+	planned, err := c.plannedChannels(ctx, api, apps)
+	if err != nil {
+		return err
+	}
+	if _, err := c.cluster.prepareTopics(ctx, planned...); err != nil {
+		return err
+	}
 	for _, n := range c.nodes {
 		a, changed := apps[n.folder]
 		if !changed {
@@ -219,12 +231,36 @@ func (c *Cluster) deploy(ctx context.Context, api *api, apps map[string]Applicat
 			return fmt.Errorf("installing %s on virtual node %s: %w", a.Name, n.Name, err)
 		}
 	}
-	// The topics of its external channels are known now.
-	if _, err := c.cluster.prepareTopics(ctx); err != nil {
-		return err
-	}
 	c.installed(apps)
 	return nil
+}
+
+// plannedChannels are the channels that the virtual nodes will have with these applications.
+func (c *Cluster) plannedChannels(ctx context.Context, a *api, apps map[string]Application) ([]topics.Channel, error) {
+	var section struct {
+		Value string `json:"configWithDefaults"`
+	}
+	if err := a.get(ctx, "/config/"+channels.Section, &section); err != nil {
+		return nil, fmt.Errorf("reading how channels are routed: %w", err)
+	}
+	var out []topics.Channel
+	for _, n := range c.nodes {
+		application, changed := apps[n.folder]
+		if !changed {
+			continue
+		}
+		p, err := cpi.OpenBytes(application.Package, cpi.Options{Kind: cpi.CPI, Trust: cpi.Trust{AnySigner: true}})
+		if err != nil {
+			return nil, fmt.Errorf("reading the package of %s: %w", application.Name, err)
+		}
+		info := p.ToProto()
+		routes, err := channels.Bind(n.ShortHash, info, section.Value)
+		if err != nil {
+			return nil, fmt.Errorf("application %s: %w", application.Name, err)
+		}
+		out = append(out, channels.Rows(channels.Of(&vnodev1.VirtualNode{ShortHash: n.ShortHash, Channels: routes}, info))...)
+	}
+	return out, nil
 }
 
 // upload uploads the package unless its code is there already, signed at another time: then that package is taken.
