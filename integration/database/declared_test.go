@@ -1,11 +1,15 @@
 package database_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
+	"github.com/fairleadio/fairlead/internal/rows"
+	"github.com/fairleadio/fairlead/internal/vaultdb"
 	"github.com/fairleadio/fairlead/processors/database"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
@@ -80,4 +84,38 @@ func TestDeclarationsMustFitTheMigrations(t *testing.T) {
 	w.must("vnode/"+bob, m, nil)
 	w.fails("a brought database", w.ended(bob), database.ErrDeclared, `column "owner" does not exist`)
 	w.nothing("a brought database", bob)
+}
+
+// An author's check finds the same on any Postgres, and leaves nothing there.
+func TestTryOut(t *testing.T) {
+	pool := pgtest.Open(t, postgres.Config{URL: pgtest.Database(t)})
+	try := func(p pack) ([]vaultdb.Misfit, error) {
+		t.Helper()
+		declared, err := rows.Compile(p.Tables, p.Queries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return vaultdb.TryOut(t.Context(), pool, []clusterdb.Migrations{{Cpk: "cpk", List: p.Migrations["cpk"]}}, declared, vaultdb.DefaultLimits())
+	}
+	if misfits, err := try(asking("1", &cpiv1.QueryDeclaration{Sql: "SELECT name FROM account", OrderBy: []string{"name"}})); err != nil || len(misfits) != 0 {
+		t.Errorf("%v, %v", misfits, err)
+	}
+	wrong := asking("1", &cpiv1.QueryDeclaration{Sql: "SELECT owner FROM account"})
+	wrong.Queries = append(wrong.Queries, &cpiv1.QueryDeclaration{Name: "poor", Sql: "SELECT nam FROM account"})
+	misfits, err := try(wrong)
+	if err != nil || len(misfits) != 2 || misfits[0].What != `query "poor"` || !strings.Contains(misfits[0].Reason, `column "nam" does not exist; Perhaps you meant`) || misfits[1].What != `query "rich"` {
+		t.Errorf("%+v, %v", misfits, err)
+	}
+	var failed *postgres.MigrationError
+	if _, err := try(feeding("1", postgres.Migration{Name: "0003.sql", SQL: "ALTER TABLE accounts ADD n int"})); !errors.As(err, &failed) || failed.Name != "0003.sql" {
+		t.Errorf("%v", err)
+	}
+	var refused *vaultdb.StatementError
+	if _, err := try(feeding("1", postgres.Migration{Name: "0003.sql", SQL: "COMMIT"})); !errors.As(err, &refused) {
+		t.Errorf("%v", err)
+	}
+	var left int
+	if err := pool.One(t.Context(), []any{&left}, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tried_out_%'"); err != nil || left != 0 {
+		t.Errorf("%d schemas are left, %v", left, err)
+	}
 }

@@ -30,7 +30,7 @@ func environment() [][2]string {
 		{envPasswordFile, "file with the password; before the context's"},
 		{envCAFile, "PEM file of the authority that signed the REST interface's certificate; before the context's"},
 		{envNewPassword, "the password that `fairlead rbac create-user` and `fairlead rbac password` set"},
-		{envPGPassword + ", " + envPGPassFile, "for `fairlead dev --postgres`: the password, and a file with passwords, as Postgres' own clients read them"},
+		{envPGPassword + ", " + envPGPassFile, "for `fairlead dev --postgres` and `fairlead app check --postgres`: the password, and a file with passwords, as Postgres' own clients read them"},
 		{envVaultToken + ", " + envVaultNamespace + ", " + envVaultCACert, "for `fairlead dev --vault`: token, namespace and CA file, as Vault's own clients read them; VAULT_ADDR is not read"},
 		{"FAIRLEAD_NATIVE", "read by an application that is run natively: the address that `fairlead dev --native` shows"},
 		{"NO_COLOR", "any value: no colours"},
