@@ -20,7 +20,9 @@ type TopicError struct {
 }
 
 // Error names the channel.
-func (e *TopicError) Error() string { return fmt.Sprintf("channel %q would lead nowhere: %v", e.Channel, e.Err) }
+func (e *TopicError) Error() string {
+	return fmt.Sprintf("channel %q would lead nowhere: %v", e.Channel, e.Err)
+}
 
 // Unwrap returns the reason.
 func (e *TopicError) Unwrap() error { return e.Err }
