@@ -105,7 +105,7 @@ func (m *misfits) look(raw []byte, t reflect.Type, at string) {
 			m.look(item, t.Elem(), fmt.Sprintf("%s[%d]", at, i))
 		}
 	default:
-		m.add(at, "wanted is "+wanted(t)+", given is "+given(raw))
+		m.add(at, "wanted is "+wantsOf(t)+", given is "+given(raw))
 	}
 }
 
@@ -199,8 +199,8 @@ func wantedOf(t reflect.Type) string {
 	}
 }
 
-// wanted says what a type takes.
-func wanted(t reflect.Type) string {
+// wantsOf says what a type takes.
+func wantsOf(t reflect.Type) string {
 	if known := wantedOf(t); known != "" {
 		return known
 	}
