@@ -384,9 +384,9 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 	switch {
 	case !slices.Contains(i.Workers, app.Database): // nothing can be uploaded
 	case i.TrustedOnly:
-		row("packages", "of trusted signers only: of the development key, and of certificates that cert import code-signer adds")
+		row("packages", "of trusted signers only: the development key, and what cert import code-signer adds")
 	default:
-		row("packages", "of any signer, as is usual here: nobody imports a certificate to try something out; "+envAnySigner+"=false ends that")
+		row("packages", "of any signer, so that nothing is to be imported first; "+envAnySigner+"=false asks for trusted ones")
 	}
 	if i.App == "" {
 		row("application", "none: name a folder with --app")
