@@ -20,7 +20,8 @@ func Internal() Option { return func(f *registry.Flow) { f.Startable = false } }
 // letters, digits and . _ - $ is a mistake that shows at the program's first start.
 //
 // The caller's JSON is decoded into In: an empty argument gives the zero value, a field that In does not have is an
-// error, so that a misspelt amount is not taken for none. The result is encoded from Out.
+// error, so that a misspelt amount is not taken for none. The error, bad-input, names each field that does not fit, with
+// what is wanted and what was given. The result is encoded from Out.
 func Register[In, Out any](name string, f func(ctx *Context, in In) (Out, error), opts ...Option) {
 	r := registry.Flow{Name: name, Startable: true, Run: func(h registry.Host, start *wire.Start) wire.Yield {
 		return run(h, start, f)
