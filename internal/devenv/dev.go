@@ -88,11 +88,6 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, folder := range network.folders() { // before anything is started for it
-		if _, err := sources(folder); err != nil {
-			return nil, err
-		}
-	}
 	if folders := network.folders(); opts.Native && len(folders) != 1 {
 		if len(folders) == 0 {
 			return nil, errors.New("--native: there is no application to run: name its folder with --app")
