@@ -142,7 +142,7 @@ func (g *Globals) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&g.flags.output, "output", "o", "", "form of the output: text or json; some commands have others")
 	f.BoolVarP(&g.flags.yes, "yes", "y", false, "do not ask before changing something")
 	f.BoolVar(&g.flags.dryRun, "dry-run", false, "show what would be done, do nothing")
-	f.DurationVar(&g.flags.timeout, "timeout", defaultTimeout, "give up after this time, 0 for never; what waits for a flow or follows a topic has no limit unless one is given")
+	f.DurationVar(&g.flags.timeout, "timeout", defaultTimeout, "give up after this time, 0 for never; what waits for a flow or a start of dev, or follows a topic, has no limit unless one is given")
 	f.BoolVar(&g.flags.noColour, "no-color", false, "no colours")
 }
 
