@@ -13,6 +13,7 @@ import (
 	"github.com/fairleadio/fairlead/processors/database"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
+	operationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/operation/v1"
 )
 
 // asking is a package with a named query on its table.
@@ -77,6 +78,21 @@ func TestDeclarationsMustFitTheMigrations(t *testing.T) {
 	w.succeeds(upgrade(fixed))
 	if _, err := w.as(alice, clusterdb.DML).Exec(t.Context(), "SELECT owner FROM account"); err != nil {
 		t.Error(err)
+	}
+
+	// A package that is there keeps its virtual node from no other database or password, though a column of it is gone.
+	w.must("vnode/"+alice, state(alice, maintenance), nil)
+	moved := w.sealed(alice, b.connection(b.ddl, "alice"), b.connection(b.dml, "alice"))
+	if s := w.changes(alice, moved); s.GetState() != operationv1.OperationState_OPERATION_STATE_SUCCEEDED {
+		t.Fatalf("%v", s)
+	}
+	w.until("the new connections", func() bool {
+		v := w.node(alice)
+		return v.GetVaultDmlConnectionId() == b.dml && v.GetOperationInProgress() == ""
+	})
+	b.by(b.ddl, "ALTER TABLE alice.account DROP owner")
+	if s := w.changes(alice, moved); s.GetState() != operationv1.OperationState_OPERATION_STATE_SUCCEEDED {
+		t.Errorf("%v", s)
 	}
 
 	// The same where an administrator brings the database.

@@ -11,6 +11,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/internal/vaultdb"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	operationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/operation/v1"
 )
 
 // own makes the connections of the cluster's own roles, with passwords of this attempt.
@@ -161,9 +162,10 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 }
 
 // fits refuses a package whose tables and named queries the schema does not take: the first flow that needs them would
-// fail.
+// fail. A package that is there already may have one that nobody uses, which must not keep its virtual node from another
+// database or password.
 func (w *Worker) fits(ctx context.Context, op *clusterdb.Operation, dml *vaultdb.Target, declared *rows.Schema) error {
-	if declared == nil {
+	if declared == nil || op.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_CHANGE_VIRTUAL_NODE_DB {
 		return nil
 	}
 	return w.with(ctx, dml, func(ctx context.Context, p *postgres.Pool) error {
