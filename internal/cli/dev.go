@@ -31,6 +31,7 @@ type devFlags struct {
 	ephemeral, detach        bool
 	members                  devenv.Network
 	native                   bool
+	trustedOnly              bool
 }
 
 func newDevCommand(g *Globals) *cobra.Command {
@@ -53,6 +54,10 @@ its own; neither dev stop nor dev reset ever drops it, and dev reset says what s
 and certificates come from --kafka-config; Postgres' password from PGPASSWORD or PGPASSFILE, or the URL; Vault's token from
 VAULT_TOKEN alone, beside VAULT_NAMESPACE and VAULT_CACERT. A data directory keeps to its servers.
 
+Packages of any signer are taken, and unsigned ones, so that what is tried out needs no certificate first. With
+FAIRLEAD_DATABASE_ANY_SIGNER=false in the environment only those of trusted signers are, as on any other cluster: of the
+development key, and of certificates that fairlead cert import code-signer adds. No other setting of workers is read.
+
 --native runs the flows in a process of their own, built from the application without optimisations; its process id is
 shown, for a debugger to attach to: dlv attach ID. docs/write-an-app/debug.md says more.
 
@@ -60,6 +65,9 @@ The broker is meant for development: it writes what it takes to disk, but does n
 		Example: "  fairlead dev --app .\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.complete(g); err != nil {
+				return err
+			}
+			if err := f.whose(g); err != nil {
 				return err
 			}
 			if f.detach {
@@ -159,6 +167,7 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 			err = errors.Join(err, os.RemoveAll(f.data))
 		}()
 	}
+	fmt.Fprint(g.Out, fetchNote(ctx, f))
 	began := g.now()
 	signer, err := g.devKeyFile()
 	if err != nil {
@@ -170,7 +179,7 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		Step: func(what string, took time.Duration) {
 			fmt.Fprintf(g.Out, "%9s  %s\n", took.Round(time.Millisecond), what)
 		},
-		Rebuilt: g.rebuilt, Native: f.native, Output: g.Out,
+		Rebuilt: g.rebuilt, Native: f.native, TrustedOnly: f.trustedOnly, Output: g.Out,
 		Runs: func(pid int) {
 			fmt.Fprintf(g.Out, "\nthe application runs natively as process %d: dlv attach %d\n", pid, pid)
 		},
@@ -340,6 +349,9 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 			application = "  " + v.App
 		}
 		row(name, v.ShortHash+"  "+v.X500Name+application)
+	}
+	if whose := packagesTaken(i); whose != "" {
+		row("packages", whose)
 	}
 	if i.App == "" {
 		row("application", "none: name a folder with --app")

@@ -24,7 +24,7 @@ const (
 
 // devDetached starts this program again in the background and waits until the cluster is ready.
 func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
-	ctx, cancel := g.Context(cmd)
+	ctx, cancel := g.WaitContext(cmd) // a first start fetches and builds, and whatever cannot be had ends it
 	defer cancel()
 	self, err := os.Executable()
 	if err != nil {

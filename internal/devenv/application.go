@@ -121,7 +121,7 @@ func (b builder) policy() ([]byte, error) {
 		}
 		members = append(members, n)
 	}
-	return cpi.DevGroupPolicy(b.network.GroupID, members)
+	return cpi.StaticGroupPolicy(b.network.GroupID, members)
 }
 
 // build returns the application in a folder, and the digest of its sources.

@@ -251,6 +251,22 @@ func (p *Pool) One(ctx context.Context, dest []any, sql string, args ...any) err
 	return one(ctx, p.pool, dest, sql, args)
 }
 
+// Parse has the server parse a statement, with these object ids of its parameters' types, and find what it names; it is
+// not run, and nothing is left of it. What the role may do is looked at only when a statement runs.
+func (p *Pool) Parse(ctx context.Context, sql string, types []uint32) error {
+	c, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return classify("take a connection", err)
+	}
+	defer c.Release()
+	return parse(ctx, c.Conn(), sql, types)
+}
+
+func parse(ctx context.Context, c *pgx.Conn, sql string, types []uint32) error {
+	_, err := c.PgConn().Prepare(ctx, "", sql, types)
+	return classify("parse a statement", err)
+}
+
 // Conn is one connection, held until [Conn.Release].
 type Conn struct{ conn *pgxpool.Conn }
 

@@ -78,8 +78,9 @@ func TestFailures(t *testing.T) {
 		options                 []flowtest.Option
 	}{
 		{"pay", `{"amount":200}`, "insufficient-funds", "need 200", nil},
-		{"pay", `{"amount":"200"}`, "bad-input", "amount", nil},
-		{"pay", `{"amuont":200}`, "bad-input", `unknown field "amuont"`, nil},
+		{"pay", `{"amount":"200"}`, "bad-input", `the argument of flow "pay": field "amount": wanted is a whole number, given is the text "200"`, nil},
+		{"pay", `{"amuont":200,"to":7}`, "bad-input", `unknown field "amuont": known are amount, to; field "to": wanted is a text, given is the number 7`, nil},
+		{"pay", `[]`, "bad-input", `wanted is an object with amount, to, given is a list`, nil},
 		{"pay", `{} {}`, "bad-input", "behind", nil},
 		{"pay", ``, "killed", "by an operator", []flowtest.Option{flowtest.FailAt(1, &flow.Error{Type: "killed", Message: "by an operator"})}},
 		{"pay", ``, "timeout", "checkpoint\n", []flowtest.Option{flowtest.FailAt(2, &flow.Error{Type: "timeout"})}},
