@@ -140,6 +140,9 @@ func newCertCommand(g *Globals) *cobra.Command {
 		return []string{"certificate", "vnode", v.ShortHash, usage}, err
 	}
 	importing := restCommand(g, "import USAGE ALIAS FILE…", "Store a certificate chain", cobra.MinimumNArgs(3), func(ctx context.Context, c *restClient, args []string) error {
+		if usages := []string{"code-signer", "p2p-tls", "p2p-session", "rest-tls"}; !slices.Contains(usages, args[0]) {
+			return fmt.Errorf("usage %q is not known: use one of %s", args[0], strings.Join(usages, ", "))
+		}
 		where, err := place(ctx, c, args[0])
 		if err != nil {
 			return err

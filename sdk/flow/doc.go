@@ -35,7 +35,8 @@
 // # Errors
 //
 // Errors are ordinary values; a flow that returns an error fails with it. An [Error] keeps its type for programs, every
-// other error has type "application". A panic fails the flow with type "panic". The platform's errors are compared by
+// other error has type "application". A panic fails the flow with type "panic" and its place; the log has the
+// whole way there. The platform's errors are compared by
 // errors.Is with the Err variables.
 //
 // # Sessions
