@@ -198,7 +198,7 @@ is given: exit code 0 when it completed, 1 when it failed or was killed.`,
 					}
 					again = true
 				case idNotOperational:
-					return fmt.Errorf("%w: it is in maintenance; `fairlead vnode state %s active` lets its flows start again", err, vnode.ShortHash)
+					return fmt.Errorf("%w It is in maintenance: `fairlead vnode state %s active` lets its flows start again", err, vnode.ShortHash)
 				default:
 					if err != nil {
 						return err

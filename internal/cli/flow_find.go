@@ -145,7 +145,7 @@ func (g *Globals) startedAlready(ctx context.Context, c *restClient, vnode virtu
 		return s, refusal
 	}
 	if s.FlowClass != class {
-		return s, fmt.Errorf("%w: that flow is of class %s; choose another --id", refusal, s.FlowClass)
+		return s, fmt.Errorf("%w That flow is of class %s: choose another --id", refusal, s.FlowClass)
 	}
 	begun, cancel := context.WithTimeout(ctx, begunTime)
 	defer cancel()
@@ -165,9 +165,9 @@ func (g *Globals) startedAlready(ctx context.Context, c *restClient, vnode virtu
 	})
 	switch {
 	case err != nil || given == nil:
-		return s, fmt.Errorf("%w: that flow is of the same class, but its argument cannot be compared; `fairlead flow status %s` shows it", refusal, id)
+		return s, fmt.Errorf("%w That flow is of the same class, but its argument cannot be compared: `fairlead flow status %s` shows it", refusal, id)
 	case !sameArgument(given, argument):
-		return s, fmt.Errorf("%w: that flow has another argument; choose another --id", refusal)
+		return s, fmt.Errorf("%w That flow has another argument: choose another --id", refusal)
 	}
 	when := s.Timestamp
 	if s.CreatedAt != nil {
