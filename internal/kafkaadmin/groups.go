@@ -92,11 +92,18 @@ func (a *Admin) count(ctx context.Context, g *Group, behind, ends []Span) error 
 	if g.Lag == 0 || g.Lag > maxCounted {
 		return nil
 	}
-	g.Lag = 0
-	return a.ReadSpans(ctx, behind, func(Record) error {
-		g.Lag++
+	var n int64
+	err := a.ReadSpans(ctx, behind, func(Record) error {
+		n++
 		return nil
 	})
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	if err == nil { // who may not read the records is told the offsets
+		g.Lag = n
+	}
+	return nil
 }
 
 // CountSince counts the records of a topic since a time, up to a number, and tells when the last of them was written. A
