@@ -86,10 +86,10 @@ func (t *turn) responder(e *flowv1.SessionEvent) (Started, *NoResponder, error) 
 		return refuse(noResponder, "%s has no responder for protocol %q in versions %v: its package %s %s has %s",
 			holder.Name, init.GetProtocol(), init.GetVersions(), cpi.GetName(), cpi.GetVersion(), orNone(protocols(cpi)))
 	}
-	switch vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE {
-	case vnode.GetFlowStart():
+	const inactive = vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE
+	if vnode.GetFlowStart() == inactive {
 		s.Stopped = inMaintenance(vnode, "lets no flow start")
-	case vnode.GetFlowP2P():
+	} else if vnode.GetFlowP2P() == inactive {
 		s.Stopped = inMaintenance(vnode, "takes part in no session")
 	}
 	s.Module, s.CPIChecksum = module, vnode.GetCpiChecksum()
