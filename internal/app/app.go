@@ -16,6 +16,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
 	"github.com/fairleadio/fairlead/internal/native"
+	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/sandbox"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/topics"
@@ -56,6 +57,8 @@ type App struct {
 	views   *viewSet
 	engines []*groupWorker
 	besides []besides
+	// pulses are those of the Postgres servers, by host.
+	pulses map[string]*postgres.Pulse
 	// channels reads external channels, nil without a flow mapper.
 	channels *flowmapper.Channels
 	rest     *restWorker
@@ -303,5 +306,6 @@ func (a *App) healthy() (bool, []string) {
 			reasons = append(reasons, g.name+": "+phaseOf(st))
 		}
 	}
+	reasons = append(reasons, a.waiting()...)
 	return len(reasons) == 0, reasons
 }

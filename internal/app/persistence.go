@@ -32,7 +32,11 @@ func (a *App) buildPersistence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cluster, err := postgres.Open(ctx, postgres.Config{URL: c.Postgres.URL, Password: password, MaxConns: 2, SearchPath: clusterdb.Schema})
+	pulse, err := a.pulse(ctx, "postgres.url", c.Postgres.URL, password)
+	if err != nil {
+		return err
+	}
+	cluster, err := postgres.Open(ctx, postgres.Config{URL: c.Postgres.URL, Password: password, MaxConns: 2, SearchPath: clusterdb.Schema, Pulse: pulse})
 	if err != nil {
 		return fmt.Errorf("postgres.url: %w", err)
 	}
@@ -47,7 +51,7 @@ func (a *App) buildPersistence(ctx context.Context) error {
 	}
 	logins := &vnodeLogins{cluster: cluster, key: key, address: c.Postgres.VnodeURL, known: map[string]vnodes.Login{}}
 	pool := vnodes.NewPool(vnodes.Config{
-		Login: logins.get, Rejected: logins.forget, Max: c.Persistence.MaxConnections, MaxPerVnode: c.Persistence.MaxConnectionsPerVnode,
+		Login: logins.get, Rejected: logins.forget, Connecting: a.connecting, Max: c.Persistence.MaxConnections, MaxPerVnode: c.Persistence.MaxConnectionsPerVnode,
 		TimeLimit: c.Persistence.TimeLimit, LockTimeout: c.Persistence.TimeLimit, Log: a.log,
 	})
 	a.onClose(func() error { pool.Close(); return nil })

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -15,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairleadio/fairlead/internal/app"
+	"github.com/fairleadio/fairlead/internal/appbuild"
 	"github.com/fairleadio/fairlead/internal/devenv"
 )
 
@@ -62,7 +65,7 @@ development key, and of certificates that fairlead cert import code-signer adds.
 shown, for a debugger to attach to: dlv attach ID. docs/write-an-app/debug.md says more.
 
 The broker is meant for development: it writes what it takes to disk, but does not wait for the disk.`,
-		Example: "  fairlead dev --app .\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
+		Example: "  fairlead dev --app .\n  fairlead dev --data ./cluster --detach && fairlead dev stop --data ./cluster\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.complete(g); err != nil {
 				return err
@@ -113,6 +116,11 @@ func (f *devFlags) complete(g *Globals) error {
 	if _, err := app.ParseTypes(f.workers); err != nil {
 		return fmt.Errorf("--workers: %w", err)
 	}
+	if f.rest != "" {
+		if _, _, err := net.SplitHostPort(f.rest); err != nil {
+			return restAddressProblem(f.rest)
+		}
+	}
 	if f.data == "" {
 		dir, err := devenv.DefaultDir(g.env)
 		if err != nil {
@@ -136,6 +144,12 @@ func (f *devFlags) complete(g *Globals) error {
 		return err
 	}
 	f.members = network
+	if f.app != "" {
+		// It is built beside the start of the servers, which would go on for nothing.
+		if _, err := appbuild.Replaced(f.app); err != nil {
+			return fmt.Errorf("--app %s: %w", f.app, err)
+		}
+	}
 	if f.app != "" || network.HasApps() {
 		return nil
 	}
@@ -148,6 +162,14 @@ func (f *devFlags) complete(g *Globals) error {
 	}
 	f.app = devenv.FindHello(from)
 	return nil
+}
+
+// restAddressProblem says how an address is written, with the port alone in mind.
+func restAddressProblem(address string) error {
+	if port, err := strconv.ParseUint(address, 10, 16); err == nil {
+		return fmt.Errorf("--rest-address %s: host:port is needed: use 127.0.0.1:%d for this machine alone, or :%d for all of its addresses", address, port, port)
+	}
+	return fmt.Errorf("--rest-address %s: host:port is needed, such as 127.0.0.1:8899, or :8899 for all addresses of this machine", address)
 }
 
 // dev runs a cluster until ctx ends.
@@ -244,6 +266,7 @@ func (g *Globals) saveDevContext(i devenv.Info) (w writtenContext, err error) {
 	w = devContextFor(c, i.Data, devenv.Serves)
 	err = PutContext(path, w.name, Settings{
 		Brokers: i.Brokers, Prefix: i.Prefix, Profile: "dev", API: i.API, User: i.User, PasswordFile: i.PasswordFile, CAFile: i.CAFile,
+		Workers: []string{i.Monitor},
 	}, false)
 	if err != nil {
 		return w, err
@@ -380,6 +403,14 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 	fmt.Fprintln(g.Out, "\n"+devStops)
 }
 
+// dataFlag is what other dev commands need to find a data directory: nothing for the usual one.
+func (g *Globals) dataFlag(data string) string {
+	if usual, err := devenv.DefaultDir(g.env); err == nil && usual == data {
+		return ""
+	}
+	return " --data " + quoteArgument(data)
+}
+
 func (g *Globals) devReset(f *devFlags) error {
 	if err := f.complete(g); err != nil {
 		return err
@@ -392,6 +423,9 @@ func (g *Globals) devReset(f *devFlags) error {
 	if g.DryRun() {
 		fmt.Fprintf(g.Out, "would discard %s\n%s", f.data, leftBehind(left))
 		return nil
+	}
+	if err := devenv.MayReset(f.data); err != nil {
+		return devError(err)
 	}
 	if err := g.Confirm(fmt.Sprintf("discard %s with all flows, topics and keys in it?", f.data)); err != nil {
 		return err
@@ -425,7 +459,7 @@ func (g *Globals) devStop(cmd *cobra.Command, f *devFlags) error {
 		return err
 	}
 	if !running {
-		return notFound("no cluster runs in %s", f.data)
+		return notFound("no cluster runs in %s: name the data directory of another with --data", f.data)
 	}
 	info, err := devenv.ReadInfo(f.data)
 	if err != nil {

@@ -44,7 +44,7 @@ func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(g.Out, "the cluster runs in the background as process %d, ready after %s; %s dev stop ends it\n", info.PID, g.now().Sub(began).Round(10*time.Millisecond), program())
+	fmt.Fprintf(g.Out, "the cluster runs in the background as process %d, ready after %s; %s dev stop%s ends it\n", info.PID, g.now().Sub(began).Round(10*time.Millisecond), program(), g.dataFlag(f.data))
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -219,7 +220,11 @@ func (c Config) Validate() error {
 	}
 	for _, a := range []struct{ key, address string }{{"monitor.address", c.Monitor.Address}, {"rest.address", c.Rest.Address}} {
 		if _, _, err := net.SplitHostPort(a.address); a.address != "" && err != nil {
-			add(a.key, "%q is not host:port", a.address)
+			hint := ""
+			if _, err := strconv.ParseUint(a.address, 10, 16); err == nil {
+				hint = fmt.Sprintf(": use :%s for all addresses of this machine, or 127.0.0.1:%s", a.address, a.address)
+			}
+			add(a.key, "%q is not host:port%s", a.address, hint)
 		}
 	}
 	if _, err := c.Log.SlogLevel(); err != nil {

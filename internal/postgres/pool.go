@@ -36,6 +36,8 @@ type Config struct {
 	Discard bool
 	// Application is the name that the server shows. Default "fairlead".
 	Application string
+	// Pulse is told of the connections that are made; nil for none.
+	Pulse *Pulse
 }
 
 func (c Config) withDefaults() Config {
@@ -92,6 +94,9 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		"idle_in_transaction_session_timeout": millis(cfg.IdleTimeout),
 		"timezone":                            "UTC",
 	})
+	if cfg.Pulse != nil {
+		pc.ConnConfig.Tracer = connectTracer{cfg.Pulse}
+	}
 	if cfg.SearchPath != "" {
 		pc.ConnConfig.RuntimeParams["search_path"] = Identifier(cfg.SearchPath)
 	}

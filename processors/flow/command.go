@@ -97,6 +97,11 @@ func (d *draft) retry(e Commanded) {
 		d.refuse(e, ErrJournal, "the journal has no rows for step %d", step)
 		return
 	}
+	if lost := d.lostSessions(step, e.NowUs); len(lost) > 0 && !e.Command.GetForce() {
+		d.refuse(e, RefusedSession, "%s; so the flow would most likely get a session-error after step %d. %s, or force the retry (--force) when it copes with that",
+			strings.Join(lost, "; "), step, d.reopening(step, e.NowUs))
+		return
+	}
 	if step < d.Head.GetStep() {
 		d.cancelTimers()
 		d.Head.Waiting = nil

@@ -459,6 +459,52 @@ func (d *draft) rewindSessions(step uint32, nowUs int64) {
 	d.Head.Sessions = kept
 }
 
+// lostSessions tells which sessions a retry from a step would take up that cannot be used any more, and why.
+func (d *draft) lostSessions(step uint32, nowUs int64) []string {
+	var out []string
+	for _, s := range d.Head.GetSessions() {
+		if why := lostAfter(s, step, nowUs); why != "" {
+			out = append(out, fmt.Sprintf("session %s with %s was opened at step %d and %s",
+				shortSession(s.GetSessionId()), s.GetCounterparty().GetX500Name(), s.GetOpenedStep(), why))
+		}
+	}
+	return out
+}
+
+// lostAfter tells why a session cannot be used by a flow that goes on after a step, empty when it can. One that the
+// flow itself closed by then is done with, not lost.
+func lostAfter(s *flowv1.Session, step uint32, nowUs int64) string {
+	switch {
+	case s.GetOpenedStep() > step: // it is opened anew
+		return ""
+	case s.GetStatus() == flowv1.SessionStatus_SESSION_STATUS_ERROR:
+		return "failed since: " + s.GetError().GetType() + ": " + s.GetError().GetMessage()
+	case s.GetUsedStep() > step:
+		return fmt.Sprintf("was used up to step %d, where the other side's flow still is", s.GetUsedStep())
+	case !sessionEnded(s) && silentAt(s) <= nowUs:
+		return fmt.Sprintf("timed out: no message of the other side for %s", micros(s.GetTimeoutUs()))
+	default:
+		return ""
+	}
+}
+
+// reopening says from where a retry opens all sessions anew that it would else miss.
+func (d *draft) reopening(step uint32, nowUs int64) string {
+	for again := true; again; {
+		again = false
+		for _, s := range d.Head.GetSessions() {
+			if lostAfter(s, step, nowUs) == "" {
+				continue
+			}
+			if s.GetOpenedStep() == 0 {
+				return "No step helps, for the session began this flow: kill it and let the other side open a new session"
+			}
+			step, again = s.GetOpenedStep()-1, true
+		}
+	}
+	return fmt.Sprintf("Retry from step %d, so that it is opened anew", step)
+}
+
 // shortSession is enough of an id for people to tell sessions apart.
 func shortSession(id string) string { return id[:min(len(id), shortSessionDigits)] }
 

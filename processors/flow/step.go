@@ -152,7 +152,7 @@ func (d *draft) started(e Started) error {
 	}
 	switch {
 	case e.Stopped != "":
-		d.kill(e.Stopped, e.NowUs)
+		d.suspend(e.Stopped, e.NowUs)
 	case e.Refused != nil:
 		d.fail(e.Refused, e.NowUs)
 	case len(start.GetRequestBody()) > d.Rules.MaxArgument:
@@ -249,8 +249,11 @@ const maxErrorText = 32 << 10
 
 func applicationError(e *appv1.Error) *flowv1.FlowError {
 	out := &flowv1.FlowError{Type: e.GetType(), Message: e.GetMessage(), Id: ErrApplication}
-	if out.Type == "" {
+	switch out.Type {
+	case "":
 		out.Type = "application"
+	case typePanic:
+		out.Id = ErrPanic
 	}
 	if len(out.Type) > 256 {
 		out.Type = out.Type[:256]
@@ -392,7 +395,7 @@ func (d *draft) broke(e Broke) error {
 func (d *draft) stopped(e Stopped) error {
 	if d.alive() {
 		d.Head.UpdatedAtUs = e.NowUs
-		d.kill(e.Reason, e.NowUs)
+		d.suspend(e.Reason, e.NowUs)
 	}
 	return nil
 }
@@ -414,7 +417,7 @@ func (d *draft) fail(e *flowv1.FlowError, nowUs int64) {
 	d.Head.Error = e
 	d.Head.Result = nil
 	reason := e.GetId()
-	if e.GetId() == ErrApplication {
+	if e.GetId() == ErrApplication || e.GetId() == ErrPanic {
 		reason = e.GetType() + ": " + e.GetMessage()
 	}
 	d.abandonSessions("flow-failed", reason, nowUs)
@@ -423,9 +426,21 @@ func (d *draft) fail(e *flowv1.FlowError, nowUs int64) {
 }
 
 func (d *draft) kill(reason string, nowUs int64) {
+	d.terminate(reason, "flow-killed", "the flow was killed", nowUs)
+}
+
+// suspend kills a flow whose virtual node lets none run. The other sides hear that it is nobody's decision about this
+// flow: the same can be tried again later.
+func (d *draft) suspend(reason string, nowUs int64) {
+	me := d.Head.GetStart().GetIdentity().GetX500Name()
+	d.terminate(reason, peerInMaintenance, me+" is in maintenance, and its flows do not run: open a new session when its operator has made it ACTIVE again", nowUs)
+}
+
+// terminate ends the flow as KILLED; kind and told are what the other sides of its sessions hear.
+func (d *draft) terminate(reason, kind, told string, nowUs int64) {
 	d.Head.TerminatedReason = reason
 	d.Head.Result = nil
-	d.abandonSessions("flow-killed", "the flow was killed", nowUs)
+	d.abandonSessions(kind, told, nowUs)
 	d.end(flowv1.FlowState_FLOW_STATE_KILLED, &flowv1.JournalEnd{Error: &flowv1.FlowError{Type: "killed", Message: reason}}, nowUs)
 	d.note(OutcomeKilled)
 }

@@ -70,7 +70,7 @@ func (t *turn) goOn(e Event) error {
 	case err != nil:
 		return err
 	case v.GetFlowOperation() == vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE:
-		return t.run(Stopped{Reason: fmt.Sprintf("virtual node %s lets no flow go on", hash), NowUs: t.nowUs})
+		return t.run(Stopped{Reason: inMaintenance(v, "lets no flow go on"), NowUs: t.nowUs})
 	}
 	return t.run(e)
 }

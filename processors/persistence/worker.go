@@ -3,6 +3,7 @@ package persistence
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -113,7 +114,7 @@ func (w *Worker) waitForServer(ctx context.Context, vnode string) {
 			paused = true
 			w.deps.Log.Error("Postgres cannot be reached; requests wait in Kafka until it can", "id", IDAway, "error", err)
 			for _, p := range w.pausers {
-				p.Pause(IDAway + ": Postgres cannot be reached")
+				p.Pause(fmt.Sprintf("%s: Postgres cannot be reached: %v", IDAway, err))
 			}
 		}
 		select {

@@ -47,7 +47,7 @@ func warm[In, Out any]() {
 
 // run is one whole flow.
 func run[In, Out any](h registry.Host, start *wire.Start, f func(*Context, In) (Out, error)) (y wire.Yield) {
-	defer rescue(&y)
+	defer rescue(h, &y)
 	var in In
 	if err := decode(start.Input, &in); err != nil {
 		return registry.Failed("bad-input", fmt.Sprintf("the argument of flow %q: %s", start.FlowClass, err))

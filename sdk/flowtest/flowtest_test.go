@@ -93,6 +93,12 @@ func TestFailures(t *testing.T) {
 		if o.Err == nil || o.Err.Type != c.typ || !strings.Contains(o.Err.Message, c.word) {
 			t.Errorf("%s %s: %v; want %s with %q", c.class, c.input, o.Err, c.typ, c.word)
 		}
+		whole := func(line string) bool {
+			return strings.HasPrefix(line, "panic: ") && strings.Contains(line, ", called by ")
+		}
+		if logged := slices.ContainsFunc(o.Log, whole); logged != (c.typ == "panic") {
+			t.Errorf("%s %s: the way to a panic is logged: %v: %q", c.class, c.input, logged, o.Log)
+		}
 	}
 }
 

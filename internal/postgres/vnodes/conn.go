@@ -64,7 +64,9 @@ func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 	cfg.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: p.cfg.CancelPatience}
 	}
+	made := p.cfg.Connecting(postgres.HostOf(cfg.Host, cfg.Port))
 	pg, err := pgconn.ConnectConfig(ctx, cfg)
+	made(err)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, postgres.Classify("connect to the virtual node's database", ctx.Err())

@@ -25,6 +25,9 @@ type Config struct {
 	Login func(ctx context.Context, vnode string) (Login, error)
 	// Rejected is told of a login that the server refused; the next Login should be a fresh one. May be nil.
 	Rejected func(vnode string)
+	// Connecting is told of each connection that is being made, with the server's host:port, and what it returns of what
+	// came of it. May be nil.
+	Connecting func(host string) (made func(error))
 	// Max bounds the connections of the process, MaxPerVnode those of one virtual node. Defaults 40 and 4.
 	Max, MaxPerVnode int
 	// MaxIdle is after how long an unused connection is closed, when anything happens. Default five minutes.
@@ -61,6 +64,9 @@ func (c Config) withDefaults() Config {
 	set(&c.CancelPatience, 2*time.Second)
 	if c.Rejected == nil {
 		c.Rejected = func(string) {}
+	}
+	if c.Connecting == nil {
+		c.Connecting = func(string) func(error) { return func(error) {} }
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

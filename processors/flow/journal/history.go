@@ -16,6 +16,9 @@ import (
 // ApplicationErrorID is the stable id of a failure that the flow's own code reported.
 const ApplicationErrorID = "FL-FLOW-001"
 
+// PanicErrorID is the stable id of a panic of the flow's own code.
+const PanicErrorID = "FL-FLOW-016"
+
 // maxShown is where texts for people are cut, bytes.
 const maxShown = 256
 

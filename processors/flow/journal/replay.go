@@ -176,7 +176,7 @@ func compareEnd(end *flowv1.JournalEnd, y Yield, mismatch func(int, string, stri
 		return nil
 	case end.GetState() == flowv1.FlowState_FLOW_STATE_FAILED && y.Failed != nil && end.GetError().GetType() == y.Failed.GetType() && end.GetError().GetMessage() == y.Failed.GetMessage():
 		return nil
-	case end.GetState() == flowv1.FlowState_FLOW_STATE_FAILED && y.Failed == nil && end.GetError().GetId() != ApplicationErrorID:
+	case end.GetState() == flowv1.FlowState_FLOW_STATE_FAILED && y.Failed == nil && !own(end.GetError().GetId()):
 		// The platform ended it, for a limit that the yield itself does not show.
 		return nil
 	}
@@ -186,6 +186,9 @@ func compareEnd(end *flowv1.JournalEnd, y Yield, mismatch func(int, string, stri
 	}
 	return mismatch(0, describeEnd(end), got)
 }
+
+// own tells whether a failure is one that the flow's own code yields.
+func own(id string) bool { return id == ApplicationErrorID || id == PanicErrorID }
 
 func requestsOf(rows []*flowv1.JournalRow) ([]*flowv1.JournalRequest, bool) {
 	out := make([]*flowv1.JournalRequest, len(rows))

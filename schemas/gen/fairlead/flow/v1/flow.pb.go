@@ -738,7 +738,9 @@ type FlowCommand struct {
 	Step uint32 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
 	// The command's own id (UUID text), by which its outcome is found: UUIDv5 over topic id, partition and offset of the
 	// record that its writer wrote. Set by the mapper when it passes a command on; elsewhere the record's place says it.
-	Id            string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	// For RETRY_FROM_STEP: also when sessions that were opened at or before the step cannot be used after it.
+	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -806,6 +808,13 @@ func (x *FlowCommand) GetId() string {
 		return x.Id
 	}
 	return ""
+}
+
+func (x *FlowCommand) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 // CommandOutcome is what became of a command.
@@ -919,7 +928,9 @@ type FlowStatus struct {
 	WaitingFor  string `protobuf:"bytes,12,opt,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"`
 	InitiatedBy string `protobuf:"bytes,13,opt,name=initiated_by,json=initiatedBy,proto3" json:"initiated_by,omitempty"`
 	// What became of the last command. A command that comes after the end has no outcome here, for an end is final.
-	LastCommand   *CommandOutcome `protobuf:"bytes,14,opt,name=last_command,json=lastCommand,proto3" json:"last_command,omitempty"`
+	LastCommand *CommandOutcome `protobuf:"bytes,14,opt,name=last_command,json=lastCommand,proto3" json:"last_command,omitempty"`
+	// An operator paused it, or the platform parked it: waiting_for says why.
+	Paused        bool `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1050,6 +1061,13 @@ func (x *FlowStatus) GetLastCommand() *CommandOutcome {
 		return x.LastCommand
 	}
 	return nil
+}
+
+func (x *FlowStatus) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
 }
 
 // FlowError is why a flow failed.
@@ -2660,20 +2678,21 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\aStarted\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
 	"\aflow_id\x18\x02 \x01(\fR\x06flowId\x12\"\n" +
-	"\rstarted_at_us\x18\x03 \x01(\x03R\vstartedAtUs\"\x90\x01\n" +
+	"\rstarted_at_us\x18\x03 \x01(\x03R\vstartedAtUs\"\xa6\x01\n" +
 	"\vFlowCommand\x125\n" +
 	"\x04kind\x18\x01 \x01(\x0e2!.fairlead.flow.v1.FlowCommandKindR\x04kind\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04step\x18\x04 \x01(\rR\x04step\x12\x0e\n" +
-	"\x02id\x18\x05 \x01(\tR\x02id\"\xb9\x01\n" +
+	"\x02id\x18\x05 \x01(\tR\x02id\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\"\xb9\x01\n" +
 	"\x0eCommandOutcome\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
 	"\x04kind\x18\x02 \x01(\x0e2!.fairlead.flow.v1.FlowCommandKindR\x04kind\x12\x18\n" +
 	"\arefused\x18\x03 \x01(\bR\arefused\x12\x19\n" +
 	"\berror_id\x18\x04 \x01(\tR\aerrorId\x12\x16\n" +
 	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x13\n" +
-	"\x05at_us\x18\x06 \x01(\x03R\x04atUs\"\xbd\x04\n" +
+	"\x05at_us\x18\x06 \x01(\x03R\x04atUs\"\xd5\x04\n" +
 	"\n" +
 	"FlowStatus\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12*\n" +
@@ -2692,7 +2711,8 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\vwaiting_for\x18\f \x01(\tR\n" +
 	"waitingFor\x12!\n" +
 	"\finitiated_by\x18\r \x01(\tR\vinitiatedBy\x12C\n" +
-	"\flast_command\x18\x0e \x01(\v2 .fairlead.flow.v1.CommandOutcomeR\vlastCommand\"I\n" +
+	"\flast_command\x18\x0e \x01(\v2 .fairlead.flow.v1.CommandOutcomeR\vlastCommand\x12\x16\n" +
+	"\x06paused\x18\x0f \x01(\bR\x06paused\"I\n" +
 	"\tFlowError\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x0e\n" +
