@@ -110,7 +110,7 @@ func (l *vnodeLogins) get(ctx context.Context, vnode string) (vnodes.Login, erro
 	if err != nil {
 		return login, fmt.Errorf("open the password of virtual node %s: %w", vnode, err)
 	}
-	login = vnodes.Login{URL: c.Address, User: c.Login, Password: string(password), Schema: c.Schema}
+	login = vnodes.Login{URL: c.Address, User: c.Login, Password: string(password), Schema: c.Schema, Elsewhere: c.Address != ""}
 	if login.URL == "" {
 		login.URL = l.address
 	}
