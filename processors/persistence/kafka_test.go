@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/engine/enginetest"
+	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/schemas"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
@@ -145,7 +146,7 @@ func TestChangesAreToldOnce(t *testing.T) {
 	store.interrupt = func(string, bool) error {
 		if random.IntN(6) == 0 {
 			failures++
-			return errors.New("interrupted")
+			return &postgres.Error{Class: postgres.Retry, Message: "interrupted"}
 		}
 		return nil
 	}

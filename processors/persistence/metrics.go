@@ -24,7 +24,7 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		}, []string{"outcome"}),
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_persistence_feed_changes_total",
-			Help: "Changes of virtual nodes by what became of them: emitted, dropped (nobody is to be told), held (the channel is inactive or its topic missing), gap.",
+			Help: "Changes of virtual nodes by what became of them: emitted, dropped (nobody is to be told), held (the channel is inactive or its topic missing), gap, stripped (told without columns: too large).",
 		}, []string{"outcome"}),
 		r: r,
 	}

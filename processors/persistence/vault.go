@@ -263,7 +263,7 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 			if err != nil {
 				return false, err
 			}
-			if size += len(c.Key) + len(c.Columns); size > maxFeedBytes && len(out.Rows) > 0 {
+			if size += len(c.Shape) + len(c.Key) + len(c.Columns); size > maxFeedBytes && len(out.Rows) > 0 {
 				return true, nil
 			}
 			out.Rows = append(out.Rows, c)
@@ -274,7 +274,7 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 	return out, err
 }
 
-// maxFeedBytes bounds the rows that one step emits.
+// maxFeedBytes bounds the rows that one step reads.
 const maxFeedBytes = 4 << 20
 
 // Told is [Store]'s.

@@ -40,6 +40,7 @@ type Worker struct {
 	cfg     Config
 	deps    Deps
 	replies []string
+	parked  parkedFeeds
 
 	mu      sync.Mutex
 	schemas map[string]compiled
