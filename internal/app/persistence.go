@@ -66,6 +66,7 @@ func (a *App) buildPersistence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.onClose(func() error { worker.Close(); return nil }) // before its pool
 	// What is in hand when Postgres goes away waits for it, up to its own deadline.
 	patient := func(e *engine.Config) { e.Retries = math.MaxInt32 }
 	if _, err := a.addGroup(topics.PersistenceGroup, worker.Graph(), patient, func(e *engine.Config) { e.MaxBatch = persistence.MaxBatch() }); err != nil {

@@ -22,8 +22,8 @@ func Explanations() map[string]string {
 			"Ask for smaller pages, add an index with a migration, or make the query simpler.",
 		IDRequest: "A record on persistence.requests cannot be right: a header or field is missing or wrong, or it asks for its answer where none may go. " +
 			"It is in persistence.dlq and changed nothing. Flow workers never write such; look for another writer of the topic.",
-		IDGivenUp: "A request to a virtual node's database failed for so long that it was put into persistence.dlq. Its flow got this error. It may have been run: " +
-			"the flow should look before it tries again. The dead letter says why; when the reason is gone, new requests work again.",
+		IDGivenUp: "A request to a virtual node's database failed for 30 s although Postgres could be reached, or was put into persistence.dlq. Its flow got this error. " +
+			"It may have been run: the flow should look before it tries again. The message or the dead letter says why; when the reason is gone, new requests work again.",
 		IDAway: "Postgres cannot be reached, or refuses connections. Reading of requests is paused and nothing is lost; it goes on by itself. " +
 			"Requests whose deadline passes meanwhile are dropped, and their flows see a time-out.",
 		IDGap: "The outbox of a virtual node goes on with a number that is not the next: changes were deleted by hand, or the database was restored. " +

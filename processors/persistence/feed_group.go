@@ -139,7 +139,9 @@ func (w *Worker) look(ctx engine.Context) error {
 	if err != nil {
 		return err
 	}
-	e.Resumed = w.parked.clear(ctx.Key())
+	if e.Resumed = w.parked.clear(ctx.Key()); e.Resumed {
+		w.deps.Metrics.standing(w.parked.count())
+	}
 	if m, ok := w.deps.Packages.Get(vnode.GetCpiChecksum()); ok {
 		cpi, _ := m.(*cpiv1.Cpi)
 		e.Routes, e.Hold = Routes(vnode, cpi)
@@ -207,6 +209,7 @@ func (w *Worker) orPark(ctx engine.Context, err error) error {
 	}
 	w.setSweep(ctx, rest)
 	w.parked.put(ctx.Key(), ctx.Now().Add(rest))
+	w.deps.Metrics.standing(w.parked.count())
 	w.deps.Log.Error("the change feed of a virtual node stands still: its outbox cannot be worked off", "id", IDParked, "vnode", ctx.Key(), "again", rest, "error", err)
 	return nil
 }
