@@ -290,3 +290,16 @@ func TestFeedStepIsBounded(t *testing.T) {
 		t.Errorf("%d bytes are emitted", size)
 	}
 }
+
+// Whoever waits is told why, and not where in our code.
+func TestAnswersHaveNoStack(t *testing.T) {
+	for _, effect := range persistence.Step(state(t), persistence.GivenUp{Meta: persistence.Meta{Key: flowA, RequestID: "r1"}, Cause: errors.New("panic: boom\ngoroutine 1 [running]")}) {
+		if r, ok := effect.(persistence.SendReply); ok {
+			if m := r.Reply.GetError().GetMessage(); !strings.HasSuffix(m, ": panic: boom") {
+				t.Error(m)
+			}
+			return
+		}
+	}
+	t.Error("nobody was told")
+}
