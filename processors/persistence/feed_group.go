@@ -49,6 +49,9 @@ func (w *Worker) onDrain(ctx engine.Context, d *persistencev1.Drain) error {
 func (w *Worker) onFeedTimer(ctx engine.Context, t *persistencev1.FeedTimer) error {
 	switch e := t.GetEvent().(type) {
 	case *persistencev1.FeedTimer_Confirm_:
+		if v := w.vnode(ctx.Key()); v.GetVaultDb() == vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE {
+			return w.look(ctx) // its database must not be used; what was told leaves the outbox with the next that is
+		}
 		// The record could be read, so the transaction that emitted these changes has committed.
 		err := w.inTime(ctx, func(c context.Context) error { return w.deps.Store.Told(c, ctx.Key(), e.Confirm.GetUpTo()) })
 		if err == nil && e.Confirm.GetMore() {
@@ -76,7 +79,7 @@ func (w *Worker) onFeedDeadLetter(ctx engine.Context, _ any, _ string, _ error) 
 func (w *Worker) sweep(ctx engine.Context) {
 	vnode := w.vnode(ctx.Key())
 	if vnode == nil { // it is gone, and so is its database
-		w.parked.clear(ctx.Key())
+		w.goOn(ctx.Key())
 		ctx.Delete()
 		return
 	}
@@ -139,9 +142,7 @@ func (w *Worker) look(ctx engine.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.Resumed = w.parked.clear(ctx.Key()); e.Resumed {
-		w.deps.Metrics.standing(w.parked.count())
-	}
+	e.Resumed = w.goOn(ctx.Key())
 	if m, ok := w.deps.Packages.Get(vnode.GetCpiChecksum()); ok {
 		cpi, _ := m.(*cpiv1.Cpi)
 		e.Routes, e.Hold = Routes(vnode, cpi)
@@ -212,6 +213,15 @@ func (w *Worker) orPark(ctx engine.Context, err error) error {
 	w.deps.Metrics.standing(w.parked.count())
 	w.deps.Log.Error("the change feed of a virtual node stands still: its outbox cannot be worked off", "id", IDParked, "vnode", ctx.Key(), "again", rest, "error", err)
 	return nil
+}
+
+// goOn tells that a feed is parked no more, and whether it was.
+func (w *Worker) goOn(vnode string) bool {
+	was := w.parked.clear(vnode)
+	if was {
+		w.deps.Metrics.standing(w.parked.count())
+	}
+	return was
 }
 
 // parkedFeeds are the virtual nodes whose feed stands still. It is only a memory: who does not have it looks once more.

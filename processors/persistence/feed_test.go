@@ -24,7 +24,7 @@ type sick struct {
 	err      error
 	forgot   int
 	forged   bool // a change's operation is none
-	readings int
+	readings int  // of changes, and tellings
 }
 
 func (s *sick) Changes(ctx context.Context, vnode string, after uint64, limit int) (persistence.Changes, error) {
@@ -39,6 +39,13 @@ func (s *sick) Changes(ctx context.Context, vnode string, after uint64, limit in
 		c.Rows[0].Operation = 9
 	}
 	return c, s.err
+}
+
+func (s *sick) Told(ctx context.Context, vnode string, upTo uint64) error {
+	s.mu.Lock()
+	s.readings++
+	s.mu.Unlock()
+	return s.memory.Told(ctx, vnode, upTo)
 }
 
 func (s *sick) Forget(context.Context, string, time.Time) error {
@@ -114,7 +121,9 @@ func TestFeedGoesOnAfterMaintenance(t *testing.T) {
 	nodes := &changing{view: view{vnodeA: asleep}, looked: make(chan string, 1)}
 	c := feeding(t, s, nodes)
 	drain(t, c, vnodeA)
-	for range 4 { // the drain, and sweeps
+	confirm := &persistencev1.FeedTimer{Event: &persistencev1.FeedTimer_Confirm_{Confirm: &persistencev1.FeedTimer_Confirm{UpTo: 1}}}
+	c.Produce(t, topics.LoopTopic(topics.PersistenceFeedGroup), vnodeA, confirm, schemas.Codec[*persistencev1.FeedTimer]())
+	for range 6 { // the drain, the confirmation, and sweeps
 		<-nodes.looked
 	}
 	s.mu.Lock()

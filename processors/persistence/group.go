@@ -65,7 +65,7 @@ func (w *Worker) onRequests(ctx context.Context, items []request) []error {
 			m := metaOf(it.Context)
 			runs[n] = w.running.start(cause, ask.Plan, m.DeadlineUs, func(ctx context.Context) Result { return w.run(ctx, cause, ask.Plan) })
 			if runs[n] == nil {
-				effects[n] = []Effect{Later{errShare, lookAgain}, Note{OutcomeLater}}
+				effects[n] = []Effect{Later{errShare, lastLook}, Note{OutcomeLater}}
 				continue
 			}
 		}
@@ -85,7 +85,7 @@ func (w *Worker) onRequests(ctx context.Context, items []request) []error {
 		switch r := runs[n]; {
 		case r == nil:
 		case !r.answered():
-			effects[n] = []Effect{Later{errRunning, lookAgain}, Note{OutcomeLater}}
+			effects[n] = []Effect{Later{errRunning, r.again(time.Now())}, Note{OutcomeLater}}
 		default:
 			w.running.taken(it.Cause())
 			effects[n] = Step(w.state(it.Context, it.Msg), Done{metaOf(it.Context), r.plan, r.result})

@@ -20,7 +20,8 @@ const (
 	stillFor, mostFor         = 250 * time.Millisecond, time.Second
 	slowStillFor, slowMostFor = 10 * time.Millisecond, 100 * time.Millisecond
 	slowTime                  = 10 * time.Second
-	lookAgain                 = 100 * time.Millisecond
+	// Each look is a transaction: the longer a request runs, the rarer they are.
+	firstLook, lastLook = 100 * time.Millisecond, time.Second
 )
 
 const (
@@ -58,6 +59,7 @@ type running struct {
 // run is one request that runs.
 type run struct {
 	plan   *Plan
+	begun  time.Time
 	done   chan struct{}
 	ended  time.Time
 	result Result
@@ -123,7 +125,7 @@ func (r *running) start(c engine.Cause, p *Plan, deadlineUs int64, f func(contex
 		ctx, inner = context.WithDeadline(ctx, time.UnixMicro(deadlineUs))
 		cancel = func() { inner(); outer() }
 	}
-	x := &run{plan: p, done: make(chan struct{})}
+	x := &run{plan: p, begun: now, done: make(chan struct{})}
 	r.runs[c] = x
 	u.running++
 	r.wg.Go(func() {
@@ -257,4 +259,9 @@ func (x *run) answered() bool {
 	default:
 		return false
 	}
+}
+
+// again is when to look at a run again.
+func (x *run) again(now time.Time) time.Duration {
+	return min(max(now.Sub(x.begun)/2, firstLook), lastLook)
 }
