@@ -120,6 +120,8 @@ type world struct {
 
 	// limits bound migrations; the zero value is the default.
 	limits vaultdb.Limits
+	// callers bounds what is done with databases that callers brought; zero is the default.
+	callers time.Duration
 
 	mu      sync.Mutex
 	between func(point string) error
@@ -216,7 +218,7 @@ func (w *world) launch() {
 		deps.Published[topic] = w.views[topic]
 	}
 	var err error
-	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond, Limits: w.limits}, deps); err != nil {
+	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond, Limits: w.limits, CallerTimeout: w.callers}, deps); err != nil {
 		w.t.Fatal(err)
 	}
 	cfg := w.kafka.Config(w.t)

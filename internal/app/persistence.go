@@ -70,6 +70,7 @@ func (a *App) buildPersistence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.onClose(func() error { worker.Close(); return nil }) // before its pool
 	// What is in hand when Postgres goes away waits for it, up to its own deadline.
 	patient := func(e *engine.Config) { e.Retries = math.MaxInt32 }
 	if _, err := a.addGroup(topics.PersistenceGroup, worker.Graph(), patient, func(e *engine.Config) { e.MaxBatch = persistence.MaxBatch() }); err != nil {
@@ -114,7 +115,7 @@ func (l *vnodeLogins) get(ctx context.Context, vnode string) (vnodes.Login, erro
 	if err != nil {
 		return login, fmt.Errorf("open the password of virtual node %s: %w", vnode, err)
 	}
-	login = vnodes.Login{URL: c.Address, User: c.Login, Password: string(password), Schema: c.Schema}
+	login = vnodes.Login{URL: c.Address, User: c.Login, Password: string(password), Schema: c.Schema, Elsewhere: c.Address != ""}
 	if login.URL == "" {
 		login.URL = l.address
 	}

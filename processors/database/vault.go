@@ -75,7 +75,7 @@ func (w *Worker) migratePlatform(ctx context.Context, op *clusterdb.Operation) R
 		return Result{Err: err}
 	}
 	if ddl != nil {
-		err := w.with(ctx, ddl, func(ctx context.Context, p *postgres.Pool) error {
+		err := w.within(ctx, w.cfg.Limits.Whole, ddl, func(ctx context.Context, p *postgres.Pool) error {
 			return vaultdb.PlatformElsewhere(ctx, p, ddl.Schema, dml.User)
 		})
 		if refused := (*refusal)(nil); err != nil && ctx.Err() == nil && again(err) == nil && !errors.As(err, &refused) {
@@ -124,7 +124,8 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 	}
 	var r Result
 	session := 0
-	r.Err = w.with(ctx, ddl, func(ctx context.Context, p *postgres.Pool) error {
+	// Its own limit ends it first, and its session in the server.
+	r.Err = w.within(ctx, 2*w.cfg.Limits.Whole, ddl, func(ctx context.Context, p *postgres.Pool) error {
 		ctx, cancel := context.WithTimeout(ctx, w.cfg.Limits.Whole)
 		defer cancel()
 		if err := p.One(ctx, []any{&session}, "SELECT pg_backend_pid()"); err != nil {

@@ -1,7 +1,8 @@
 // Package persistence answers for the data that applications keep in the databases of their virtual nodes.
 //
-// Two groups. persistence consumes persistence.requests, keyed by flow id: it works off a poll's requests together,
-// each flow's in order, and answers on flow.replies.persistence. persistence.feed consumes persistence.drain, keyed by
+// Two groups. persistence consumes persistence.requests, keyed by flow id: it runs requests beside each other, those of one
+// flow too, waits a little for each virtual node, looks again later at what takes long, and answers on
+// flow.replies.persistence. persistence.feed consumes persistence.drain, keyed by
 // virtual node: it is the only reader of a virtual node's outbox and emits its changes to the topics of its channels of
 // kind FEED.
 //

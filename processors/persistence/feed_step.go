@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/rows"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	feedv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/feed/v1"
@@ -56,6 +57,8 @@ type Looked struct {
 	Changes Changes
 	Routes  []Route
 	Hold    bool
+	// Resumed: the feed stood still before, and what was told then may not have left the outbox.
+	Resumed bool
 	NowUs   int64
 	Rules   FeedRules
 }
@@ -106,6 +109,8 @@ const (
 	FeedHeld FeedOutcome = "held"
 	// FeedGap: the outbox goes on with a number that is not the next.
 	FeedGap FeedOutcome = "gap"
+	// FeedStripped: it was told without its columns, which are too large.
+	FeedStripped FeedOutcome = "stripped"
 )
 
 // FeedStep decides what is emitted. It is pure: the same arguments have the same result. A state that is nil is that
@@ -125,6 +130,9 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 			fmt.Sprintf("virtual node %s: its database counts %d changes, but %d were told", e.Vnode, e.Changes.Last, next.GetEmitted())})
 	}
 	if len(e.Changes.Rows) == 0 {
+		if e.Resumed && next.GetEmitted() > 0 {
+			effects = append(effects, ConfirmLater{next.GetEmitted(), next.GetEmitted() < e.Changes.Last})
+		}
 		return next, effects
 	}
 	for _, r := range e.Routes {
@@ -136,13 +144,22 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 	if e.Hold {
 		return next, append(effects, FeedNote{FeedHeld, len(e.Changes.Rows)})
 	}
+	told, written := 0, 0
 	for _, c := range e.Changes.Rows {
+		change, key, size, stripped := e.change(c)
+		if written += size * len(e.Routes); told > 0 && written > maxStepBytes {
+			break // the rest follows when these are confirmed
+		}
+		told++
+		if stripped {
+			effects = append(effects, FeedNote{FeedStripped, 1},
+				Report{IDStripped, fmt.Sprintf("virtual node %s: change %d of table %s is told without its columns: it is too large", e.Vnode, c.Number, change.GetRow().GetTable())})
+		}
 		if c.Number != next.GetEmitted()+1 {
 			effects = append(effects, FeedNote{FeedGap, 1},
 				Report{IDGap, fmt.Sprintf("virtual node %s: change %d follows on %d", e.Vnode, c.Number, next.GetEmitted())})
 		}
 		next.Emitted = c.Number
-		change, key := e.change(c)
 		for _, r := range e.Routes {
 			effects = append(effects, EmitChange{r, key, change})
 		}
@@ -151,16 +168,52 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 	if len(e.Routes) == 0 {
 		what = FeedDropped
 	}
-	return next, append(effects, FeedNote{what, len(e.Changes.Rows)}, ConfirmLater{next.GetEmitted(), next.GetEmitted() < e.Changes.Last})
+	return next, append(effects, FeedNote{what, told}, ConfirmLater{next.GetEmitted(), next.GetEmitted() < e.Changes.Last})
 }
 
-// change makes the record of a captured change, and its key: the table and the row's primary key.
-func (e Looked) change(c CapturedChange) (*feedv1.Change, string) {
+// maxStepBytes bounds what one step writes, well below what the engine lets it.
+const maxStepBytes = engine.MaxTransactionBytes * 3 / 4
+
+// change makes the record of a captured change, its key (the table and the row's primary key), and a bound of the size of
+// both. What is too large for a record is told without the row's columns, or even without its primary key: a feed that
+// stands still would be worse.
+func (e Looked) change(c CapturedChange) (change *feedv1.Change, key string, size int, stripped bool) {
 	shape, _ := rows.ParseShape(c.Shape) // it was read before
-	return &feedv1.Change{
+	row := &feedv1.RowChange{Table: shape.Table, Operation: feedv1.RowOperation(c.Operation), Key: c.Key, Row: c.Columns}
+	change = &feedv1.Change{
 		Vnode: e.Vnode, Number: c.Number, CommittedAtUs: c.CommittedAtUs, FlowId: c.FlowID,
-		Change: &feedv1.Change_Row{Row: &feedv1.RowChange{
-			Table: shape.Table, Operation: feedv1.RowOperation(c.Operation), Key: c.Key, Row: c.Columns,
-		}},
-	}, shape.Table + " " + string(c.Key)
+		Change: &feedv1.Change_Row{Row: row},
+	}
+	key = shape.Table + " " + string(c.Key)
+	most := min(engine.MaxRecordBytes, maxStepBytes/max(1, len(e.Routes))) - roomForHeaders
+	if size = e.size(change, key, most); size > most && len(row.GetRow()) > 0 {
+		row.Row, stripped = nil, true
+		size = e.size(change, key, most)
+	}
+	if size > most {
+		row.Key, key, stripped = []byte("{}"), shape.Table+" {}", true
+		size = e.size(change, key, most)
+	}
+	return change, key, size, stripped
+}
+
+// roomForHeaders is left of a record for what the engine adds.
+const roomForHeaders = 16 << 10
+
+// size is how much the largest record of a change has. It is measured only when a bound is not good enough.
+func (e Looked) size(c *feedv1.Change, key string, most int) int {
+	const escaped = 6 // bytes that one byte of text may become in JSON
+	if bound := len(key) + escaped*proto.Size(c) + roomForHeaders; bound <= most {
+		return bound
+	}
+	largest := 0
+	for _, r := range e.Routes {
+		record, _ := newFeedRecord(c, r.Format)
+		b, err := feedCodec{}.Encode(record)
+		if err != nil {
+			continue // emitting it will say so
+		}
+		largest = max(largest, len(b))
+	}
+	return len(key) + largest
 }

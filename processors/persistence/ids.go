@@ -10,4 +10,7 @@ const (
 	IDGap       = "FL-PERSISTENCE-013"
 	IDBehind    = "FL-PERSISTENCE-014"
 	IDFeedTopic = "FL-PERSISTENCE-015"
+	IDParked    = "FL-PERSISTENCE-030"
+	IDStripped  = "FL-PERSISTENCE-031"
+	IDElsewhere = "FL-PERSISTENCE-032"
 )

@@ -67,25 +67,24 @@ func (v *Vault) Do(ctx context.Context, p *Plan) Result {
 }
 
 func (v *Vault) once(ctx context.Context, p *Plan) Result {
-	j, err := p.job()
-	if err != nil {
-		return Result{Reply: errorReply(err)}
+	if p.Writes {
+		return v.write(ctx, p)
 	}
-	if !p.Writes {
-		err := v.pool.Read(ctx, p.Vnode, func(tx *vnodes.Tx) error {
+	var j *job
+	err := v.pool.Read(ctx, p.Vnode, func(tx *vnodes.Tx) (err error) {
+		if j, err = p.job(); err == nil {
 			j.queue(tx)
-			return nil
-		})
-		if err != nil {
-			return p.failed(ctx, err)
 		}
-		r, err := j.reply()
-		if err != nil {
-			return p.failed(ctx, err)
-		}
-		return Result{Reply: r}
+		return err
+	})
+	if err != nil {
+		return p.failed(ctx, err)
 	}
-	return v.write(ctx, p, j)
+	r, err := j.reply()
+	if err != nil {
+		return p.failed(ctx, err)
+	}
+	return Result{Reply: r}
 }
 
 func (j *job) queue(tx *vnodes.Tx) {
@@ -120,10 +119,14 @@ func (p *Plan) failed(ctx context.Context, err error) Result {
 // errRepeated ends a transaction whose request was answered before.
 var errRepeated = errors.New("the request was answered before")
 
-func (v *Vault) write(ctx context.Context, p *Plan, j *job) Result {
+func (v *Vault) write(ctx context.Context, p *Plan) Result {
 	var first []byte
 	var reply *rpcv1.Reply
 	err := v.pool.Write(ctx, p.Vnode, func(tx *vnodes.Tx) error {
+		j, err := p.job()
+		if err != nil {
+			return err
+		}
 		tx.Queue(p.lookup(), takeAnswer(&first))
 		if p.Feeds {
 			// A flow's id was checked to be one; SET takes no arguments.
@@ -135,7 +138,6 @@ func (v *Vault) write(ctx context.Context, p *Plan, j *job) Result {
 		} else if err != nil {
 			return err
 		}
-		var err error
 		if reply, err = j.reply(); err != nil {
 			return err
 		}
@@ -263,7 +265,7 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 			if err != nil {
 				return false, err
 			}
-			if size += len(c.Key) + len(c.Columns); size > maxFeedBytes && len(out.Rows) > 0 {
+			if size += len(c.Shape) + len(c.Key) + len(c.Columns); size > maxFeedBytes && len(out.Rows) > 0 {
 				return true, nil
 			}
 			out.Rows = append(out.Rows, c)
@@ -274,7 +276,7 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 	return out, err
 }
 
-// maxFeedBytes bounds the rows that one step emits.
+// maxFeedBytes bounds the rows that one step reads.
 const maxFeedBytes = 4 << 20
 
 // Told is [Store]'s.

@@ -16,6 +16,7 @@ import (
 type conn struct {
 	pg         *pgconn.PgConn
 	vnode      string
+	elsewhere  bool // at a server that the virtual node has for itself
 	generation int
 	since      time.Time // when it became idle
 }
@@ -26,12 +27,23 @@ func (p *Pool) connect(ctx context.Context, vnode string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if login.Elsewhere {
+		c, err := p.reach(ctx, login)
+		if err != nil {
+			return nil, err
+		}
+		c.vnode = vnode
+		return c, nil
+	}
 	pg, err := p.dial(ctx, login)
 	if err != nil {
 		return nil, err
 	}
 	return &conn{pg: pg, vnode: vnode}, nil
 }
+
+// connectTimeout bounds a login.
+const connectTimeout = 5 * time.Second
 
 func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 	cfg, err := pgconn.ParseConfig(login.URL)
@@ -40,7 +52,7 @@ func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 		return nil, errors.New("the URL of the virtual nodes' database cannot be read: write postgres://host:port/database")
 	}
 	cfg.User, cfg.Password = login.User, login.Password
-	cfg.ConnectTimeout = 5 * time.Second
+	cfg.ConnectTimeout = connectTimeout
 	cfg.MaxProtocolMessageBodyLen = maxMessage
 	// What is given here is what RESET and DISCARD return to, whatever a role's own settings say.
 	cfg.RuntimeParams = map[string]string{

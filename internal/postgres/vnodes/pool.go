@@ -17,6 +17,8 @@ type Login struct {
 	URL, User, Password string
 	// Schema holds the virtual node's tables.
 	Schema string
+	// Elsewhere tells that the server is not the one that virtual nodes share.
+	Elsewhere bool
 }
 
 // Config says how a [Pool] works. Only Login must be set.
@@ -84,6 +86,8 @@ type Pool struct {
 	vnodes map[string]*vnodeConns
 	turns  []string // virtual nodes with waiters, the next first
 	ending sync.WaitGroup
+
+	breakers breakers
 }
 
 // vnodeConns is one virtual node's part of the pool.

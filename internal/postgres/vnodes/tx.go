@@ -89,6 +89,7 @@ func (p *Pool) run(ctx context.Context, vnode string, readOnly bool, f func(*Tx)
 	if err != nil && t.begun && !t.broken && ctx.Err() == nil {
 		t.rollback(ctx)
 	}
+	err = c.whose(err)
 	if t.broken || ctx.Err() != nil || c.pg.IsClosed() || c.pg.TxStatus() != idle {
 		p.discard(t, ctx.Err() != nil)
 		return err
