@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -194,6 +195,7 @@ func TestAgainstTheNaiveThroughTheEngine(t *testing.T) {
 		t.Errorf("the store has %d rows, the naive remembers %d", len(rows), want)
 	}
 	onDisk(t, c, cfg.DB, rows)
+	replay(t, c, recs, asked, rows)
 	// What an empty disk restores is the live state.
 	cfg.DB = c.Config(t).DB
 	e := enginetest.StartConfig(t, cfg, worker())
@@ -220,6 +222,53 @@ func TestAgainstTheNaiveThroughTheEngine(t *testing.T) {
 		t.Errorf("metrics count %v requests in %d batches", counted, batches)
 	}
 	t.Logf("%d requests, %d decided afresh, in %d batches; %d rows", len(asked), fresh, batches, len(rows))
+}
+
+// replay runs the whole log of requests into an empty notary, with the times that the answers carry, and compares what it
+// remembers then.
+func replay(t *testing.T, c *enginetest.Cluster, recs []*kgo.Record, asked []asking, want map[string][]byte) {
+	t.Helper()
+	now := map[string]int64{} // by request id
+	for _, r := range c.Consume(t, topics.FlowRepliesUniqueness, len(recs)) {
+		us, err := strconv.ParseInt(headerOf(r, engine.HeaderNow), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now[headerOf(r, engine.HeaderRequest)] = us
+	}
+	got := map[string][]byte{}
+	for p := range int32(partitions) {
+		s := newSite(t)
+		var batch []asking
+		last := int64(0)
+		flush := func() {
+			s.nowUs = last - 1 // a batch begins with the next microsecond
+			s.batch(batch...)
+			batch = nil
+		}
+		for i, r := range recs { // produced in this order, so in the order of offsets
+			if r.Partition != p {
+				continue
+			}
+			if at := now[headerOf(r, engine.HeaderRequest)]; at != last {
+				flush()
+				last = at
+			}
+			batch = append(batch, asked[i])
+		}
+		flush()
+		for k, v := range s.store {
+			got[k] = v
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("replayed, %d rows are remembered, %d were", len(got), len(want))
+	}
+	for k, v := range want {
+		if !bytes.Equal(got[k], v) {
+			t.Errorf("replayed, row %q is another", k)
+		}
+	}
 }
 
 func onDisk(t *testing.T, c *enginetest.Cluster, db engine.DB, want map[string][]byte) {

@@ -87,14 +87,24 @@ func (w *Worker) decode(items []request) []*turn {
 	for n := range side {
 		wg.Go(func() {
 			for i := n; i < len(items); i += side {
-				t := &turn{item: items[i]}
-				t.asked, t.err = Read(metaOf(t.item.Context), t.item.Msg)
-				turns[i] = t
+				turns[i] = newTurn(items[i])
 			}
 		})
 	}
 	wg.Wait()
 	return turns
+}
+
+// newTurn reads a request. A panic is that request's alone: in a goroutine of its own it would end the process.
+func newTurn(it request) (t *turn) {
+	t = &turn{item: it}
+	defer func() {
+		if r := recover(); r != nil {
+			t.err = fmt.Errorf("%s: reading it: %v", idDecode, r)
+		}
+	}()
+	t.asked, t.err = Read(metaOf(it.Context), it.Msg)
+	return t
 }
 
 // prefetch gives each request its notary's notebook, and reads ahead. Partitions are read side by side; the reads of one
