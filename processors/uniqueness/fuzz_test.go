@@ -1,6 +1,7 @@
 package uniqueness_test
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -26,35 +27,57 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add([]byte{})
 	f.Add([]byte{26, 2, 40, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1})
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		meta := uniqueness.Meta{Key: notaryA, RequestID: "r", ReplyTo: engine.ReplyTo(topics.FlowRepliesUniqueness, -1, "f")}
-		asked, err := uniqueness.Read(meta, raw)
-		if err != nil {
-			return
+	f.Fuzz(func(t *testing.T, raw []byte) { checkRead(t, raw) })
+}
+
+// checkRead reads bytes as a request and decides on it.
+func checkRead(t *testing.T, raw []byte) {
+	t.Helper()
+	meta := uniqueness.Meta{Key: notaryA, RequestID: "r", ReplyTo: engine.ReplyTo(topics.FlowRepliesUniqueness, -1, "f")}
+	asked, err := uniqueness.Read(meta, raw)
+	if err != nil {
+		return
+	}
+	n := newNotary()
+	effects := uniqueness.Step(uniqueness.State{Memory: n, Replies: []string{topics.FlowRepliesUniqueness}, NowNs: epoch * 1000}, asked)
+	if len(effects) < 2 {
+		t.Fatalf("effects %v", effects)
+	}
+	if _, ok := effects[0].(uniqueness.SendReply); !ok {
+		t.Fatalf("the first effect is %T", effects[0])
+	}
+	if asked.Malformed != "" || len(effects) == 2 {
+		return
+	}
+	// What is remembered is of a request that travels back as it came.
+	again, err := uniqueness.Read(meta, mustMarshal(t, message(asked.Message.GetNotary(), asked.Request)))
+	if err != nil || again.Malformed != "" {
+		t.Fatalf("%v, %s", err, again.Malformed)
+	}
+	want := proto.Clone(asked.Message).(*uniquenessv1.Request)
+	again.Message.FlowId = want.GetFlowId()
+	if got := again.Message.GetCheck(); got.GetOutputs() != want.GetCheck().GetOutputs() || string(got.GetTransaction()) != string(want.GetCheck().GetTransaction()) ||
+		len(got.GetInputs()) != len(want.GetCheck().GetInputs()) || len(got.GetReferences()) != len(want.GetCheck().GetReferences()) {
+		t.Fatalf("%v came back as %v", want, again.Message)
+	}
+}
+
+// Damaged requests, without the fuzzer's help.
+func TestDamagedRequests(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(17, 19))
+	d := &drawing{rnd: rnd}
+	for range 20_000 {
+		raw := mustMarshal(t, message(notaryA, d.next()))
+		for range 1 + rnd.IntN(3) {
+			switch at := rnd.IntN(len(raw)); rnd.IntN(3) {
+			case 0:
+				raw = raw[:at+1]
+			default:
+				raw[at] = byte(rnd.Uint32())
+			}
 		}
-		n := newNotary()
-		effects := uniqueness.Step(uniqueness.State{Memory: n, Replies: []string{topics.FlowRepliesUniqueness}, NowNs: epoch * 1000}, asked)
-		if len(effects) < 2 {
-			t.Fatalf("effects %v", effects)
-		}
-		if _, ok := effects[0].(uniqueness.SendReply); !ok {
-			t.Fatalf("the first effect is %T", effects[0])
-		}
-		if asked.Malformed != "" || len(effects) == 2 {
-			return
-		}
-		// What is remembered is of a request that travels back as it came.
-		again, err := uniqueness.Read(meta, mustMarshal(t, message(asked.Message.GetNotary(), asked.Request)))
-		if err != nil || again.Malformed != "" {
-			t.Fatalf("%v, %s", err, again.Malformed)
-		}
-		want := proto.Clone(asked.Message).(*uniquenessv1.Request)
-		again.Message.FlowId = want.GetFlowId()
-		if got := again.Message.GetCheck(); got.GetOutputs() != want.GetCheck().GetOutputs() || string(got.GetTransaction()) != string(want.GetCheck().GetTransaction()) ||
-			len(got.GetInputs()) != len(want.GetCheck().GetInputs()) || len(got.GetReferences()) != len(want.GetCheck().GetReferences()) {
-			t.Fatalf("%v came back as %v", want, again.Message)
-		}
-	})
+		checkRead(t, raw)
+	}
 }
 
 func mustMarshal(t testing.TB, m proto.Message) []byte {
