@@ -110,10 +110,19 @@ func (r *run) start() {
 	prefix, brokers := fmt.Sprintf("notary-%d-", r.began.UnixNano()), strings.Join(r.cluster.Brokers(), ",")
 	file := filepath.Join(dir, "overrides.yaml")
 	r.must("write overrides", os.WriteFile(file, []byte(overrides), 0o600))
-	apply := exec.CommandContext(t.Context(), binary, "topics", "apply", "--brokers", brokers, "--prefix", prefix, "--profile", "production", "--overrides", file, "--timeout", "2m", "--yes")
-	apply.Env = append(os.Environ(), "XDG_CONFIG_HOME="+dir)
-	if out, err := apply.CombinedOutput(); err != nil {
-		t.Fatalf("make topics: %v\n%s", err, out)
+	// On a busy machine a broker may drop out for a moment: what was made stays, so it is asked for again.
+	making, cancelMaking := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancelMaking()
+	said := ""
+	err := kafkatest.Until(making, time.Second, func() (bool, error) {
+		apply := exec.CommandContext(making, binary, "topics", "apply", "--brokers", brokers, "--prefix", prefix, "--profile", "production", "--overrides", file, "--timeout", "2m", "--yes")
+		apply.Env = append(os.Environ(), "XDG_CONFIG_HOME="+dir)
+		out, err := apply.CombinedOutput()
+		said = string(out)
+		return err == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("make topics: %v\n%s", err, said)
 	}
 	settings := filepath.Join(dir, "fairlead.yaml")
 	r.must("write settings", os.WriteFile(settings, fmt.Appendf(nil, `kafka: {brokers: [%s], prefix: %q}

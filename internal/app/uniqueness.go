@@ -1,15 +1,13 @@
 package app
 
-import (
-	"github.com/fairleadio/fairlead/processors/uniqueness"
-)
+import "github.com/fairleadio/fairlead/processors/uniqueness"
 
 func (a *App) buildUniqueness() error {
 	metrics, err := uniqueness.NewMetrics(a.metrics)
 	if err != nil {
 		return err
 	}
-	worker, err := uniqueness.NewWorker(uniqueness.Deps{Log: a.log, Metrics: metrics})
+	worker, err := uniqueness.NewWorker(uniqueness.Deps{Metrics: metrics})
 	if err != nil {
 		return err
 	}

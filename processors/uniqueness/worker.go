@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"sync"
 	"time"
@@ -17,8 +16,6 @@ import (
 
 // Deps are what the worker is built on.
 type Deps struct {
-	// Log receives what an operator should see; nil for slog.Default().
-	Log *slog.Logger
 	// Metrics counts what happens; nil for none.
 	Metrics *Metrics
 }
@@ -32,9 +29,6 @@ type Worker struct {
 
 // NewWorker makes a worker.
 func NewWorker(deps Deps) (*Worker, error) {
-	if deps.Log == nil {
-		deps.Log = slog.Default()
-	}
 	input, ok := topics.Find(topics.UniquenessRequests)
 	if !ok {
 		return nil, errors.New("uniqueness: the catalogue lacks topic " + topics.UniquenessRequests)
