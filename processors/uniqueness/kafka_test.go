@@ -203,25 +203,31 @@ func TestAgainstTheNaiveThroughTheEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	onDisk(t, c, cfg.DB, rows)
+	requests, batches := counted(t, metrics)
+	if requests < float64(len(asked)) || batches == 0 || batches >= uint64(len(asked)) {
+		t.Errorf("metrics count %v requests in %d batches", requests, batches)
+	}
+	t.Logf("%d requests, %d decided afresh, in %d batches; %d rows", len(asked), fresh, batches, len(rows))
+}
+
+// counted is what the metrics say of requests and batches.
+func counted(t *testing.T, metrics prometheus.Gatherer) (requests float64, batches uint64) {
+	t.Helper()
 	families, err := metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	counted, batches := 0.0, uint64(0)
 	for _, f := range families {
 		for _, x := range f.GetMetric() {
 			switch f.GetName() {
 			case "fairlead_uniqueness_requests_total":
-				counted += x.GetCounter().GetValue()
+				requests += x.GetCounter().GetValue()
 			case "fairlead_uniqueness_batch_requests":
 				batches = x.GetHistogram().GetSampleCount()
 			}
 		}
 	}
-	if counted < float64(len(asked)) || batches == 0 || batches >= uint64(len(asked)) {
-		t.Errorf("metrics count %v requests in %d batches", counted, batches)
-	}
-	t.Logf("%d requests, %d decided afresh, in %d batches; %d rows", len(asked), fresh, batches, len(rows))
+	return requests, batches
 }
 
 // replay runs the whole log of requests into an empty notary, with the times that the answers carry, and compares what it
@@ -305,7 +311,16 @@ func TestPollsAreBatches(t *testing.T) {
 	c.ProduceRaw(t, recs...)
 	cfg := c.Config(t)
 	uniqueness.Tune(&cfg)
-	enginetest.StartConfig(t, cfg, graph(t))
+	metrics := prometheus.NewRegistry()
+	m, err := uniqueness.NewMetrics(metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := uniqueness.NewWorker(uniqueness.Deps{Metrics: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enginetest.StartConfig(t, cfg, w.Graph())
 	times, seen := map[int64]int{}, map[int64]bool{}
 	for id, a := range replies(t, c, count) {
 		if seen[a.GetDecidedAtNs()] {
@@ -320,6 +335,9 @@ func TestPollsAreBatches(t *testing.T) {
 	}
 	if len(times) > count/10 || most > 1000 {
 		t.Errorf("%d requests took %d transactions, the largest of %d", count, len(times), most)
+	}
+	if _, batches := counted(t, metrics); batches > count/10 {
+		t.Errorf("%d requests of one notary were decided in %d batches", count, batches)
 	}
 }
 
