@@ -13,6 +13,7 @@ func All() []Topic {
 	all = append(all, cryptoTopics()...)
 	all = append(all, channelTopics()...)
 	all = append(all, persistenceTopics()...)
+	all = append(all, uniquenessTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, databaseTopics()...)
 	all = append(all, toolTopics()...)

@@ -127,6 +127,8 @@ func (a *App) build(ctx context.Context, workerType string) error {
 		return a.buildFlow(ctx)
 	case Rest:
 		return a.buildRest()
+	case Uniqueness:
+		return a.buildUniqueness()
 	default:
 		_, err := ParseTypes(workerType)
 		return err

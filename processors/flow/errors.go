@@ -74,6 +74,7 @@ const (
 	// TypeNotFound: there is no such key. TypeNoChannel: the package declares no such channel to send to.
 	// TypeChannelInactive: the virtual node has no active route for it, or its topic cannot be written.
 	TypeNotFound        = "not-found"
+	TypeNotNotary       = "not-a-notary"
 	TypeNoChannel       = "no-channel"
 	TypeChannelInactive = "channel-inactive"
 )

@@ -16,6 +16,7 @@ func Callbacks(w *Worker) map[string]engine.Callback {
 		topics.FlowCommands:           engine.Typed(w.onCommand),
 		topics.FlowRepliesCrypto:      engine.Typed(w.onReply),
 		topics.FlowRepliesPersistence: engine.Typed(w.onReply),
+		topics.FlowRepliesUniqueness:  engine.Typed(w.onReply),
 		"loop":                        engine.Typed(w.onTimer),
 	}
 }

@@ -78,6 +78,10 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 		r.Operation = &appv1.Request_Emit{Emit: &appv1.EmitMessage{
 			Channel: words[1], Key: []byte("k"), Value: text(2), Headers: []*appv1.Property{{Name: "FL-cause", Value: "forged"}, {Name: "own", Value: "1"}},
 		}}
+	case "check":
+		r.Operation = &appv1.Request_CheckUniqueness{CheckUniqueness: &appv1.CheckUniqueness{
+			Mode: appv1.UniquenessMode_UNIQUENESS_MODE_CHECK, Transaction: text(1), Originator: "O=Forged, L=London, C=GB",
+		}}
 	case "members":
 		r.Operation = &appv1.Request_LookupMembers{LookupMembers: &appv1.LookupMembers{X500Names: named(words[1:])}}
 	case "keys":
@@ -136,7 +140,7 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 			ids = append(ids, x.GetId()+" "+x.GetCategory())
 		}
 		return strings.Join(ids, "; ")
-	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find:
+	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_CheckUniqueness:
 		return "ok " + string(result)
 	}
 	return "ok"

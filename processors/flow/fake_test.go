@@ -39,7 +39,7 @@ import (
 //	open NAME PROTO 1 quiet 5m   the same, without a close that is required, with a time-out
 //	send 0 TEXT          sends; $last is what was received last, "more TEXT" has more parts to follow
 //	receive 0, close 0, info 0
-//	sign TEXT, persist TABLE ROW, find TABLE KEY, emit CHANNEL TEXT, members NAME…, keys CATEGORY
+//	sign TEXT, persist TABLE ROW, find TABLE KEY, emit CHANNEL TEXT, members NAME…, keys CATEGORY, check TRANSACTION
 //	                     $got is all that was received, $answers tells errors and some results
 type fakeSandbox struct {
 	mu      sync.Mutex

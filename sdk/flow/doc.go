@@ -23,6 +23,8 @@
 //	its tables         Table: Persist, Merge, Remove, Find, FindAll; Query: Rows
 //	its keys           ctx.Keys, MyKeys, Sign (package signature checks)
 //	external channels  ctx.Emit
+//	as a notary, what  ctx.CheckUniqueness, ReadUniqueness
+//	was spent
 //	the log            ctx.Log
 //
 // Each of them is one step of the flow, a suspension that the flow's history shows. To wait for several things at once,

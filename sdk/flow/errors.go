@@ -38,6 +38,8 @@ var (
 	ErrInvalidRow = &Error{Type: "invalid-row"}
 	// ErrNotDeclared: the package declares no table or query of that name.
 	ErrNotDeclared = &Error{Type: "not-declared"}
+	// ErrNotNotary: the flow's virtual node is not a notary, so it has no notary's memory to ask.
+	ErrNotNotary = &Error{Type: "not-a-notary"}
 	// ErrNoChannel: the package declares no channel of that name that flows can emit to.
 	ErrNoChannel = &Error{Type: "no-channel"}
 	// ErrChannelInactive: the channel's route is switched off in the virtual node.

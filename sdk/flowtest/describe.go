@@ -51,6 +51,8 @@ func describe(o wire.Operation, f *Flow) string {
 		return "find all in " + o.Table
 	case *wire.NamedQuery:
 		return "query " + o.Query
+	case *wire.CheckUniqueness:
+		return fmt.Sprintf("ask the notary about %X", o.Transaction[:min(6, len(o.Transaction))])
 	case *wire.LookupMembers:
 		return "look up members"
 	case *wire.EmitMessage:

@@ -151,6 +151,7 @@ func describeOperation(operation string, raw []byte) string {
 		receive appv1.ReceiveMessage
 		sign    appv1.Sign
 		emit    appv1.EmitMessage
+		unique  appv1.CheckUniqueness
 		members appv1.LookupMembers
 		query   appv1.NamedQuery
 		table   appv1.FindAllRows // the name of the table is the first field of all that ask of one
@@ -184,6 +185,10 @@ func describeOperation(operation string, raw []byte) string {
 		if read(&emit) {
 			return fmt.Sprintf("to channel %s: %d bytes", cut([]byte(emit.GetChannel())), len(emit.GetValue()))
 		}
+	case "check_uniqueness":
+		if read(&unique) {
+			return fmt.Sprintf("%X: %d inputs, %d references, %d outputs", unique.GetTransaction(), len(unique.GetInputs()), len(unique.GetReferences()), unique.GetOutputs())
+		}
 	case "lookup_members":
 		if read(&members) && len(members.GetX500Names()) > 0 {
 			return cut([]byte(strings.Join(members.GetX500Names(), "; ")))
@@ -215,6 +220,7 @@ func describeAnswer(operation string, raw []byte) string {
 		opened   appv1.OpenedSession
 		received appv1.ReceivedMessage
 		info     appv1.SessionInfoResult
+		unique   appv1.UniquenessAnswer
 	)
 	read := func(m proto.Message) bool { return proto.Unmarshal(a.GetResult(), m) == nil }
 	switch {
@@ -228,6 +234,8 @@ func describeAnswer(operation string, raw []byte) string {
 		return fmt.Sprintf("%d bytes%s", len(received.GetPayload()), more)
 	case operation == "session_info" && read(&info):
 		return fmt.Sprintf("%s version %d", cut([]byte(info.GetProtocol())), info.GetProtocolVersion())
+	case operation == "check_uniqueness" && read(&unique):
+		return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(unique.GetResult().String(), "UNIQUENESS_RESULT_"), "_", " "))
 	case len(a.GetResult()) > 0:
 		return fmt.Sprintf("ok, %d bytes", len(a.GetResult()))
 	}

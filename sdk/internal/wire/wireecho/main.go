@@ -80,6 +80,8 @@ func message(name string) wire.Message {
 		return &wire.Rows{}
 	case "Page":
 		return &wire.Page{}
+	case "UniquenessAnswer":
+		return &wire.UniquenessAnswer{}
 	case "Members":
 		return &wire.Members{}
 	}
