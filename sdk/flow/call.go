@@ -274,6 +274,8 @@ func weight(o wire.Operation) (size int, brings bool) {
 		return len(o.Data) + frame, false
 	case *wire.EmitMessage:
 		return len(o.Key) + len(o.Value) + frame, false
+	case *wire.VerifyTransaction:
+		return len(o.Transaction) + sum(o.Sources), true
 	default:
 		return frame, false
 	}

@@ -42,6 +42,8 @@ func operation(number int) Operation {
 		return &FindAllRows{}
 	case 35:
 		return &NamedQuery{}
+	case 40:
+		return &VerifyTransaction{}
 	case 60:
 		return &LookupMembers{}
 	case 70:

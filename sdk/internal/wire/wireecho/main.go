@@ -82,6 +82,12 @@ func message(name string) wire.Message {
 		return &wire.Page{}
 	case "Members":
 		return &wire.Members{}
+	case "VerifyRequest":
+		return &wire.VerifyRequest{}
+	case "Verdict":
+		return &wire.Verdict{}
+	case "Verification":
+		return &wire.Verification{}
 	}
 	return nil
 }
