@@ -124,6 +124,8 @@ func (a *App) build(ctx context.Context, workerType string) error {
 		return a.buildFlow(ctx)
 	case Rest:
 		return a.buildRest()
+	case Verification:
+		return a.buildVerification(ctx)
 	default:
 		_, err := ParseTypes(workerType)
 		return err

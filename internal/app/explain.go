@@ -13,6 +13,7 @@ import (
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
+	"github.com/fairleadio/fairlead/processors/verification"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -35,6 +36,7 @@ func Explanations() map[string]string {
 		flowmapper.Explanations(),
 		persistence.Explanations(),
 		rest.Explanations(),
+		verification.Explanations(),
 	} {
 		maps.Copy(all, of)
 	}

@@ -46,6 +46,8 @@ func (d *draft) ask(i int, a journal.Asked, known Known, nowUs int64) (durable b
 		d.sign(i, op.Sign, known.VaultName, nowUs)
 	case *appv1.Request_Persist, *appv1.Request_Merge, *appv1.Request_Remove, *appv1.Request_Find, *appv1.Request_FindAll, *appv1.Request_Query:
 		d.rows(i, a, nowUs)
+	case *appv1.Request_Verify:
+		d.verify(i, op.Verify, nowUs)
 	case *appv1.Request_LookupMembers, *appv1.Request_FindKeys:
 		d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Result{Result: known.Result}}, nowUs)
 	case *appv1.Request_Emit:

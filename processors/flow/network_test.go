@@ -17,6 +17,7 @@ import (
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
+	verificationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -46,7 +47,7 @@ func (n *network) collect() {
 	for ; n.read < len(n.w.state.out); n.read++ {
 		o := n.w.state.out[n.read]
 		switch m := o.msg.(type) {
-		case *cryptov1.Request, *persistencev1.Request:
+		case *cryptov1.Request, *persistencev1.Request, *verificationv1.Request:
 			n.asked = append(n.asked, o)
 		case *flowv1.MapperSession:
 			if m.GetCleanUp() != nil {
@@ -226,6 +227,8 @@ func describeRecord(o record) string {
 		return fmt.Sprintf("key %s: %s signs %q for %s,%s", o.key, m.GetTenant(), m.GetSign().GetData(), strings.TrimPrefix(m.GetSign().GetPurpose().String(), "PURPOSE_"), headers)
 	case *persistencev1.Request:
 		return fmt.Sprintf("key %s: %T of %s,%s", o.key, m.GetOperation(), m.GetVnode(), headers)
+	case *verificationv1.Request:
+		return fmt.Sprintf("key %.8s…: %s shows %d, packages %.2x,%s", o.key, m.GetVnode(), len(m.GetSources()), m.GetPackages(), headers)
 	case *flowv1.InboxRow:
 		return fmt.Sprintf("key %s: %q,%s", o.key, m.GetPayload(), headers)
 	case nil:

@@ -34,6 +34,8 @@ func repliesTo(operation string) string {
 		return topics.FlowRepliesCrypto
 	case "persist", "merge", "remove", "find", "find_all", "query":
 		return topics.FlowRepliesPersistence
+	case "verify":
+		return topics.FlowRepliesVerification
 	default:
 		return ""
 	}
@@ -41,10 +43,14 @@ func repliesTo(operation string) string {
 
 // requestsTo is where the requests go whose replies come in on a topic.
 func requestsTo(replies string) string {
-	if replies == topics.FlowRepliesCrypto {
+	switch replies {
+	case topics.FlowRepliesCrypto:
 		return topics.CryptoRequests
+	case topics.FlowRepliesVerification:
+		return topics.VerificationRequests
+	default:
+		return topics.PersistenceRequests
 	}
-	return topics.PersistenceRequests
 }
 
 // timerAt is when the timer of a waiting request is due, zero when it has none.
