@@ -3,6 +3,7 @@ package contract_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,8 +12,13 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
-// Contracts of this test. They refuse by what the payload of their outputs says.
-func init() {
+func TestMain(m *testing.M) {
+	registerContracts()
+	os.Exit(m.Run())
+}
+
+// registerContracts registers contracts that refuse by what the payload of their outputs says.
+func registerContracts() {
 	contract.Register("example.Box", func(tx *contract.Transaction) error {
 		var errs []error
 		for i, s := range tx.Outputs {

@@ -11,7 +11,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
-func init() {
+func registerVerify() {
 	contract.Register("flowtest.Even", func(tx *contract.Transaction) error {
 		if len(tx.Outputs)%2 != 0 {
 			return contract.Output(len(tx.Outputs) - 1).Errorf("it is one too many")
