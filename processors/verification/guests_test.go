@@ -78,7 +78,7 @@ func token(issuer, holder string, amount int64) []byte {
 }
 
 // moving is a transaction of the token contract.
-func moving(t *testing.T, command string, signers []string, inputs []ledger.StateRef, payloads ...[]byte) *ledger.Transaction {
+func moving(t testing.TB, command string, signers []string, inputs []ledger.StateRef, payloads ...[]byte) *ledger.Transaction {
 	t.Helper()
 	c := making()
 	c.Commands[0].Type, c.Inputs, c.Signatories = command, inputs, nil
