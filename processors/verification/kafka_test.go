@@ -262,6 +262,9 @@ func TestCompiling(t *testing.T) {
 	if got := s.verdict(slow); got != "VERIFIED" {
 		t.Error(got)
 	}
+	s.until("both are ready", func() bool {
+		return s.metric("fairlead_verification_modules") == 2 && s.metric("fairlead_verification_modules_installing") == 0
+	})
 }
 
 // What is no fault of a contract's is not held against a transaction.

@@ -31,6 +31,7 @@ type modules struct {
 	mu      sync.Mutex
 	pending map[[32]byte]*installation
 	here    map[[32]byte]bool // installed by this worker
+	named   map[[32]byte]bool // by packages
 	closed  bool
 	work    sync.WaitGroup
 	turn    sync.Mutex // one installation at a time
@@ -111,15 +112,31 @@ func (m *modules) install(sha [32]byte) (*installation, error) {
 	return in, nil
 }
 
-// tell shows how many modules are ready and how many are on their way.
+// tell shows how many of the modules that packages name are ready, whoever installed them in this process, and how many
+// are on their way.
 func (m *modules) tell() {
-	under := 0
+	if m.metrics == nil {
+		return
+	}
+	ready, under := 0, 0
+	for sha := range m.named {
+		if _, ok := m.sandbox.Module(sha); ok {
+			ready++
+		}
+	}
 	for _, in := range m.pending {
 		if in.err == nil {
 			under++
 		}
 	}
-	m.metrics.installed(len(m.here), under)
+	m.metrics.installed(ready, under)
+}
+
+// show tells how things are; a flow worker in the same process may have installed modules meanwhile.
+func (m *modules) show() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell()
 }
 
 // assemble puts a module together from its parts.
@@ -152,6 +169,7 @@ func (m *modules) keep(named [][32]byte) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.named = want
 	for sha := range m.here {
 		if want[sha] || m.closed {
 			continue

@@ -101,6 +101,7 @@ func (w *Worker) batch(ctx context.Context, items []request) []error {
 		}
 		results[i] = t.err
 	}
+	w.modules.show()
 	return results
 }
 
