@@ -162,7 +162,11 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 			ids = append(ids, x.GetId()+" "+x.GetCategory())
 		}
 		return strings.Join(ids, "; ")
-	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_Verify:
+	case *appv1.Request_Verify:
+		var v appv1.Verification
+		read(&v)
+		return fmt.Sprintf("%s %d", v.GetStatus(), len(v.GetFailures()))
+	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find:
 		return "ok " + string(result)
 	}
 	return "ok"

@@ -13,6 +13,7 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/identity"
 	"github.com/fairleadio/fairlead/processors/flow"
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
@@ -130,6 +131,16 @@ func (n *network) reply(what, topic, request string) ([]string, error) {
 			text = strings.Repeat("x", 600<<10)
 		}
 		r.Outcome = &rpcv1.Reply_Result{Result: []byte(text)}
+	case "verification":
+		v := &appv1.Verification{Status: words[1]}
+		if len(words) > 2 {
+			v.Failures = []*appv1.VerificationFailure{{Contract: words[2], Component: "output 0", Message: strings.Join(words[3:], " ")}}
+		}
+		result, err := proto.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		r.Outcome = &rpcv1.Reply_Result{Result: result}
 	case "application", "fatal":
 		class := rpcv1.ErrorClass_ERROR_CLASS_APPLICATION
 		if words[0] == "fatal" {

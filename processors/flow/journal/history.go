@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -11,6 +12,7 @@ import (
 
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
 // ApplicationErrorID is the stable id of a failure that the flow's own code reported.
@@ -150,6 +152,7 @@ func describeOperation(operation string, raw []byte) string {
 		emit    appv1.EmitMessage
 		members appv1.LookupMembers
 		query   appv1.NamedQuery
+		verify  appv1.VerifyTransaction
 		table   appv1.FindAllRows // the name of the table is the first field of all that ask of one
 	)
 	switch operation {
@@ -189,6 +192,12 @@ func describeOperation(operation string, raw []byte) string {
 		if read(&query) {
 			return cut([]byte(query.GetName()))
 		}
+	case "verify":
+		if read(&verify) {
+			if tx, err := ledger.Decode(verify.GetTransaction()); err == nil {
+				return "transaction " + tx.ID().String()
+			}
+		}
 	case "persist", "merge", "remove", "find", "find_all":
 		if read(&table) {
 			return "table " + cut([]byte(table.GetTable()))
@@ -212,6 +221,7 @@ func describeAnswer(operation string, raw []byte) string {
 		opened   appv1.OpenedSession
 		received appv1.ReceivedMessage
 		info     appv1.SessionInfoResult
+		verified appv1.Verification
 	)
 	read := func(m proto.Message) bool { return proto.Unmarshal(a.GetResult(), m) == nil }
 	switch {
@@ -225,6 +235,13 @@ func describeAnswer(operation string, raw []byte) string {
 		return fmt.Sprintf("%d bytes%s", len(received.GetPayload()), more)
 	case operation == "session_info" && read(&info):
 		return fmt.Sprintf("%s version %d", cut([]byte(info.GetProtocol())), info.GetProtocolVersion())
+	case operation == "verify" && read(&verified):
+		text := verified.GetStatus()
+		for _, f := range verified.GetFailures() {
+			parts := slices.DeleteFunc([]string{f.GetContract(), f.GetComponent(), f.GetMessage()}, func(s string) bool { return s == "" })
+			text += "; " + strings.Join(parts, ": ")
+		}
+		return cut([]byte(text))
 	case len(a.GetResult()) > 0:
 		return fmt.Sprintf("ok, %d bytes", len(a.GetResult()))
 	}
