@@ -14,6 +14,7 @@ func All() []Topic {
 	all = append(all, channelTopics()...)
 	all = append(all, persistenceTopics()...)
 	all = append(all, uniquenessTopics()...)
+	all = append(all, verificationTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, databaseTopics()...)
 	all = append(all, toolTopics()...)
@@ -124,9 +125,9 @@ func factTopics() []Topic {
 		fact(VirtualNodeInfo, "The virtual nodes of this cluster.", "short hash",
 			"fairlead.vnode.v1.VirtualNode", Operational, FlowGroup, FlowMapperGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker),
 		fact(CpiInfo, "The installed packages.", "checksum",
-			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker),
+			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker, VerificationGroup),
 		fact(CpiChunks, "The modules of the installed packages, in parts.", "module hash/part",
-			"fairlead.cpi.v1.Chunk", Tenant, FlowGroup),
+			"fairlead.cpi.v1.Chunk", Tenant, FlowGroup, VerificationGroup),
 		fact(RBACUser, "Users and their roles.", "login name",
 			"fairlead.rbac.v1.User", Operational, RestWorker),
 		fact(RBACRole, "Roles and their permissions.", "role id",

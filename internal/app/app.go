@@ -129,6 +129,8 @@ func (a *App) build(ctx context.Context, workerType string) error {
 		return a.buildRest()
 	case Uniqueness:
 		return a.buildUniqueness()
+	case Verification:
+		return a.buildVerification(ctx)
 	default:
 		_, err := ParseTypes(workerType)
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
 	"github.com/fairleadio/fairlead/processors/uniqueness"
+	"github.com/fairleadio/fairlead/processors/verification"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -37,6 +38,7 @@ func Explanations() map[string]string {
 		persistence.Explanations(),
 		rest.Explanations(),
 		uniqueness.Explanations(),
+		verification.Explanations(),
 	} {
 		maps.Copy(all, of)
 	}

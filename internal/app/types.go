@@ -13,18 +13,20 @@ import (
 	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
 	"github.com/fairleadio/fairlead/processors/uniqueness"
+	"github.com/fairleadio/fairlead/processors/verification"
 	"github.com/fairleadio/fairlead/topics"
 )
 
 // The types of workers that this version can run.
 const (
-	Crypto      = topics.CryptoGroup
-	Database    = topics.DatabaseWorker
-	FlowMapper  = topics.FlowMapperGroup
-	Flow        = topics.FlowGroup
-	Persistence = topics.PersistenceGroup
-	Rest        = topics.RestWorker
-	Uniqueness  = topics.UniquenessGroup
+	Crypto       = topics.CryptoGroup
+	Database     = topics.DatabaseWorker
+	FlowMapper   = topics.FlowMapperGroup
+	Flow         = topics.FlowGroup
+	Persistence  = topics.PersistenceGroup
+	Rest         = topics.RestWorker
+	Uniqueness   = topics.UniquenessGroup
+	Verification = topics.VerificationGroup
 )
 
 // All stands for every type.
@@ -37,7 +39,7 @@ func Types() []string {
 
 // Available returns the types that this version can run, sorted.
 func Available() []string {
-	return []string{Crypto, Database, Flow, FlowMapper, Persistence, Rest, Uniqueness}
+	return []string{Crypto, Database, Flow, FlowMapper, Persistence, Rest, Uniqueness, Verification}
 }
 
 // ParseTypes reads a list such as "flow,rest" or "all". Repetitions are dropped.
@@ -106,6 +108,13 @@ func groupsOf(workerType string) (map[string][]engine.EdgeInfo, error) {
 		if err != nil {
 			return nil, err
 		}
+		return one(w.Graph()), nil
+	case Verification:
+		w, err := verification.NewWorker(verification.Config{}, verification.Deps{})
+		if err != nil {
+			return nil, err
+		}
+		defer w.Close()
 		return one(w.Graph()), nil
 	default:
 		return nil, fmt.Errorf("worker type %q has no edges", workerType)

@@ -69,6 +69,7 @@ type builtPackage struct {
 	Memory     int      `json:"memory_bytes"`
 	Flows      []string `json:"flows"`
 	Responders []string `json:"responders"`
+	Contracts  []string `json:"contracts"`
 	Tables     []string `json:"tables"`
 	Queries    []string `json:"queries"`
 	Channels   []string `json:"channels"`
@@ -176,7 +177,7 @@ func writeWhole(to string, content []byte) error {
 func summary(b *appbuild.Built, p *cpi.Package) builtPackage {
 	c := p.CPKs[0]
 	s := builtPackage{Name: p.Name, Version: p.Version, Checksum: p.Checksum(), Size: p.Size, ModuleSize: len(b.Modules[0].WASM), Memory: b.ImageBytes,
-		Flows: []string{}, Responders: []string{}, Tables: []string{}, Queries: []string{}, Channels: []string{}, Migrations: []string{}, Signers: []string{}, Against: []appbuild.Finding{}}
+		Flows: []string{}, Responders: []string{}, Contracts: append([]string{}, c.Modules[0].Contracts...), Tables: []string{}, Queries: []string{}, Channels: []string{}, Migrations: []string{}, Signers: []string{}, Against: []appbuild.Finding{}}
 	for _, f := range c.Modules[0].Flows {
 		switch {
 		case f.GetProtocol() != "":
@@ -220,7 +221,7 @@ func (g *Globals) showBuilt(s builtPackage) error {
 	for _, list := range []struct {
 		name  string
 		items []string
-	}{{"flows", s.Flows}, {"responders", s.Responders}, {"tables", s.Tables}, {"queries", s.Queries}, {"channels", s.Channels}, {"migrations", s.Migrations}} {
+	}{{"flows", s.Flows}, {"responders", s.Responders}, {"contracts", s.Contracts}, {"tables", s.Tables}, {"queries", s.Queries}, {"channels", s.Channels}, {"migrations", s.Migrations}} {
 		if len(list.items) > 0 {
 			rows = append(rows, [2]string{list.name, strings.Join(list.items, ", ")})
 		}

@@ -76,6 +76,7 @@ func (w *sdkWire) again(t testing.TB, name string, message []byte) (b []byte, ok
 var travellers = []proto.Message{
 	&appv1.Start{}, &appv1.Yield{}, &appv1.Resume{}, &appv1.OpenedSession{}, &appv1.ReceivedMessage{}, &appv1.SessionInfoResult{},
 	&appv1.Signature{}, &appv1.Keys{}, &appv1.Rows{}, &appv1.Page{}, &appv1.Members{}, &appv1.UniquenessAnswer{},
+	&appv1.VerifyRequest{}, &appv1.Verdict{}, &appv1.Verification{},
 }
 
 // TestWireIsProtobuf compares the SDK's encoder with the Protobuf library on random messages, and on random damage

@@ -10,8 +10,8 @@
 // has to wait. A module that waits stays in memory, if there is room; else its journal is fed to a fresh instance.
 //
 // A request is answered within the event when nobody else is needed (opening a session, sending, emitting to an
-// external channel, look-ups from views), or waits: for a message, a close, an answer of crypto, persistence or
-// uniqueness, or a time. Messages that arrive before they are read lie in the store "inbox"; sessions are part of the head.
+// external channel, look-ups from views), or waits: for a message, a close, an answer of another worker, or a
+// time. Messages that arrive before they are read lie in the store "inbox"; sessions are part of the head.
 //
 // Always true: a message of a session is read once and in order, whatever comes early, late or twice; a reply is taken
 // only on the topic of the worker that was asked, for the request that waits. What a flow did is in its journal before anybody can see an effect of it, in the same transaction;

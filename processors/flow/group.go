@@ -19,6 +19,7 @@ import (
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 	uniquenessv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/uniqueness/v1"
+	verificationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -31,6 +32,7 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.Input(topics.FlowRepliesCrypto, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Input(topics.FlowRepliesPersistence, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Input(topics.FlowRepliesUniqueness, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
+		engine.Input(topics.FlowRepliesVerification, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Loop(schemas.Codec[*flowv1.FlowTimer](), engine.Typed(w.onTimer)),
 		goka.Persist(schemas.Codec[*flowv1.Checkpoint]()),
 		engine.Store(topics.FlowJournalStore),
@@ -38,6 +40,7 @@ func (w *Worker) Graph() *engine.Graph {
 		goka.Output(topics.CryptoRequests, schemas.Codec[*cryptov1.Request]()),
 		goka.Output(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request]()),
 		goka.Output(topics.UniquenessRequests, schemas.Codec[*uniquenessv1.Request]()),
+		goka.Output(topics.VerificationRequests, schemas.Codec[*verificationv1.Request]()),
 		goka.Output(topics.FlowStatus, schemas.Codec[*flowv1.FlowStatus]()),
 		goka.Output(topics.FlowMapperStart, schemas.Codec[*flowv1.MapperStart]()),
 		goka.Output(topics.FlowMapperSession, schemas.Codec[*flowv1.MapperSession]()),

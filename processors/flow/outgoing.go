@@ -65,6 +65,8 @@ func repliesFrom(requests string) string {
 		return topics.FlowRepliesCrypto
 	case topics.UniquenessRequests:
 		return topics.FlowRepliesUniqueness
+	case topics.VerificationRequests:
+		return topics.FlowRepliesVerification
 	default:
 		return topics.FlowRepliesPersistence
 	}

@@ -37,6 +37,8 @@ func repliesTo(operation string) string {
 		return topics.FlowRepliesPersistence
 	case "check_uniqueness":
 		return topics.FlowRepliesUniqueness
+	case "verify":
+		return topics.FlowRepliesVerification
 	default:
 		return ""
 	}
@@ -49,6 +51,8 @@ func requestsTo(replies string) string {
 		return topics.CryptoRequests
 	case topics.FlowRepliesUniqueness:
 		return topics.UniquenessRequests
+	case topics.FlowRepliesVerification:
+		return topics.VerificationRequests
 	default:
 		return topics.PersistenceRequests
 	}

@@ -277,6 +277,8 @@ func weight(o wire.Operation) (size int, brings bool) {
 	case *wire.CheckUniqueness:
 		const ref = 48
 		return (len(o.Inputs)+len(o.References))*ref + len(o.Originator) + frame, len(o.Inputs)+len(o.References) > 64
+	case *wire.VerifyTransaction:
+		return len(o.Transaction) + sum(o.Sources), true
 	default:
 		return frame, false
 	}

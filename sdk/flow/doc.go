@@ -22,6 +22,7 @@
 //	to talk to them    ctx.OpenSession; Session.Send, Receive, SendAndReceive, SendAll, ReceiveAll, Session.Close
 //	its tables         Table: Persist, Merge, Remove, Find, FindAll; Query: Rows
 //	its keys           ctx.Keys, MyKeys, Sign (package signature checks)
+//	transactions       ctx.Verify (packages ledger and contract)
 //	external channels  ctx.Emit
 //	as a notary, what  ctx.CheckUniqueness, ReadUniqueness
 //	was spent

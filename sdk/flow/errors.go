@@ -44,6 +44,12 @@ var (
 	ErrNoChannel = &Error{Type: "no-channel"}
 	// ErrChannelInactive: the channel's route is switched off in the virtual node.
 	ErrChannelInactive = &Error{Type: "channel-inactive"}
+	// ErrInvalidTransaction is what [Verification.Err] says of a transaction that keeps not all rules.
+	ErrInvalidTransaction = &Error{Type: "invalid-transaction"}
+	// ErrUnresolved: a state that a transaction consumes or looks at was not shown, or is not what its reference names.
+	ErrUnresolved = &Error{Type: "unresolved"}
+	// ErrPackageMissing: the cluster does not have a package that a transaction names. It may have it later.
+	ErrPackageMissing = &Error{Type: "package-missing"}
 )
 
 // Error returns the message, or the type when there is none.

@@ -35,6 +35,8 @@ func (f *Flow) answer(q *request) (wire.Answer, bool) {
 		return f.m.net.lookUp(o), true
 	case *wire.EmitMessage:
 		return f.m.emit(o), true
+	case *wire.VerifyTransaction:
+		return verify(o), true
 	default:
 		return f.m.answerStore(o), true
 	}

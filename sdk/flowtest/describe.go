@@ -57,6 +57,8 @@ func describe(o wire.Operation, f *Flow) string {
 		return "look up members"
 	case *wire.EmitMessage:
 		return "emit to " + o.Channel
+	case *wire.VerifyTransaction:
+		return fmt.Sprintf("verify a transaction of %d bytes", len(o.Transaction))
 	default:
 		return o.Name()
 	}

@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 	})
 	flow.Register("odd-result", func(*flow.Context, struct{}) (func(), error) { return nil, nil })
 	registerFlows()
+	registerVerify()
 	m.Run()
 }
 

@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -11,6 +12,7 @@ import (
 
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
 // ApplicationErrorID is the stable id of a failure that the flow's own code reported.
@@ -154,6 +156,7 @@ func describeOperation(operation string, raw []byte) string {
 		unique  appv1.CheckUniqueness
 		members appv1.LookupMembers
 		query   appv1.NamedQuery
+		verify  appv1.VerifyTransaction
 		table   appv1.FindAllRows // the name of the table is the first field of all that ask of one
 	)
 	switch operation {
@@ -197,6 +200,12 @@ func describeOperation(operation string, raw []byte) string {
 		if read(&query) {
 			return cut([]byte(query.GetName()))
 		}
+	case "verify":
+		if read(&verify) {
+			if tx, err := ledger.Decode(verify.GetTransaction()); err == nil {
+				return "transaction " + tx.ID().String()
+			}
+		}
 	case "persist", "merge", "remove", "find", "find_all":
 		if read(&table) {
 			return "table " + cut([]byte(table.GetTable()))
@@ -221,6 +230,7 @@ func describeAnswer(operation string, raw []byte) string {
 		received appv1.ReceivedMessage
 		info     appv1.SessionInfoResult
 		unique   appv1.UniquenessAnswer
+		verified appv1.Verification
 	)
 	read := func(m proto.Message) bool { return proto.Unmarshal(a.GetResult(), m) == nil }
 	switch {
@@ -236,6 +246,13 @@ func describeAnswer(operation string, raw []byte) string {
 		return fmt.Sprintf("%s version %d", cut([]byte(info.GetProtocol())), info.GetProtocolVersion())
 	case operation == "check_uniqueness" && read(&unique):
 		return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(unique.GetResult().String(), "UNIQUENESS_RESULT_"), "_", " "))
+	case operation == "verify" && read(&verified):
+		text := verified.GetStatus()
+		for _, f := range verified.GetFailures() {
+			parts := slices.DeleteFunc([]string{f.GetContract(), f.GetComponent(), f.GetMessage()}, func(s string) bool { return s == "" })
+			text += "; " + strings.Join(parts, ": ")
+		}
+		return cut([]byte(text))
 	case len(a.GetResult()) > 0:
 		return fmt.Sprintf("ok, %d bytes", len(a.GetResult()))
 	}

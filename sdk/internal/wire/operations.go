@@ -44,6 +44,8 @@ func operation(number int) Operation {
 		return &NamedQuery{}
 	case 45:
 		return &CheckUniqueness{}
+	case 40:
+		return &VerifyTransaction{}
 	case 60:
 		return &LookupMembers{}
 	case 70:

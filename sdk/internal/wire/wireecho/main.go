@@ -84,6 +84,12 @@ func message(name string) wire.Message {
 		return &wire.UniquenessAnswer{}
 	case "Members":
 		return &wire.Members{}
+	case "VerifyRequest":
+		return &wire.VerifyRequest{}
+	case "Verdict":
+		return &wire.Verdict{}
+	case "Verification":
+		return &wire.Verification{}
 	}
 	return nil
 }
