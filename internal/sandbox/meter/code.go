@@ -425,7 +425,11 @@ func (w *rewriter) prefixed(from int) {
 		r.u32()
 		w.m.changing = true
 		w.sized(0)
-	case sub == 15, sub == 17: // table.grow, table.fill
+	case sub == 15: // table.grow: tables are not part of the memory that is limited
+		r.off = from
+		r.fail("the module uses table.grow, which fairlead does not run: declare the table as large as it becomes")
+		return
+	case sub == 17: // table.fill
 		r.u32()
 		w.m.changing = true
 		w.sized(0)

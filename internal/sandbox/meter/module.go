@@ -113,6 +113,8 @@ type Module struct {
 	Exports []Export
 	// MemoryPages is the memory at the start, pages of 64 KiB.
 	MemoryPages uint32
+	// TableBytes is what the tables of an instance take, beside its memory.
+	TableBytes int
 	// Globals are the export names of the mutable globals that the module itself has.
 	Globals []string
 	// Resettable tells that memory and Globals are all of an instance's state: no instruction changes a table,
@@ -129,6 +131,7 @@ type module struct {
 	exports   []Export
 	exportIdx []uint32
 	tables    uint32
+	entries   uint32 // of tables and passive element segments
 	memories  int
 	pages     uint32
 	changing  bool // has instructions that change tables or drop segments
@@ -244,7 +247,7 @@ func Instrument(wasm []byte) (*Module, error) {
 		return nil, err
 	}
 
-	res := &Module{Imports: m.imports, Exports: m.exports, MemoryPages: m.pages, Resettable: !m.changing}
+	res := &Module{Imports: m.imports, Exports: m.exports, MemoryPages: m.pages, TableBytes: int(m.entries) * entryBytes, Resettable: !m.changing}
 	for i, g := range m.globals {
 		if !g.mutable {
 			continue
@@ -270,6 +273,9 @@ func Instrument(wasm []byte) (*Module, error) {
 	res.Wasm = out
 	return res, nil
 }
+
+// entryBytes is what an entry of a table takes in an instance.
+const entryBytes = 8
 
 func globalName(i int) string { return reserved + "global." + strconv.Itoa(i) }
 
