@@ -90,5 +90,6 @@ func (c Config) rules() Rules {
 		KeepUs:             c.Keep.Microseconds(),
 		SessionKeepUs:      c.SessionKeep.Microseconds(),
 		SessionTTLUs:       c.SessionTTL.Microseconds(),
+		PeerWaitUs:         c.PeerWait.Microseconds(),
 	}
 }

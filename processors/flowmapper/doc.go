@@ -2,7 +2,8 @@
 //
 // It consumes flow.mapper.start, keyed by "<client request id>-<virtual node's short hash>", so that each client
 // request id has one decision maker. Its table holds the mapping (flow id, status, expiry); its store "admission"
-// counts the running flows of each virtual node in the partition and holds the queues of those that wait.
+// counts the running flows of each virtual node in the partition and holds the queues of those that wait, and what is
+// kept of sessions whose peer is not known yet.
 //
 // It also carries the messages of sessions: it consumes flow.mapper.session, keyed by the session id of one side, holds
 // which flow that side belongs to, begins a responder's flow with the first message that names none, and hands every

@@ -20,7 +20,9 @@ type SessionCame struct {
 	FlowID identity.UUID
 	// PeerHere tells that the other side's virtual node lives in this cluster.
 	PeerHere bool
-	NowUs    int64
+	// Held are the events of this side that wait for the peer to become known.
+	Held  []*flowv1.SessionEvent
+	NowUs int64
 }
 
 // CleanedUp tells that the flow is done with its side of a session.
@@ -65,9 +67,12 @@ func CheckSession(key string, e *flowv1.SessionEvent) error {
 	if _, err := identity.ParseUUID(e.GetSessionId()); err != nil {
 		return bad("field session_id: %v", err)
 	}
-	for field, h := range map[string]*vnodev1.HoldingIdentity{"initiating": e.GetInitiating(), "initiated": e.GetInitiated()} {
-		if _, err := identity.NewHolding(h.GetX500Name(), h.GetGroupId()); err != nil {
-			return bad("field %s: %v", field, err)
+	for _, side := range []struct {
+		field string
+		h     *vnodev1.HoldingIdentity
+	}{{"initiating", e.GetInitiating()}, {"initiated", e.GetInitiated()}} {
+		if _, err := identity.NewHolding(side.h.GetX500Name(), side.h.GetGroupId()); err != nil {
+			return bad("field %s: %v", side.field, err)
 		}
 	}
 	if e.GetPayload() == nil {
@@ -120,6 +125,11 @@ func (s State) session(e SessionCame) (State, []Effect, error) {
 		return s, nil, engine.Poison("FL-MAPPER-005: session event %q: its key is a start's", e.Key)
 	}
 	outbound := e.Event.GetDirection() == flowv1.Direction_DIRECTION_OUTBOUND
+	if outbound && e.PeerHere && s.Mapping.GetHeld() > 0 { // it became known just now: first what came before
+		released, before := s.release(e.Held, e.NowUs)
+		after, effects, err := released.session(e)
+		return after, append(before, effects...), err
+	}
 	if e.Event.GetError() != nil {
 		return s.sessionError(e, outbound)
 	}
@@ -146,7 +156,11 @@ func (s State) session(e SessionCame) (State, []Effect, error) {
 		return s.toFlow(e.Event, OutcomeSessionIn)
 	}
 	if !e.PeerHere {
-		return s.peerMissing(e)
+		// A virtual node that was made a moment ago may not be in this process's view yet.
+		if s.Mapping.GetStatus() == flowv1.MappingStatus_MAPPING_STATUS_OPEN && s.young(e.Event, e.NowUs) {
+			return s.hold(e)
+		}
+		return s.peerMissing(e, notHereText(e.Event))
 	}
 	return s, append(toPeer(e, e.Event), Note{OutcomeSessionOut}), nil
 }
@@ -166,7 +180,8 @@ func (s State) sessionError(e SessionCame, outbound bool) (State, []Effect, erro
 		case !outbound:
 			return s.toFlow(e.Event, OutcomeSessionError)
 		case !e.PeerHere:
-			return s, []Effect{Note{OutcomeSessionStale}}, nil
+			s, effects := s.forget()
+			return s, append(effects, Note{OutcomeSessionStale}), nil
 		default:
 			return s, append(toPeer(e, e.Event), Note{OutcomeSessionError}), nil
 		}
@@ -199,16 +214,18 @@ func toPeer(e SessionCame, m *flowv1.SessionEvent) []Effect {
 }
 
 // peerMissing tells a flow that nobody will get what it sends.
-func (s State) peerMissing(e SessionCame) (State, []Effect, error) {
+func (s State) peerMissing(e SessionCame, text string) (State, []Effect, error) {
+	s, dropped := s.forget()
 	if s.Mapping.GetStatus() != flowv1.MappingStatus_MAPPING_STATUS_OPEN {
-		return s, []Effect{Note{OutcomeSessionStale}}, nil
+		return s, append(dropped, Note{OutcomeSessionStale}), nil
 	}
 	s.Mapping = clone(s.Mapping)
 	s.Mapping.Status = flowv1.MappingStatus_MAPPING_STATUS_ERROR
-	m := errorEvent(noPeer, fmt.Sprintf("%s has no virtual node in this cluster, and this version of fairlead has no link to other clusters", Peer(e.Event).GetX500Name()))
+	m := errorEvent(noPeer, text)
 	m.SessionId, m.Initiating, m.Initiated = e.Event.GetSessionId(), e.Event.GetInitiating(), e.Event.GetInitiated()
 	m.FromInitiator, m.SentAtUs = !e.Event.GetFromInitiator(), e.NowUs
-	return s.toFlow(m, OutcomeSessionNoPeer)
+	after, effects, err := s.toFlow(m, OutcomeSessionNoPeer)
+	return after, append(dropped, effects...), err
 }
 
 func errorEvent(kind, message string) *flowv1.SessionEvent {

@@ -23,8 +23,8 @@ type Rules struct {
 	// KeepUs is how long a mapping outlives its flow, microseconds.
 	KeepUs int64
 	// SessionKeepUs is how long the mapping of a session outlives it, SessionTTLUs how old a message may be that begins
-	// one; microseconds.
-	SessionKeepUs, SessionTTLUs int64
+	// one, PeerWaitUs how long one waits for its peer's virtual node to become known; microseconds.
+	SessionKeepUs, SessionTTLUs, PeerWaitUs int64
 }
 
 // Places is the admission of one partition. A value is never changed after it was handed over.
