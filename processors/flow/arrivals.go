@@ -120,7 +120,10 @@ func (d *draft) data(s *flowv1.Session, sequence uint32, data *flowv1.SessionDat
 		d.note(OutcomeUnread)
 	case int(s.GetArrived()-s.GetRead())+len(s.GetAhead()) > d.Rules.MaxUnread:
 		d.breakSession(s, "too-many-messages", fmt.Sprintf("%d messages arrived that the flow has not read; more are not kept", d.Rules.MaxUnread), true, nowUs)
+	case s.GetUnreadBytes()+uint64(len(data.GetPayload())) > uint64(d.Rules.MaxUnreadBytes):
+		d.breakSession(s, "too-many-messages", fmt.Sprintf("%d bytes arrived that the flow has not read; more than %d are not kept", s.GetUnreadBytes(), d.Rules.MaxUnreadBytes), true, nowUs)
 	default:
+		s.UnreadBytes += uint64(len(data.GetPayload()))
 		m := Message{sequence, &flowv1.InboxRow{Payload: data.GetPayload(), More: data.GetMore()}}
 		d.do(KeepMessage{s.GetSessionId(), m})
 		d.Bytes += len(data.GetPayload())

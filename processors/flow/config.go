@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/fairleadio/fairlead/internal/sandbox"
 )
 
 // Config holds the settings of the group. Zero values take the defaults. They apply to the next event of every flow,
@@ -19,6 +21,8 @@ type Config struct {
 	// MaxArgument and MaxResult bound the arguments of an operation, the flow's own argument and its result, bytes.
 	// Default 512 KiB.
 	MaxArgument, MaxResult int
+	// MaxAnswers bounds the answers to one step, bytes: together they are the module's argument. Default 3.75 MiB.
+	MaxAnswers int
 	// MaxSleep bounds a sleep. Default ten years.
 	MaxSleep time.Duration
 	// MaxSessions bounds the sessions that a flow has open at once. Default 250.
@@ -26,6 +30,8 @@ type Config struct {
 	// MaxUnread bounds the messages of one session that arrived and were not read; over it the session fails.
 	// Default 2,000.
 	MaxUnread int
+	// MaxUnreadBytes bounds them in bytes, in the same way. Default 64 MiB.
+	MaxUnreadBytes int
 	// SessionTimeout is how long a session may be silent, unless its initiator says otherwise. Default 30 min.
 	SessionTimeout time.Duration
 	// RequestTimeout is the deadline of requests to other workers. Default 1 min.
@@ -53,6 +59,7 @@ func (c Config) Validate() error {
 		{"MaxSteps", int64(c.MaxSteps)}, {"MaxStepsPerEvent", int64(c.MaxStepsPerEvent)},
 		{"MaxRequestsPerStep", int64(c.MaxRequestsPerStep)}, {"MaxArgument", int64(c.MaxArgument)},
 		{"MaxResult", int64(c.MaxResult)}, {"MaxSessions", int64(c.MaxSessions)}, {"MaxUnread", int64(c.MaxUnread)},
+		{"MaxUnreadBytes", int64(c.MaxUnreadBytes)}, {"MaxAnswers", int64(c.MaxAnswers)},
 		{"SessionTimeout", int64(c.SessionTimeout)}, {"RequestTimeout", int64(c.RequestTimeout)}, {"MaxSleep", int64(c.MaxSleep)}, {"Keep", int64(c.Keep)},
 		{"ViewWait", int64(c.ViewWait)}, {"InstallWait", int64(c.InstallWait)}, {"LiveCount", int64(c.LiveCount)},
 		{"LiveBytes", c.LiveBytes},
@@ -80,6 +87,8 @@ func (c Config) withDefaults() Config {
 	orInt(&c.MaxRequestsPerStep, 1_000)
 	orInt(&c.MaxArgument, 512<<10)
 	orInt(&c.MaxResult, 512<<10)
+	orInt(&c.MaxAnswers, sandbox.DefaultLimits().MaxArgument-answersReserve)
+	orInt(&c.MaxUnreadBytes, 64<<20)
 	orInt(&c.LiveCount, 10_000)
 	orInt(&c.MaxSessions, 250)
 	orInt(&c.MaxUnread, 2_000)
@@ -98,11 +107,15 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// answersReserve is room for the answers that say only that there is no room, bytes.
+const answersReserve = 256 << 10
+
 // Rules are the settings that decide. The limits on steps, requests, sizes and sleeps are seen by a flow's code, as
 // errors.
 type Rules struct {
 	MaxSteps, MaxStepsPerEvent, MaxRequestsPerStep uint32
 	MaxArgument, MaxResult, MaxSessions, MaxUnread int
+	MaxAnswers, MaxUnreadBytes                     int
 	// Microseconds.
 	MaxSleepUs, KeepUs, SessionTimeoutUs, RequestTimeoutUs int64
 }
@@ -116,6 +129,8 @@ func (c Config) rules() Rules {
 		MaxResult:          c.MaxResult,
 		MaxSessions:        c.MaxSessions,
 		MaxUnread:          c.MaxUnread,
+		MaxAnswers:         c.MaxAnswers,
+		MaxUnreadBytes:     c.MaxUnreadBytes,
 		MaxSleepUs:         c.MaxSleep.Microseconds(),
 		SessionTimeoutUs:   c.SessionTimeout.Microseconds(),
 		RequestTimeoutUs:   c.RequestTimeout.Microseconds(),

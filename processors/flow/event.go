@@ -56,7 +56,8 @@ type Known struct {
 // Inbox has messages by session id, in the order of their sequence numbers, beginning with the next one to read.
 type Inbox map[string][]Message
 
-// Message is one part of a message of a session.
+// Message is one part of a message of a session. Row is nil when it is there but was not loaded, for the answers to the
+// step have no room for it.
 type Message struct {
 	Sequence uint32
 	Row      *flowv1.InboxRow

@@ -117,7 +117,7 @@ func (w *Worker) onReply(ctx engine.Context, m *rpcv1.Reply) error {
 	if err != nil {
 		return engine.Poison("%s: record %q of %s: the key must be a flow's id", ErrJournal, ctx.Key(), ctx.Topic())
 	}
-	t := w.newTurn(ctx, id, writtenAt(ctx, 0))
+	t := w.replyTurn(ctx, id, ctx.Header(engine.HeaderRequest))
 	return t.goOn(Replied{Topic: string(ctx.Topic()), RequestID: ctx.Header(engine.HeaderRequest), Reply: m, NowUs: t.nowUs})
 }
 

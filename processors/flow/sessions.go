@@ -192,7 +192,14 @@ func infoOf(s *flowv1.Session) *flowv1.SessionInfoResponse {
 func (d *draft) receive(i int, s *flowv1.Session, nowUs int64) (answered bool) {
 	id := s.GetSessionId()
 	if next := d.inbox[id]; len(next) > 0 && next[0].Sequence == s.GetRead()+1 && !s.GetCloseSent() {
+		size := len(next[0].Row.GetPayload())
+		if next[0].Row == nil || d.crowded(size+answerFrame) { // it stays to be read by a later step
+			d.note(OutcomeTooLarge)
+			d.answerError(i, TypeLimit, fmt.Sprintf(limitText, d.Rules.MaxAnswers), nowUs)
+			return true
+		}
 		d.inbox[id] = next[1:]
+		s.UnreadBytes -= min(s.UnreadBytes, uint64(size))
 		s.Read++
 		s.UsedStep = d.Head.GetStep()
 		d.do(DropMessage{id, s.GetRead()})
@@ -251,6 +258,7 @@ func (d *draft) shut(s *flowv1.Session, nowUs int64) bool {
 
 func (d *draft) closed(s *flowv1.Session) {
 	s.Status = flowv1.SessionStatus_SESSION_STATUS_CLOSED
+	s.UnreadBytes = 0
 	d.leave(s)
 	d.do(DropMessages{s.GetSessionId()})
 }

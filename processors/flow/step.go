@@ -274,6 +274,7 @@ func (d *draft) asked(e Yielded, nowUs int64) {
 		return
 	}
 	d.Head.Step++
+	d.Head.AnsweredBytes = 0
 	d.Open = make([]*flowv1.JournalRequest, len(asked))
 	d.Rows += uint32(len(asked))
 	d.Head.Waiting = nil

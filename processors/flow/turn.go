@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -39,14 +40,43 @@ type turn struct {
 }
 
 func (w *Worker) newTurn(ctx engine.Context, flow identity.UUID, sinceUs int64) *turn {
+	t := w.bareTurn(ctx, flow, sinceUs)
+	if head := t.state.Head; head != nil && !Ended(head.GetState()) && head.GetStep() > 0 {
+		var rows []*flowv1.JournalRow
+		rows, t.loadErr = t.rows(head.GetStep())
+		t.state.Open = requestsOf(rows)
+	}
+	return t
+}
+
+// replyTurn is a turn for a reply. While others are waited for, too, only the row that it answers is loaded: else the
+// replies to a step with many requests would read all answers once for each.
+func (w *Worker) replyTurn(ctx engine.Context, flow identity.UUID, request string) *turn {
+	t := w.bareTurn(ctx, flow, writtenAt(ctx, 0))
+	waiting := t.state.Head.GetWaiting()
+	at := slices.IndexFunc(waiting, func(w *flowv1.Waiting) bool { return w.GetRequestId() == request && request != "" })
+	if len(waiting) < 2 || at < 0 || Ended(t.state.Head.GetState()) {
+		return w.newTurn(ctx, flow, t.sinceUs)
+	}
+	n := waiting[at].GetOrdinal()
+	row, err := t.row(t.state.Head.GetStep(), n)
+	if err != nil || row == nil {
+		t.loadErr = err
+		return t
+	}
+	// The others stand for requests without an answer, of which there is at least one.
+	t.state.Open = make([]*flowv1.JournalRequest, n+2)
+	for i := range t.state.Open {
+		t.state.Open[i] = &flowv1.JournalRequest{}
+	}
+	t.state.Open[n] = row
+	return t
+}
+
+func (w *Worker) bareTurn(ctx engine.Context, flow identity.UUID, sinceUs int64) *turn {
 	t := &turn{w: w, ctx: ctx, flow: flow, nowUs: ctx.Now().UnixMicro(), sinceUs: sinceUs, state: State{Rules: w.rules()}, inbox: newInbox(ctx, flow)}
 	if head, ok := ctx.Value().(*flowv1.Checkpoint); ok {
 		t.state.Head = head
-		if !Ended(head.GetState()) && head.GetStep() > 0 {
-			var rows []*flowv1.JournalRow
-			rows, t.loadErr = t.rows(head.GetStep())
-			t.state.Open = requestsOf(rows)
-		}
 	}
 	return t
 }
@@ -246,6 +276,16 @@ func (t *turn) write(attempt, step, ordinal uint32, row *flowv1.JournalRow) erro
 	key := journal.Key{Flow: t.flow, Attempt: attempt, Step: step, Ordinal: ordinal}
 	t.ctx.Store(topics.FlowJournalStore).Set(key.Bytes(), raw)
 	return nil
+}
+
+// row reads one request of a step of the flow's line, nil when there is none.
+func (t *turn) row(step, ordinal uint32) (*flowv1.JournalRequest, error) {
+	key := journal.Key{Flow: t.flow, Attempt: line(t.state.Head).AttemptOf(step), Step: step, Ordinal: ordinal}.Bytes()
+	row := &flowv1.JournalRow{}
+	if err := proto.Unmarshal(t.ctx.Store(topics.FlowJournalStore).Get(key), row); err != nil {
+		return nil, fmt.Errorf("flow %s: journal row %x: %w", t.flow, key, err)
+	}
+	return row.GetRequest(), nil
 }
 
 // rows reads the rows of a step of the flow's line.

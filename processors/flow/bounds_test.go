@@ -1,0 +1,120 @@
+package flow_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/fairleadio/fairlead/processors/flow"
+	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+)
+
+// settle delivers what is left, in order, until nothing more happens.
+func settle(t *testing.T, w *world, n *network) {
+	t.Helper()
+	for range 10_000 {
+		if _, err := n.talk(); err != nil {
+			t.Fatal(err)
+		}
+		if r, ok := w.next(); ok {
+			if _, err := w.deliver(r); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		at := w.nextTimer()
+		if at == 0 || at > w.nowUs+60_000_000 {
+			return
+		}
+		w.nowUs = max(w.nowUs, at)
+	}
+	t.Fatal("it does not come to an end")
+}
+
+// headOf is the head of the flow that a request began.
+func headOf(t *testing.T, w *world, request string) *flowv1.Checkpoint {
+	t.Helper()
+	for id, name := range w.names {
+		if name == request {
+			return w.head(id)
+		}
+	}
+	t.Fatalf("there is no flow of %s", request)
+	return nil
+}
+
+// play runs a program to its end, against another that answers, and returns the head that it leaves.
+func play(t *testing.T, cfg flow.Config, initiator, responder []string) (*flowv1.Checkpoint, *world) {
+	t.Helper()
+	w := newWorld(cfg)
+	t.Cleanup(w.worker.Close)
+	n := newNetwork(w)
+	w.install("responder", strings.Join(responder, "\n"))
+	w.install("initiator", strings.Join(initiator, "\n"))
+	if _, err := w.start("initiator", "r", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, w, n)
+	return headOf(t, w, "r"), w
+}
+
+// message is a part of 400 bytes.
+func message(name string) string { return name + strings.Repeat("x", 400-len(name)) }
+
+// A step's answers have a bound together: receives beyond it are told so and read nothing, whether the messages are there
+// already or come while they wait; what was not read is read by the next step.
+func TestReceivesOfOneStepAreBounded(t *testing.T) {
+	responder := []string{"receive 0", "send 0 " + message("m1"), "send 0 " + message("m2"), "send 0 " + message("m3"), "done"}
+	for name, pause := range map[string]string{"messages are there": "sleep 1s", "messages come": "sleep 0s"} {
+		t.Run(name, func(t *testing.T) {
+			initiator := func(last string) []string {
+				return []string{"open Bob chat 1", "send 0 hello", pause, "all receive 0, receive 0, receive 0", "receive 0", last}
+			}
+			head, w := play(t, flow.Config{MaxAnswers: 900}, initiator("done $answers"), responder)
+			if string(head.GetResult()) != `"ok"` {
+				t.Errorf("the receive of the next step: %s, %v", head.GetResult(), head.GetError())
+			}
+			if len(w.state.inbox) != 0 {
+				t.Errorf("%d messages are left", len(w.state.inbox))
+			}
+			head, _ = play(t, flow.Config{MaxAnswers: 900}, initiator("done $got"), responder)
+			if want := fmt.Sprintf("%q", strings.Join([]string{message("m1"), message("m2"), message("m3")}, ",")); string(head.GetResult()) != want {
+				t.Errorf("heard %s", head.GetResult())
+			}
+		})
+	}
+}
+
+// The same for the answers of other workers, which come one by one.
+func TestRepliesToOneStepAreBounded(t *testing.T) {
+	w := newWorld(flow.Config{MaxAnswers: 900})
+	defer w.worker.Close()
+	n := newNetwork(w)
+	w.install("finder", "all find t a, find t b, find t c\ndone $answers")
+	if _, err := w.start("finder", "r", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := n.reply("result "+message("row"), "", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := fmt.Sprintf("%q", "ok "+message("row")+",ok "+message("row")+",limit")
+	if got := headOf(t, w, "r").GetResult(); string(got) != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+// What arrives and is not read is bounded in bytes, too.
+func TestUnreadBytesAreBounded(t *testing.T) {
+	initiator := []string{"open Bob chat 1", "send 0 hello", "sleep 1s", "receive 0", "receive 0", "receive 0", "done $answers"}
+	responder := []string{"receive 0", "send 0 " + message("m1"), "send 0 " + message("m2"), "send 0 " + message("m3"), "done"}
+	head, _ := play(t, flow.Config{MaxUnreadBytes: 900}, initiator, responder)
+	if string(head.GetResult()) != `"session-error"` {
+		t.Errorf("got %s, %v", head.GetResult(), head.GetError())
+	}
+	reading := []string{"open Bob chat 1", "send 0 hello", "receive 0", "receive 0", "receive 0", "done $answers"}
+	if head, _ = play(t, flow.Config{MaxUnreadBytes: 900}, reading, responder); string(head.GetResult()) != `"ok"` {
+		t.Errorf("of a flow that reads: %s, %v", head.GetResult(), head.GetError())
+	}
+}
