@@ -103,6 +103,7 @@ func (d *draft) confirm(s *flowv1.Session, info *flowv1.SessionInfoResponse) {
 	}
 	if s.GetStatus() == flowv1.SessionStatus_SESSION_STATUS_CREATED {
 		s.Status = flowv1.SessionStatus_SESSION_STATUS_CONFIRMED
+		s.Properties = nil // they are said until the other side was heard
 	}
 	if info != nil && s.GetProtocolVersion() == 0 {
 		s.ProtocolVersion = info.GetProtocolVersion()

@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/fairleadio/fairlead/processors/flow"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	"github.com/fairleadio/fairlead/topics"
 )
 
 // settle delivers what is left, in order, until nothing more happens.
@@ -31,16 +35,21 @@ func settle(t *testing.T, w *world, n *network) {
 	t.Fatal("it does not come to an end")
 }
 
-// headOf is the head of the flow that a request began.
-func headOf(t *testing.T, w *world, request string) *flowv1.Checkpoint {
+// flowOf is the flow that a request began.
+func flowOf(t *testing.T, w *world, request string) string {
 	t.Helper()
 	for id, name := range w.names {
 		if name == request {
-			return w.head(id)
+			return id
 		}
 	}
 	t.Fatalf("there is no flow of %s", request)
-	return nil
+	return ""
+}
+
+func headOf(t *testing.T, w *world, request string) *flowv1.Checkpoint {
+	t.Helper()
+	return w.head(flowOf(t, w, request))
 }
 
 // play runs a program to its end, against another that answers, and returns the head that it leaves.
@@ -116,5 +125,47 @@ func TestUnreadBytesAreBounded(t *testing.T) {
 	reading := []string{"open Bob chat 1", "send 0 hello", "receive 0", "receive 0", "receive 0", "done $answers"}
 	if head, _ = play(t, flow.Config{MaxUnreadBytes: 900}, reading, responder); string(head.GetResult()) != `"ok"` {
 		t.Errorf("of a flow that reads: %s, %v", head.GetResult(), head.GetError())
+	}
+}
+
+// The head of a flow stays small enough to be written, whatever properties its sessions have: it can be killed.
+func TestPropertiesDoNotKeepAFlowFromItsEnd(t *testing.T) {
+	w := newWorld(flow.Config{})
+	defer w.worker.Close()
+	program := []string{}
+	for range 200 {
+		program = append(program, "open Bob chat 1 "+strings.Repeat("x", 8_000))
+	}
+	w.install("opener", strings.Join(append(program, "log open", "all sleep 1h, open Bob chat 1 "+strings.Repeat("x", 8_000), "done $answers"), "\n"))
+	if _, err := w.start("opener", "r", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.idle(); err != nil {
+		t.Fatal(err)
+	}
+	head := headOf(t, w, "r")
+	if n := proto.Size(head); n < 900<<10 || n > 1<<20+64<<10 {
+		t.Errorf("the head has %d bytes", n)
+	}
+	if n := len(head.GetSessions()); n < 100 || n >= 200 {
+		t.Errorf("%d sessions are open", n)
+	}
+	kill := &flowv1.FlowCommand{Kind: flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL, By: "olga"}
+	if _, err := w.deliver(record{topic: topics.FlowCommands, key: flowOf(t, w, "r"), msg: kill}); err != nil {
+		t.Fatal(err)
+	}
+	head = headOf(t, w, "r")
+	if n := proto.Size(head); head.GetState() != flowv1.FlowState_FLOW_STATE_KILLED || n > 64<<10 {
+		t.Errorf("the flow is %s, its head has %d bytes", head.GetState(), n)
+	}
+}
+
+// Properties are kept until they were said.
+func TestPropertiesAreKeptUntilTheyWereSaid(t *testing.T) {
+	initiator := []string{"open Bob chat 1 cheerful", "send 0 hello", "receive 0", "sleep 1h", "done"}
+	head, _ := play(t, flow.Config{SessionTimeout: 2 * time.Hour}, initiator, []string{"info 0", "send 0 $last", "sleep 1h", "done"})
+	s := head.GetSessions()[0]
+	if s.GetStatus() != flowv1.SessionStatus_SESSION_STATUS_CONFIRMED || len(s.GetProperties()) != 0 {
+		t.Errorf("the session is %s and has %v", s.GetStatus(), s.GetProperties())
 	}
 }

@@ -441,6 +441,10 @@ func (d *draft) end(state flowv1.FlowState, row *flowv1.JournalEnd, nowUs int64)
 	d.Head.Waiting = nil
 	d.Head.Pause = nil
 	d.Head.Ending = false
+	for _, s := range d.Head.GetSessions() { // those that ended under an older version, too: the end must be writable
+		lighten(s)
+		s.PeerProperties = nil
+	}
 	d.Head.UpdatedAtUs = nowUs
 	d.Head.KeepUntilUs = nowUs + d.Rules.KeepUs
 	d.run = nil
