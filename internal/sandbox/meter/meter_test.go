@@ -330,7 +330,7 @@ func TestLimits(t *testing.T) {
 
 func TestInstancesThatCannotBeReset(t *testing.T) {
 	for name, f := range map[string]func(m *wt.Module){
-		"table.set":       func(m *wt.Module) { m.Func(0, nil, wt.I32Const(0), []byte{0xD0, 0x70, 0x26, 0x00}) },
+		"table.set": func(m *wt.Module) { m.Func(0, nil, wt.I32Const(0), []byte{0xD0, 0x70, 0x26, 0x00}) },
 		"table.fill": func(m *wt.Module) {
 			m.Func(0, nil, wt.I32Const(0), []byte{0xD0, 0x70}, wt.I32Const(0), []byte{0xFC, 17, 0})
 		},
