@@ -296,6 +296,7 @@ const (
 	OutcomeTooLarge    Outcome = "too-large"
 	OutcomeStale       Outcome = "stale"
 	OutcomeParked      Outcome = "parked"
+	OutcomeInstalling  Outcome = "installing" // it waits for its module to be compiled
 	OutcomeCompleted   Outcome = "completed"
 	OutcomeFailed      Outcome = "failed"
 	OutcomeKilled      Outcome = "killed"

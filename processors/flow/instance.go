@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -13,7 +14,8 @@ import (
 )
 
 // instance finds the instance that stands at a step: the one in use, the one that was kept, or a fresh one that the
-// journal is fed to. Start is the module's argument when the step is 0. Broke says that there can be none.
+// journal is fed to. Start is the module's argument when the step is 0. Broke says that there can be none; there is none
+// yet when all are nil.
 func (t *turn) instance(r Run) (inst Instance, start []byte, broke Event, err error) {
 	want := place{attempt: t.attemptAt(r.Step), step: r.Step}
 	if len(t.state.Open) > 0 {
@@ -39,6 +41,9 @@ func (t *turn) instance(r Run) (inst Instance, start []byte, broke Event, err er
 	broke, err = t.unusable(r, err)
 	return nil, nil, broke, err
 }
+
+// installTimer names the timer after which a flow looks again whether its module is compiled.
+const installTimer = "install"
 
 // attemptAt is the attempt in which a step was asked.
 func (t *turn) attemptAt(step uint32) uint32 { return line(t.state.Head).AttemptOf(step) }
@@ -99,7 +104,14 @@ func (t *turn) unusable(r Run, err error) (Event, error) {
 	switch {
 	case t.ctx.Context().Err() != nil:
 		return nil, t.retry(fmt.Errorf("%w: %w", errStopping, err))
-	case asComing(err), asNotHere(err) && !t.waited():
+	case asComing(err):
+		// What came is kept and the flow looks again by a timer: a retry would be counted, and after some the record given
+		// up, though nothing is wrong with it.
+		again := &flowv1.FlowTimer_Continue{Attempt: t.attemptAt(r.Step), Step: r.Step}
+		t.ctx.SetTimer(installTimer, time.UnixMicro(t.nowUs).UTC().Add(t.w.cfg.InstallWait), &flowv1.FlowTimer{Event: &flowv1.FlowTimer_Continue_{Continue: again}})
+		t.w.deps.Metrics.count(OutcomeInstalling)
+		return nil, nil
+	case asNotHere(err) && !t.waited():
 		return nil, t.retry(err)
 	case asNotHere(err):
 		e := platformError(ErrNotHere, "%s, after %s: look at the package of virtual node %s", validText(err.Error()), t.w.cfg.ViewWait, t.state.Head.GetStart().GetVnode())

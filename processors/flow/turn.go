@@ -305,7 +305,7 @@ func (t *turn) rows(step uint32) ([]*flowv1.JournalRow, error) {
 // call runs the module. The event says what came of it; an error means that the record is run again later.
 func (t *turn) call(r Run) (Event, error) {
 	inst, start, broke, err := t.instance(r)
-	if broke != nil || err != nil {
+	if inst == nil {
 		return broke, err
 	}
 	raw, err := guarded(func() ([]byte, error) {
