@@ -169,3 +169,25 @@ func TestPropertiesAreKeptUntilTheyWereSaid(t *testing.T) {
 		t.Errorf("the session is %s and has %v", s.GetStatus(), s.GetProperties())
 	}
 }
+
+// A flow that computes lets the others of its partition go first after as many instructions as one step may have.
+func TestInstructionsOfOneEventAreBounded(t *testing.T) {
+	w := newWorld(flow.Config{MaxUnitsPerEvent: 1_000})
+	defer w.worker.Close()
+	w.install("busy", strings.Repeat("work 400\nsleep 0s\n", 7)+"done 1")
+	if _, err := w.start("busy", "r", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []uint32{3, 6} {
+		if got := headOf(t, w, "r").GetStep(); got != want || len(w.state.loop) != 1 {
+			t.Errorf("the flow is at step %d, not %d, with %d records of its own", got, want, len(w.state.loop))
+		}
+		r, _ := w.next()
+		if _, err := w.deliver(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if head := headOf(t, w, "r"); head.GetState() != flowv1.FlowState_FLOW_STATE_COMPLETED {
+		t.Errorf("the flow is %s", head.GetState())
+	}
+}

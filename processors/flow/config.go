@@ -16,6 +16,9 @@ type Config struct {
 	// MaxStepsPerEvent is after how many steps a flow that never has to wait lets the others of its partition go
 	// first; MaxRequestsPerStep requests have the same effect. Default 100.
 	MaxStepsPerEvent int
+	// MaxUnitsPerEvent is after how many instructions, in units of the meter, the same happens: with the last step, which
+	// has as many for itself, an event takes at most twice as many. Default 200,000,000, some 100 ms.
+	MaxUnitsPerEvent int64
 	// MaxRequestsPerStep bounds what a flow asks for at once. Default 1,000.
 	MaxRequestsPerStep int
 	// MaxArgument and MaxResult bound the arguments of an operation, the flow's own argument and its result, bytes.
@@ -59,7 +62,7 @@ func (c Config) Validate() error {
 		{"MaxSteps", int64(c.MaxSteps)}, {"MaxStepsPerEvent", int64(c.MaxStepsPerEvent)},
 		{"MaxRequestsPerStep", int64(c.MaxRequestsPerStep)}, {"MaxArgument", int64(c.MaxArgument)},
 		{"MaxResult", int64(c.MaxResult)}, {"MaxSessions", int64(c.MaxSessions)}, {"MaxUnread", int64(c.MaxUnread)},
-		{"MaxUnreadBytes", int64(c.MaxUnreadBytes)}, {"MaxAnswers", int64(c.MaxAnswers)},
+		{"MaxUnitsPerEvent", c.MaxUnitsPerEvent}, {"MaxUnreadBytes", int64(c.MaxUnreadBytes)}, {"MaxAnswers", int64(c.MaxAnswers)},
 		{"SessionTimeout", int64(c.SessionTimeout)}, {"RequestTimeout", int64(c.RequestTimeout)}, {"MaxSleep", int64(c.MaxSleep)}, {"Keep", int64(c.Keep)},
 		{"ViewWait", int64(c.ViewWait)}, {"InstallWait", int64(c.InstallWait)}, {"LiveCount", int64(c.LiveCount)},
 		{"LiveBytes", c.LiveBytes},
@@ -98,6 +101,9 @@ func (c Config) withDefaults() Config {
 	orTime(&c.Keep, 7*24*time.Hour)
 	orTime(&c.ViewWait, time.Minute)
 	orTime(&c.InstallWait, 500*time.Millisecond)
+	if c.MaxUnitsPerEvent == 0 {
+		c.MaxUnitsPerEvent = sandbox.DefaultLimits().Instructions
+	}
 	if c.LiveBytes == 0 {
 		c.LiveBytes = 256 << 20
 		if runtime.GOOS == "linux" {
@@ -116,6 +122,7 @@ type Rules struct {
 	MaxSteps, MaxStepsPerEvent, MaxRequestsPerStep uint32
 	MaxArgument, MaxResult, MaxSessions, MaxUnread int
 	MaxAnswers, MaxUnreadBytes                     int
+	MaxUnitsPerEvent                               int64
 	// Microseconds.
 	MaxSleepUs, KeepUs, SessionTimeoutUs, RequestTimeoutUs int64
 }
@@ -130,6 +137,7 @@ func (c Config) rules() Rules {
 		MaxSessions:        c.MaxSessions,
 		MaxUnread:          c.MaxUnread,
 		MaxAnswers:         c.MaxAnswers,
+		MaxUnitsPerEvent:   c.MaxUnitsPerEvent,
 		MaxUnreadBytes:     c.MaxUnreadBytes,
 		MaxSleepUs:         c.MaxSleep.Microseconds(),
 		SessionTimeoutUs:   c.SessionTimeout.Microseconds(),

@@ -38,6 +38,8 @@ type Yielded struct {
 	Known []Known
 	// Inbox has the messages that may be read: those that arrived for the sessions of the yield's receives.
 	Inbox Inbox
+	// Units are the instructions that it took.
+	Units int64
 	NowUs int64
 }
 

@@ -20,9 +20,10 @@ type State struct {
 	// Open has the rows of the step that is being answered, by ordinal.
 	Open []*flowv1.JournalRequest
 	// Burst counts the steps that were taken in the running event, Rows the requests in them, Bytes what they sent and
-	// were answered.
+	// were answered, Units their instructions.
 	Burst, Rows uint32
 	Bytes       int
+	Units       int64
 	Rules       Rules
 }
 
@@ -208,6 +209,7 @@ func (d *draft) yielded(e Yielded) error {
 	}
 	d.Head.UpdatedAtUs = e.NowUs
 	d.Burst++
+	d.Units += e.Units
 	d.stock(e.Inbox)
 	switch {
 	case e.Yield.Done != nil:
@@ -308,7 +310,7 @@ func (d *draft) proceed(nowUs int64) {
 	if d.Head.GetPause() != nil || !journal.AllAnswered(d.Open) {
 		return
 	}
-	if d.Burst >= d.Rules.MaxStepsPerEvent || d.Rows >= d.Rules.MaxRequestsPerStep || d.Bytes >= maxEventBytes {
+	if d.Burst >= d.Rules.MaxStepsPerEvent || d.Rows >= d.Rules.MaxRequestsPerStep || d.Bytes >= maxEventBytes || d.Units >= d.Rules.MaxUnitsPerEvent {
 		d.do(GoOn{d.attempt(), d.Head.GetStep()})
 		return
 	}

@@ -332,7 +332,7 @@ func (t *turn) call(r Run) (Event, error) {
 		return Broke{Error: platformError(ErrInterface, "%s: build the application with an SDK of this version", validText(err.Error())), NowUs: t.nowUs}, nil
 	}
 	t.at = place{attempt: t.state.Head.GetAttempt(), step: r.Step + 1, askedAtUs: t.nowUs}
-	return Yielded{Yield: yield, Known: t.known(yield.Asked), NowUs: t.nowUs}, nil
+	return Yielded{Yield: yield, Known: t.known(yield.Asked), Units: inst.Instructions(), NowUs: t.nowUs}, nil
 }
 
 // log is the worker's log with the flow's names.
