@@ -191,3 +191,49 @@ func TestInstructionsOfOneEventAreBounded(t *testing.T) {
 		t.Errorf("the flow is %s", head.GetState())
 	}
 }
+
+// A long journal is replayed in several events, by one instance; when it is let go on the way, the next is brought to
+// the end at once, so that the flow gets there.
+func TestReplaysAreBounded(t *testing.T) {
+	for name, lose := range map[string]bool{"kept": false, "let go": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(flow.Config{MaxUnitsPerEvent: 1_000})
+			defer func() { w.worker.Close() }()
+			w.install("busy", strings.Repeat("work 400\nlog line\nsleep 0s\n", 20)+"sleep 1s\nlog end\ndone $seen")
+			if _, err := w.start("busy", "r", "{}"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.idle(); err != nil {
+				t.Fatal(err)
+			}
+			w.log.Reset()
+			w.crash()
+			began, events := w.sandbox.started, 0
+			w.nowUs = w.nextTimer()
+			for r, ok := w.next(); ok; r, ok = w.next() {
+				if events++; lose && events == 3 {
+					flow.Lose(w.worker, 0)
+				}
+				if _, err := w.deliver(r); err != nil {
+					t.Fatal(err)
+				}
+				if w.nextTimer() > w.nowUs {
+					break
+				}
+			}
+			if head := headOf(t, w, "r"); head.GetState() != flowv1.FlowState_FLOW_STATE_COMPLETED {
+				t.Fatalf("the flow is %s, %v, %v", head.GetState(), head.GetPause(), head.GetError())
+			}
+			wantEvents, wantInstances := 7, 1
+			if lose {
+				wantEvents, wantInstances = 3, 2
+			}
+			if events != wantEvents || w.sandbox.started-began != wantInstances {
+				t.Errorf("%d events and %d instances, want %d and %d", events, w.sandbox.started-began, wantEvents, wantInstances)
+			}
+			if log := w.log.String(); strings.Contains(log, "msg=line") || !strings.Contains(log, "msg=end") {
+				t.Errorf("logged: %s", log)
+			}
+		})
+	}
+}

@@ -137,6 +137,7 @@ func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {
 		return t.goOn(Due{e.Due.GetAttempt(), e.Due.GetStep(), e.Due.GetOrdinal(), t.nowUs})
 	case *flowv1.FlowTimer_Continue_:
 		t.sinceUs = t.state.Head.GetUpdatedAtUs()
+		t.replayed = e.Continue.GetReplayed() > 0
 		return t.goOn(Continued{e.Continue.GetAttempt(), e.Continue.GetStep(), t.nowUs})
 	case *flowv1.FlowTimer_SessionDue_:
 		return t.goOn(Silent{e.SessionDue.GetSessionId(), t.nowUs})

@@ -37,6 +37,9 @@ type turn struct {
 
 	inst Instance // in use; nil when there is none
 	at   place    // where inst stands
+	// muted is set while inst is replayed, and with it its log is. Replayed tells that an event before has begun with it.
+	muted    *bool
+	replayed bool
 }
 
 func (w *Worker) newTurn(ctx engine.Context, flow identity.UUID, sinceUs int64) *turn {
@@ -194,7 +197,7 @@ func (t *turn) keep() bool {
 func (t *turn) release() {
 	if t.inst != nil {
 		t.inst.Release(t.w.ctx)
-		t.inst = nil
+		t.inst, t.muted = nil, nil
 	}
 }
 

@@ -2619,9 +2619,11 @@ func (x *FlowTimer_Due) GetOrdinal() uint32 {
 
 // Continue names the step whose answers are complete.
 type FlowTimer_Continue struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Step          uint32                 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Attempt uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Step    uint32                 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	// How far the journal was replayed by the events before; an instance in memory stands there, unless it was let go.
+	Replayed      uint32 `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2666,6 +2668,13 @@ func (x *FlowTimer_Continue) GetAttempt() uint32 {
 func (x *FlowTimer_Continue) GetStep() uint32 {
 	if x != nil {
 		return x.Step
+	}
+	return 0
+}
+
+func (x *FlowTimer_Continue) GetReplayed() uint32 {
+	if x != nil {
+		return x.Replayed
 	}
 	return 0
 }
@@ -2876,7 +2885,7 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.fairlead.flow.v1.FlowStateR\x05state\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x121\n" +
 	"\x05error\x18\x03 \x01(\v2\x1b.fairlead.flow.v1.FlowErrorR\x05error\x12\x13\n" +
-	"\x05at_us\x18\x04 \x01(\x03R\x04atUs\"\xd6\x03\n" +
+	"\x05at_us\x18\x04 \x01(\x03R\x04atUs\"\xf2\x03\n" +
 	"\tFlowTimer\x123\n" +
 	"\x03due\x18\x01 \x01(\v2\x1f.fairlead.flow.v1.FlowTimer.DueH\x00R\x03due\x12B\n" +
 	"\bcontinue\x18\x02 \x01(\v2$.fairlead.flow.v1.FlowTimer.ContinueH\x00R\bcontinue\x12<\n" +
@@ -2890,10 +2899,11 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x03Due\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\rR\x04step\x12\x18\n" +
-	"\aordinal\x18\x03 \x01(\rR\aordinal\x1a8\n" +
+	"\aordinal\x18\x03 \x01(\rR\aordinal\x1aT\n" +
 	"\bContinue\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
-	"\x04step\x18\x02 \x01(\rR\x04step\x1a\b\n" +
+	"\x04step\x18\x02 \x01(\rR\x04step\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\rR\breplayed\x1a\b\n" +
 	"\x06ForgetB\a\n" +
 	"\x05event*|\n" +
 	"\tInitiator\x12\x19\n" +
