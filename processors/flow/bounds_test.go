@@ -237,3 +237,34 @@ func TestReplaysAreBounded(t *testing.T) {
 		})
 	}
 }
+
+// A reply that fails its flow for good does so with its own error, also when the flow could not go on.
+func TestFatalReplyToAFlowThatCannotGoOn(t *testing.T) {
+	w := newWorld(flow.Config{})
+	defer w.worker.Close()
+	n := newNetwork(w)
+	w.install("finder", "find t a\ndone")
+	if _, err := w.start("finder", "r", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	n.collect()
+	w.nowUs += time.Second.Microseconds()
+	clear(w.vnodes)
+	reply := func() {
+		t.Helper()
+		if _, err := n.reply("fatal broken beyond repair", "", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reply()
+	for range 3 { // until the virtual node was waited for
+		w.nowUs += time.Minute.Microseconds()
+		if _, err := w.idle(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head := headOf(t, w, "r")
+	if head.GetState() != flowv1.FlowState_FLOW_STATE_FAILED || head.GetError().GetId() != "FL-X-001" {
+		t.Errorf("the flow is %s: %v, %v", head.GetState(), head.GetError(), head.GetPause())
+	}
+}

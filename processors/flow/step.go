@@ -379,6 +379,10 @@ func (d *draft) continued(e Continued) error {
 
 func (d *draft) broke(e Broke) error {
 	if !d.alive() {
+		if d.Head != nil && e.Park { // what was kept before it has ended the flow, with an error of its own
+			d.note(OutcomeStale)
+			return nil
+		}
 		return engine.Poison("flow: a module failed for a flow that is not running: %s", e.Error.GetMessage())
 	}
 	d.Head.UpdatedAtUs = e.NowUs
