@@ -22,6 +22,8 @@ const (
 	rowWaiting = 'w'
 	// rowHeld is an event of a session that waits for its peer's virtual node to become known.
 	rowHeld = 'h'
+	// rowResponders counts the responders' sides of sessions that are open on a virtual node.
+	rowResponders = 'r'
 )
 
 // admissionStore is the store "admission" with its rows' encoding.
@@ -123,6 +125,21 @@ func (a admissionStore) queued(m *flowv1.MapperState) bool {
 // leave removes a place of a queue.
 func (a admissionStore) leave(vnode string, position uint64) {
 	a.s.Delete(a.waitingKey(vnode, position))
+}
+
+func (a admissionStore) responders(vnode string) (uint64, error) {
+	var v flowv1.AdmissionVnode
+	key := a.key(rowResponders, vnode)
+	err := unmarshal(key, a.s.Get(key), &v)
+	return v.GetRunning(), err
+}
+
+func (a admissionStore) setResponders(vnode string, n uint64) error {
+	if n == 0 {
+		a.s.Delete(a.key(rowResponders, vnode))
+		return nil
+	}
+	return a.set(a.key(rowResponders, vnode), &flowv1.AdmissionVnode{Running: n})
 }
 
 func (a admissionStore) heldKey(session string, position uint32) []byte {

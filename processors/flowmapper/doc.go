@@ -18,7 +18,8 @@
 // Of sessions: each side has one flow; a message of a side that is over is dropped, or its sender is told; nothing is
 // put in order or freed of repetitions here (sequence numbers do that in the flows). Responders' flows neither wait for
 // admission nor count: an initiator holds a place while it waits for its responder, so virtual nodes whose places are
-// all taken by initiators would wait for each other for ever.
+// all taken by initiators would wait for each other for ever. Over a bound for each virtual node and partition their
+// initiators are told to try again.
 //
 // [Step] is the whole decision and touches nothing; [Graph] is the goka group around it. Starts come from rest and
 // from flows, commands for flows that have not begun from rest; the flow worker sends FlowEnded. internal/app runs the

@@ -101,6 +101,17 @@ func (g group) isHere(h *vnodev1.HoldingIdentity) bool {
 func (g group) runSession(ctx engine.Context, event Event) error {
 	before := State{Rules: g.cfg.rules()}
 	before.Mapping, _ = ctx.Value().(*flowv1.MapperState)
+	admission := admissionStore{ctx.Store(topics.FlowMapperAdmissionStore), ctx.Partition()}
+	vnode := before.Mapping.GetVnode()
+	if came, ok := event.(SessionCame); ok && before.Mapping == nil {
+		vnode = Responder(came.Event)
+	}
+	var err error
+	if vnode != "" {
+		if before.Responders, err = admission.responders(vnode); err != nil {
+			return engine.Fatal(err)
+		}
+	}
 	after, effects, err := Step(before, event)
 	if err != nil {
 		return err
@@ -108,7 +119,11 @@ func (g group) runSession(ctx engine.Context, event Event) error {
 	if after.Mapping != before.Mapping {
 		ctx.SetValue(after.Mapping)
 	}
-	admission := admissionStore{ctx.Store(topics.FlowMapperAdmissionStore), ctx.Partition()}
+	if after.Responders != before.Responders {
+		if err := admission.setResponders(vnode, after.Responders); err != nil {
+			return engine.Fatal(err)
+		}
+	}
 	for _, effect := range effects {
 		if err := g.apply(ctx, admission, effect); err != nil {
 			return err

@@ -56,6 +56,8 @@ const (
 	sessionExpired = "session-expired"
 	// noPeer: the other side's virtual node is not in this cluster.
 	noPeer = "no-peer"
+	// busy: the other side's virtual node has as many sessions as it may have.
+	busy = "busy"
 )
 
 // CheckSession tells what is wrong with a record of flow.mapper.session: the field, and what it must be. Its error
@@ -142,13 +144,20 @@ func (s State) session(e SessionCame) (State, []Effect, error) {
 		return s, append(toPeer(e, errorEvent(sessionExpired, "the other side of this session is over, or it began too long ago")), Note{OutcomeSessionExpired}), nil
 	case s.Mapping == nil:
 		id := e.FlowID
-		if outbound {
+		if !outbound && s.Rules.MaxResponders > 0 && s.Responders >= s.Rules.MaxResponders {
+			return s.busy(e)
+		}
+		vnode := ""
+		if !outbound {
+			s.Responders++
+			vnode = Responder(e.Event)
+		} else {
 			var err error
 			if id, err = identity.UUIDFromBytes(e.Event.GetFlowId()); err != nil {
 				return s, nil, engine.Poison("FL-MAPPER-005: session event %q: field flow_id: %w", e.Key, err)
 			}
 		}
-		s.Mapping = &flowv1.MapperState{FlowId: id[:], Status: flowv1.MappingStatus_MAPPING_STATUS_OPEN, Session: true}
+		s.Mapping = &flowv1.MapperState{FlowId: id[:], Status: flowv1.MappingStatus_MAPPING_STATUS_OPEN, Session: true, Vnode: vnode}
 	case status != flowv1.MappingStatus_MAPPING_STATUS_OPEN && !outbound:
 		return s, []Effect{Note{OutcomeSessionStale}}, nil
 	}
@@ -163,6 +172,25 @@ func (s State) session(e SessionCame) (State, []Effect, error) {
 		return s.peerMissing(e, notHereText(e.Event))
 	}
 	return s, append(toPeer(e, e.Event), Note{OutcomeSessionOut}), nil
+}
+
+// Responder is the virtual node on which an event begins a responder's flow.
+func Responder(e *flowv1.SessionEvent) string {
+	h, err := identity.NewHolding(e.GetInitiated().GetX500Name(), e.GetInitiated().GetGroupId())
+	if err != nil {
+		return ""
+	}
+	return h.ShortHash()
+}
+
+// busy refuses what would begin a responder: it must not wait, for its initiator holds a place while it does. The mapping
+// keeps what was sent after it from beginning one in its middle.
+func (s State) busy(e SessionCame) (State, []Effect, error) {
+	s.Mapping = &flowv1.MapperState{
+		FlowId: e.FlowID[:], Status: flowv1.MappingStatus_MAPPING_STATUS_ERROR, Session: true, ExpiresAtUs: e.NowUs + s.Rules.SessionKeepUs,
+	}
+	m := errorEvent(busy, fmt.Sprintf("%s has %d sessions that others opened, which is as many as it may have here: try again later", e.Event.GetInitiated().GetX500Name(), s.Responders))
+	return s, append(toPeer(e, m), SetExpiry{s.Mapping.GetExpiresAtUs()}, Note{OutcomeSessionBusy}), nil
 }
 
 // tooOld tells that nobody waits any more for what an event would begin. Events of a mapping that exists have no such
@@ -250,5 +278,8 @@ func (s State) cleanedUp(e CleanedUp) (State, []Effect, error) {
 		s.Mapping.Status = flowv1.MappingStatus_MAPPING_STATUS_CLOSING
 	}
 	s.Mapping.ExpiresAtUs = e.NowUs + s.Rules.SessionKeepUs
+	if s.Mapping.GetVnode() != "" && s.Responders > 0 {
+		s.Responders--
+	}
 	return s, []Effect{SetExpiry{s.Mapping.GetExpiresAtUs()}, Note{OutcomeSessionEnded}}, nil
 }

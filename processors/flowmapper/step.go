@@ -116,6 +116,8 @@ const (
 	// dropped.
 	OutcomeSessionExpired Outcome = "session-expired"
 	OutcomeSessionStale   Outcome = "session-stale"
+	// OutcomeSessionBusy: a session would have begun one responder too many; its initiator was told.
+	OutcomeSessionBusy Outcome = "session-busy"
 	// OutcomeSessionHeld: an event waits for its peer's virtual node to become known.
 	OutcomeSessionHeld Outcome = "session-held"
 	// OutcomeSessionEnded: a flow is done with its side.
