@@ -86,7 +86,7 @@ func flowTopics() []Topic {
 	own = append(own,
 		mapper.table("fairlead.flow.v1.MapperState", "client request id-vnode, or session id", "Which flow a start or session belongs to."),
 		mapper.loop("fairlead.flow.v1.MapperTimer", Operational),
-		mapper.store(FlowMapperAdmissionStore, "", "Running and waiting starts of each virtual node."),
+		mapper.store(FlowMapperAdmissionStore, "", "Running and waiting starts of each virtual node; events of sessions whose peer is not known yet."),
 	)
 	own = append(own, mapper.always()...)
 	flow := group{name: FlowGroup, data: Tenant}

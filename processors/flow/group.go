@@ -123,7 +123,7 @@ func (w *Worker) onReply(ctx engine.Context, m *rpcv1.Reply) error {
 	if err != nil {
 		return engine.Poison("%s: record %q of %s: the key must be a flow's id", ErrJournal, ctx.Key(), ctx.Topic())
 	}
-	t := w.newTurn(ctx, id, writtenAt(ctx, 0))
+	t := w.replyTurn(ctx, id, ctx.Header(engine.HeaderRequest))
 	return t.goOn(Replied{Topic: string(ctx.Topic()), RequestID: ctx.Header(engine.HeaderRequest), Reply: m, NowUs: t.nowUs})
 }
 
@@ -143,6 +143,7 @@ func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {
 		return t.goOn(Due{e.Due.GetAttempt(), e.Due.GetStep(), e.Due.GetOrdinal(), t.nowUs})
 	case *flowv1.FlowTimer_Continue_:
 		t.sinceUs = t.state.Head.GetUpdatedAtUs()
+		t.replayed = e.Continue.GetReplayed() > 0
 		return t.goOn(Continued{e.Continue.GetAttempt(), e.Continue.GetStep(), t.nowUs})
 	case *flowv1.FlowTimer_SessionDue_:
 		return t.goOn(Silent{e.SessionDue.GetSessionId(), t.nowUs})

@@ -20,7 +20,15 @@ import (
 // known finds out what the requests of a step need of the views.
 func (t *turn) known(asked []journal.Asked) []Known {
 	out := make([]Known, len(asked))
+	room := t.state.Rules.MaxAnswers
 	for i, a := range asked {
+		if room < 0 { // nothing more is looked up
+			switch a.Request.GetOperation().(type) {
+			case *appv1.Request_LookupMembers, *appv1.Request_FindKeys:
+				out[i] = refused(TypeLimit, limitText, t.state.Rules.MaxAnswers)
+				continue
+			}
+		}
 		switch op := a.Request.GetOperation().(type) {
 		case *appv1.Request_LookupMembers:
 			out[i] = t.members(op.LookupMembers)
@@ -33,6 +41,7 @@ func (t *turn) known(asked []journal.Asked) []Known {
 		case *appv1.Request_Emit:
 			out[i] = t.channel(op.Emit.GetChannel())
 		}
+		room -= len(out[i].Result)
 	}
 	return out
 }

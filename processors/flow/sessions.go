@@ -20,6 +20,7 @@ const (
 	maxProperties      = 100     // context properties
 	maxPropertyBytes   = 8 << 10 // all of them together
 	maxSessionError    = 1 << 10 // bytes of a reason that goes to the other side
+	maxSessionBytes    = 1 << 20 // of a flow's sessions together, in its head
 	shortSessionDigits = 8       // of an id, for people
 )
 
@@ -60,9 +61,8 @@ func (d *draft) open(i int, op *appv1.OpenSession, nowUs int64) {
 		d.answerError(i, TypeLimit, fmt.Sprintf("the flow has %d open sessions, which is as many as it may have: close some", live), nowUs)
 		return
 	}
-	d.Head.SessionsOpened++
 	s := &flowv1.Session{
-		SessionId:        identity.SessionID(d.id(), d.attempt(), d.Head.GetSessionsOpened()).String(),
+		SessionId:        identity.SessionID(d.id(), d.attempt(), d.Head.GetSessionsOpened()+1).String(),
 		Initiator:        true,
 		Counterparty:     &vnodev1.HoldingIdentity{X500Name: name, GroupId: d.Head.GetStart().GetIdentity().GetGroupId()},
 		Status:           flowv1.SessionStatus_SESSION_STATUS_CREATED,
@@ -80,6 +80,12 @@ func (d *draft) open(i int, op *appv1.OpenSession, nowUs int64) {
 	for _, p := range op.GetProperties() {
 		s.Properties = append(s.Properties, &flowv1.SessionProperty{Name: p.GetName(), Value: p.GetValue()})
 	}
+	// The head must fit into a record whatever comes, or nobody could end the flow.
+	if n := proto.Size(&flowv1.Checkpoint{Sessions: d.Head.GetSessions()}) + proto.Size(s); n > maxSessionBytes {
+		d.answerError(i, TypeLimit, fmt.Sprintf("the flow's sessions would have %d bytes with this one, mostly properties; at most %d are allowed: close some, or give fewer properties", n, maxSessionBytes), nowUs)
+		return
+	}
+	d.Head.SessionsOpened++
 	d.addSession(s)
 	d.note(OutcomeOpened)
 	d.answerWith(i, &appv1.OpenedSession{SessionId: s.GetSessionId(), CounterpartyX500Name: name}, nowUs)
@@ -192,7 +198,14 @@ func infoOf(s *flowv1.Session) *flowv1.SessionInfoResponse {
 func (d *draft) receive(i int, s *flowv1.Session, nowUs int64) (answered bool) {
 	id := s.GetSessionId()
 	if next := d.inbox[id]; len(next) > 0 && next[0].Sequence == s.GetRead()+1 && !s.GetCloseSent() {
+		size := len(next[0].Row.GetPayload())
+		if next[0].Row == nil || d.crowded(size+answerFrame) { // it stays to be read by a later step
+			d.note(OutcomeTooLarge)
+			d.answerError(i, TypeLimit, fmt.Sprintf(limitText, d.Rules.MaxAnswers), nowUs)
+			return true
+		}
 		d.inbox[id] = next[1:]
+		s.UnreadBytes -= min(s.UnreadBytes, uint64(size))
 		s.Read++
 		s.UsedStep = d.Head.GetStep()
 		d.do(DropMessage{id, s.GetRead()})
@@ -251,8 +264,16 @@ func (d *draft) shut(s *flowv1.Session, nowUs int64) bool {
 
 func (d *draft) closed(s *flowv1.Session) {
 	s.Status = flowv1.SessionStatus_SESSION_STATUS_CLOSED
+	s.UnreadBytes = 0
+	lighten(s)
 	d.leave(s)
 	d.do(DropMessages{s.GetSessionId()})
+}
+
+// lighten drops what an ended session needs no more. The other side's properties may still be asked for; only the one
+// session that began a responder has any.
+func lighten(s *flowv1.Session) {
+	s.Properties, s.Versions, s.Ahead = nil, nil, nil
 }
 
 // leave ends what the worker and the mapper keep going for a session.
@@ -276,6 +297,7 @@ func (d *draft) breakSession(s *flowv1.Session, kind, message string, tell bool,
 	}
 	s.Status = flowv1.SessionStatus_SESSION_STATUS_ERROR
 	s.Error = e
+	lighten(s)
 	d.leave(s)
 	d.note(OutcomeSessionError)
 }

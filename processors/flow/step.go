@@ -20,9 +20,10 @@ type State struct {
 	// Open has the rows of the step that is being answered, by ordinal.
 	Open []*flowv1.JournalRequest
 	// Burst counts the steps that were taken in the running event, Rows the requests in them, Bytes what they sent and
-	// were answered.
+	// were answered, Units their instructions.
 	Burst, Rows uint32
 	Bytes       int
+	Units       int64
 	Rules       Rules
 }
 
@@ -208,6 +209,7 @@ func (d *draft) yielded(e Yielded) error {
 	}
 	d.Head.UpdatedAtUs = e.NowUs
 	d.Burst++
+	d.Units += e.Units
 	d.stock(e.Inbox)
 	switch {
 	case e.Yield.Done != nil:
@@ -277,6 +279,7 @@ func (d *draft) asked(e Yielded, nowUs int64) {
 		return
 	}
 	d.Head.Step++
+	d.Head.AnsweredBytes = 0
 	d.Open = make([]*flowv1.JournalRequest, len(asked))
 	d.Rows += uint32(len(asked))
 	d.Head.Waiting = nil
@@ -310,7 +313,7 @@ func (d *draft) proceed(nowUs int64) {
 	if d.Head.GetPause() != nil || !journal.AllAnswered(d.Open) {
 		return
 	}
-	if d.Burst >= d.Rules.MaxStepsPerEvent || d.Rows >= d.Rules.MaxRequestsPerStep || d.Bytes >= maxEventBytes {
+	if d.Burst >= d.Rules.MaxStepsPerEvent || d.Rows >= d.Rules.MaxRequestsPerStep || d.Bytes >= maxEventBytes || d.Units >= d.Rules.MaxUnitsPerEvent {
 		d.do(GoOn{d.attempt(), d.Head.GetStep()})
 		return
 	}
@@ -379,6 +382,10 @@ func (d *draft) continued(e Continued) error {
 
 func (d *draft) broke(e Broke) error {
 	if !d.alive() {
+		if d.Head != nil && e.Park { // what was kept before it has ended the flow, with an error of its own
+			d.note(OutcomeStale)
+			return nil
+		}
 		return engine.Poison("flow: a module failed for a flow that is not running: %s", e.Error.GetMessage())
 	}
 	d.Head.UpdatedAtUs = e.NowUs
@@ -455,6 +462,10 @@ func (d *draft) end(state flowv1.FlowState, row *flowv1.JournalEnd, nowUs int64)
 	d.Head.Waiting = nil
 	d.Head.Pause = nil
 	d.Head.Ending = false
+	for _, s := range d.Head.GetSessions() { // those that ended under an older version, too: the end must be writable
+		lighten(s)
+		s.PeerProperties = nil
+	}
 	d.Head.UpdatedAtUs = nowUs
 	d.Head.KeepUntilUs = nowUs + d.Rules.KeepUs
 	d.run = nil
