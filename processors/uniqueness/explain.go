@@ -1,15 +1,5 @@
 package uniqueness
 
-// Stable ids of errors; see [Explanations].
-const (
-	idNoWayBack = "FL-UNIQUENESS-001"
-	idDecode    = "FL-UNIQUENESS-002"
-	idRequest   = "FL-UNIQUENESS-003"
-	idTooLarge  = "FL-UNIQUENESS-004"
-	idGivenUp   = "FL-UNIQUENESS-005"
-	idRow       = "FL-UNIQUENESS-006"
-)
-
 // Explanations tells for each stable id what happened and what to do, for `fairlead explain`.
 func Explanations() map[string]string {
 	return map[string]string{
