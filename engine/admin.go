@@ -93,6 +93,19 @@ func (e *Engine) describe(ctx context.Context) (*topology, error) {
 	return out, nil
 }
 
+// failedOffset is the first error among the partitions that are wanted. Others of the group may be in the middle of a
+// transaction at any time, and are not waited for.
+func failedOffset(all kadm.OffsetResponses, want map[string]map[int32]kgo.Offset) error {
+	for t, ps := range want {
+		for p := range ps {
+			if r, ok := all.Lookup(t, p); ok && r.Err != nil {
+				return fmt.Errorf("%s/%d: %w", t, p, r.Err)
+			}
+		}
+	}
+	return nil
+}
+
 // fetchCommitted reads what the group has committed for the partitions in hand.
 func (s *session) fetchCommitted(ctx context.Context, want map[string]map[int32]kgo.Offset) (*assignment, error) {
 	var all kadm.OffsetResponses
@@ -100,7 +113,7 @@ func (s *session) fetchCommitted(ctx context.Context, want map[string]map[int32]
 		var err error
 		all, err = s.e.admin.FetchOffsets(kadm.RequireStable(ctx), s.e.cfg.Prefix+string(s.e.graph.group))
 		if err == nil {
-			err = all.Error()
+			err = failedOffset(all, want)
 		}
 		if err == nil {
 			break

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -86,7 +87,10 @@ func (c *changelog) metaKey() []byte {
 // storageFault leaves a callback because the disk failed; the guard turns it into the worker's end.
 type storageFault struct{ err error }
 
-func (c *changelog) get(key string) []byte {
+// get returns a copy: codecs may hand the bytes on, and whoever gets them may change them.
+func (c *changelog) get(key string) []byte { return bytes.Clone(c.look(key)) }
+
+func (c *changelog) look(key string) []byte {
 	if v, ok := c.overlay.Get(key); ok {
 		return v
 	}
@@ -176,14 +180,14 @@ func (c *changelog) scan(prefix string) iter.Seq2[[]byte, []byte] {
 			for len(over) > 0 && over[0].key < key {
 				o := over[0]
 				over = over[1:]
-				if o.value != nil && !emit([]byte(o.key), o.value) {
+				if o.value != nil && !emit([]byte(o.key), bytes.Clone(o.value)) {
 					return false
 				}
 			}
 			if len(over) > 0 && over[0].key == key {
 				o := over[0]
 				over = over[1:]
-				return o.value == nil || emit([]byte(o.key), o.value)
+				return o.value == nil || emit([]byte(o.key), bytes.Clone(o.value))
 			}
 			return emit([]byte(key), append([]byte{}, v...))
 		})
@@ -197,7 +201,7 @@ func (c *changelog) scan(prefix string) iter.Seq2[[]byte, []byte] {
 				return
 			}
 			if o.value != nil {
-				emit([]byte(o.key), o.value)
+				emit([]byte(o.key), bytes.Clone(o.value))
 			}
 		}
 	}
@@ -276,11 +280,11 @@ func (s boundStore) Set(key, value []byte) {
 	if value == nil {
 		value = []byte{}
 	}
-	s.rc.write(s.log, string(key), value, "", nil)
+	s.rc.write(s.log, string(key), bytes.Clone(value), "", nil)
 }
 
 func (s boundStore) Delete(key []byte) {
-	if s.log.get(string(key)) != nil {
+	if s.log.look(string(key)) != nil {
 		s.rc.write(s.log, string(key), nil, "", nil)
 	}
 }

@@ -126,6 +126,9 @@ func (c Config) withDefaults() (Config, error) {
 			*n = v
 		}
 	}
+	if c.Sessions < 0 {
+		return c, fmt.Errorf("engine: Sessions is %d, it must be 1 or more, or 0 for one for each core", c.Sessions)
+	}
 	setInt(&c.Sessions, runtime.GOMAXPROCS(0))
 	setInt(&c.MaxBatch, MaxTransactionRecords)
 	setInt(&c.Retries, 20)

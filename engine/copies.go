@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/lovoo/goka/storage"
 )
@@ -19,8 +20,15 @@ type copiedStorage struct {
 	of storedPosition
 }
 
-func newCopiedStorage(e *Engine, topic string, partition int32) (*copiedStorage, error) {
-	name := "copy/" + e.cfg.Prefix + string(e.graph.group) + "/" + e.cfg.Prefix + topic
+// newCopiedStorage makes the copy of one reader. goka reads a looked-up table once for each of its processors, of which
+// each session has one: they must not write over each other, so each session has a copy of its own. A joined partition is
+// read by the session that has it in hand.
+func newCopiedStorage(e *Engine, session int, topic string, partition int32) (*copiedStorage, error) {
+	name := "copy/" + e.cfg.Prefix + string(e.graph.group) + "/"
+	if e.graph.looksUp(topic) {
+		name += strconv.Itoa(session) + "/"
+	}
+	name += e.cfg.Prefix + topic
 	return &copiedStorage{e: e, topic: topic, partition: partition, prefix: storagePrefix(name, partition)}, nil
 }
 

@@ -108,3 +108,19 @@ func TestTwoPrefixesInOneDatabase(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionsKeepCopiesOfTheirOwn of what they look up: goka reads it once for each, and one that is behind must not
+// write over what another has read. A joined partition is one session's at a time, and its copy goes with it.
+func TestSessionsKeepCopiesOfTheirOwn(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	e, err := engine.New(c.Config(t), asking())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if engine.CopyPrefix(e, 0, "looked") == engine.CopyPrefix(e, 1, "looked") {
+		t.Error("two sessions share the copy of a lookup")
+	}
+	if engine.CopyPrefix(e, 0, "joined") != engine.CopyPrefix(e, 1, "joined") {
+		t.Error("the copy of a joined partition does not go with it")
+	}
+}

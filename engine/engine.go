@@ -33,8 +33,7 @@ type Engine struct {
 	admin     *kadm.Client
 	dynamic   dynamicTopics
 
-	produceCtx context.Context
-	stop       context.CancelFunc
+	stop context.CancelFunc
 
 	mu       sync.Mutex
 	fatal    error
@@ -105,7 +104,14 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 	e.mu.Unlock()
 	ctx, e.stop = context.WithCancel(ctx)
 	defer e.stop()
-	e.produceCtx = context.WithoutCancel(ctx)
+	defer func() {
+		e.mu.Lock()
+		told := e.fatal != nil
+		e.mu.Unlock()
+		if err != nil && !told {
+			e.fail(err) // whoever waits for readiness hears of it
+		}
+	}()
 	if e.adminCl, err = kgo.NewClient(clientOpts(e.cfg.Brokers, e.cfg.Outside)...); err != nil {
 		return fmt.Errorf("group %s: make admin client: %w", e.graph.group, err)
 	}

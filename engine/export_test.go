@@ -17,3 +17,12 @@ func (c *Clock) Tick(wall int64) int64 {
 
 // Until is how long it takes until due.
 func (c *Clock) Until(due, wall int64) time.Duration { return c.c.until(due, wall) }
+
+// CopyPrefix is where a session keeps its copy of a table that the group looks up or joins.
+func CopyPrefix(e *Engine, session int, topic string) string {
+	c, err := newCopiedStorage(e, session, topic, 0)
+	if err != nil {
+		return err.Error()
+	}
+	return string(c.prefix)
+}

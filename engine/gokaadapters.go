@@ -112,7 +112,7 @@ func (s *session) storage(topic string, partition int32) (storage.Storage, error
 		}
 		return &tableStorage{log: p.table}, nil
 	}
-	return newCopiedStorage(s.e, topic, partition)
+	return newCopiedStorage(s.e, s.n, topic, partition)
 }
 
 // tableStorage is the group table's partition: goka writes into the running transaction.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -72,6 +73,15 @@ func (g *gokaSession) MarkOffset(topic string, partition int32, offset int64, _ 
 func (s *session) runGoka(ctx, actx context.Context, a *assignment, handler sarama.ConsumerGroupHandler) error {
 	sctx, cancel := context.WithCancel(actx)
 	defer cancel()
+	produceCtx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	s.produceCtx = produceCtx
+	defer context.AfterFunc(sctx, func() {
+		// A full buffer of records for brokers that are away holds callbacks; after the time that ending may take nobody
+		// needs them any more.
+		late := time.AfterFunc(s.e.cfg.EndTimeout, giveUp)
+		context.AfterFunc(produceCtx, func() { late.Stop() })
+	})()
 	g := &gokaSession{s: s, ctx: sctx, a: a, claims: map[string]map[int32]*claim{}, died: make(chan int32, len(a.partitions)*len(a.topics))}
 	for _, t := range a.topics {
 		g.claims[t] = map[int32]*claim{}
@@ -83,6 +93,9 @@ func (s *session) runGoka(ctx, actx context.Context, a *assignment, handler sara
 		}
 	}
 	s.claims = g.claims
+	for _, p := range s.parts {
+		p.current = Cause{} // what the last goka session had in hand is nobody's fault in this one
+	}
 	s.pending.Store(0)
 	s.clearFailures()
 	if err := handler.Setup(g); err != nil {
@@ -110,11 +123,13 @@ func (s *session) runGoka(ctx, actx context.Context, a *assignment, handler sara
 	wg.Wait()
 	cleanup := handler.Cleanup(g)
 	if s.open {
-		if abortErr := s.end(kgo.TryAbort); !errors.Is(abortErr, errAborted) && errors.Is(err, errRestart) {
+		abortErr := s.end(kgo.TryAbort)
+		if !errors.Is(abortErr, errAborted) && errors.Is(err, errRestart) {
 			err = abortErr
 		}
-		if ctx.Err() != nil {
-			// Nothing of the batch counts; it is nobody's fault.
+		if ctx.Err() != nil && errors.Is(abortErr, errAborted) {
+			// Nothing of the batch counts; it is nobody's fault. Where the abort failed, franz-go has not taken its positions
+			// back: what it has polled must not be committed.
 			s.commitClean(ctx, g)
 		}
 	}

@@ -100,9 +100,10 @@ const (
 )
 
 // DeadLetterFunc is told of a record that goes to the dead letters, in the transaction that puts it there: what it
-// writes and emits through ctx commits with it. msg is nil when the record could not be decoded. It may be called for
-// a record that was never run (it killed its process); joins and lookups are then not at hand. When it fails, its own
-// effects are dropped and logged; the record is dead-lettered all the same.
+// writes and emits through ctx commits with it. msg is nil when the record could not be decoded, and when processes died
+// with the record in hand: it is not decoded again. It may be called for a record that was not run any more (reasons
+// "kills its process" and "output refused"); joins and lookups are then not at hand. When it fails, its own effects are
+// dropped and logged; so they are when Kafka refuses them. The record is dead-lettered all the same.
 type DeadLetterFunc func(ctx Context, msg any, reason string, cause error) error
 
 // OnDeadLetter lets a group react to its dead letters: whoever waits for the record's outcome must hear of it.
@@ -181,6 +182,11 @@ type Graph struct {
 	dead    DeadLetterFunc
 	dynamic *edge
 	err     error
+}
+
+// looksUp tells whether a topic is a lookup's.
+func (g *Graph) looksUp(topic string) bool {
+	return slices.ContainsFunc(g.edges, func(e EdgeInfo) bool { return e.Kind == EdgeLookup && e.Topic == topic })
 }
 
 // LoopTopic, TableTopic, StoreTopic, RowsTopic and DeadLetterTopic name a group's own topics.

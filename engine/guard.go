@@ -109,7 +109,7 @@ func (rc *recordContext) DeferCommit() func(error) {
 // Context is goka's; a record that is not run has none, and takes the engine's.
 func (rc *recordContext) Context() context.Context {
 	if rc.gokaContext == nil {
-		return rc.p.s.e.produceCtx
+		return rc.p.s.produceCtx
 	}
 	return rc.gokaContext.Context()
 }
@@ -129,7 +129,9 @@ func (rc *recordContext) TopicID() [16]byte    { return rc.p.s.topicID(rc.src.To
 func (rc *recordContext) Headers() goka.Headers {
 	h := make(goka.Headers, len(rc.src.headers))
 	for _, x := range rc.src.headers {
-		h[x.Key] = x.Value
+		if x.Key != HeaderPartition { // whoever wrote the record must not choose where others go
+			h[x.Key] = x.Value
+		}
 	}
 	return h
 }
@@ -198,6 +200,7 @@ func (rc *recordContext) write(l *changelog, key string, value []byte, typ strin
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderType, Value: []byte(typ)})
 	}
 	applyHeaders(rec, options)
+	rec.Partition = rc.p.id // a row is its partition's, whatever headers are handed on
 	rc.add(rec)
 	rc.undo = append(rc.undo, l.put(key, value))
 }
@@ -276,7 +279,7 @@ func (rc *recordContext) SetTimer(name string, due time.Time, msg any) {
 		if err != nil {
 			rc.Fail(fmt.Errorf("encode timer %q: %w", name, err))
 		}
-		row.Payload, row.Type = raw, typeName(codec, msg)
+		row.Payload, row.HasPayload, row.Type = raw, true, typeName(codec, msg)
 	}
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(row)
 	if err != nil {

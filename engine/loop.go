@@ -103,7 +103,7 @@ func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) (err 
 	for _, id := range s.partitionIDs() {
 		p := s.parts[id]
 		for _, u := range p.unrun {
-			p.deadLetter(nil, u.src, "kills its process", u.reason, uint32(s.e.cfg.CrashLimit))
+			p.deadLetterUnrun(nil, u.src, u.over, uint32(s.e.cfg.CrashLimit))
 		}
 		p.unrun = nil
 	}
@@ -248,8 +248,8 @@ func (s *session) feed(sctx context.Context, g *gokaSession, b *batch) error {
 		p.begin(b.wall)
 		place := Cause{topic, r.Partition, r.Offset}
 		if !s.e.graph.guarded {
-			if reason, ok := s.refused.get(place); ok {
-				p.unrun = append(p.unrun, unrunRecord{sourceOf(r, place), reason})
+			if over, ok := s.refused.get(place); ok {
+				p.unrun = append(p.unrun, unrunRecord{sourceOf(r, place), over})
 				continue
 			}
 		}
@@ -302,9 +302,14 @@ func (s *session) strike(pe *produceError) error {
 	if pe.cause.Topic == "" || !ofRecord {
 		return fmt.Errorf("%w: %w", errRebuild, err)
 	}
+	if over, ok := s.refused.get(pe.cause); ok {
+		over.refusals++ // it was not run: what was refused is its dead letter, or the reaction to it
+		s.refused.set(pe.cause, over)
+		return nil
+	}
 	s.strikes[pe.cause]++
 	if s.strikes[pe.cause] >= s.e.cfg.CrashLimit {
-		s.refused.set(pe.cause, err)
+		s.refused.set(pe.cause, verdict{cause: err})
 		delete(s.strikes, pe.cause)
 	}
 	return nil
@@ -321,7 +326,7 @@ func (s *session) blame(g *gokaSession, err error) {
 	if c := s.inHand(g); c != nil {
 		s.strikes[*c]++
 		if s.strikes[*c] >= s.e.cfg.CrashLimit {
-			s.refused.set(*c, err)
+			s.refused.set(*c, verdict{cause: err, killer: true})
 			delete(s.strikes, *c)
 		}
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lovoo/goka"
@@ -207,9 +209,12 @@ func (p *partition) handle(gctx goka.Context, in inputDef) {
 func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 	key := string(src.key)
 	command := p.s.e.commandOf(src.Topic, src.headers)
+	over, refused := p.s.refused.get(src.Cause)
 	switch {
 	case p.batched(key):
 		p.held = append(p.held, heldRecord{gctx, in, src})
+	case command == "" && refused: // before it is made to wait: a record may be too large for the retry store
+		p.deadLetterUnrun(gctx, src, over, uint32(p.s.e.cfg.CrashLimit))
 	case command == commandRetry:
 		p.runWaiting(gctx, key)
 	case command == commandRedrive:
@@ -224,10 +229,6 @@ func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 		}
 		p.wait(src, &enginepb.RetryRow{Record: src.toProto()}, 0)
 	default:
-		if reason, ok := p.s.refused.get(src.Cause); ok {
-			p.deadLetter(gctx, src, "kills its process", reason, uint32(p.s.e.cfg.CrashLimit))
-			return
-		}
 		p.run(gctx, in, src, 0, 0, 0, nil)
 	}
 }
@@ -241,8 +242,8 @@ type heldRecord struct {
 
 // unrunRecord is a record that is known to kill its process, of a graph whose callbacks goka calls past the guard.
 type unrunRecord struct {
-	src    source
-	reason error
+	src  source
+	over verdict
 }
 
 // outcome of running a record once.
@@ -333,19 +334,42 @@ func (p *partition) dropRow(key string) {
 
 // deadLetter writes a record to the group's dead-letter topic, in the transaction that settles it.
 func (p *partition) deadLetter(gctx goka.Context, src source, reason string, cause error, attempts uint32) {
+	p.giveUp(gctx, src, reason, cause, attempts, verdict{})
+}
+
+// deadLetterUnrun does so for a record that is not run any more.
+func (p *partition) deadLetterUnrun(gctx goka.Context, src source, over verdict, attempts uint32) {
+	p.giveUp(gctx, src, over.reason(), over.cause, attempts, over)
+}
+
+func (p *partition) giveUp(gctx goka.Context, src source, reason string, cause error, attempts uint32, over verdict) {
 	rec := deadLetterRecord(DeadLetterTopic(p.s.e.graph.group), src, reason, cause, attempts, p.s.e.cfg.Build)
 	p.counted.deadLetter(reason)
 	p.s.e.cfg.Log.Warn("record dead-lettered", "group", string(p.s.e.graph.group), "topic", src.Topic,
 		"partition", src.Partition, "offset", src.Offset, "reason", reason, "error", cut(cause.Error(), 1000))
+	// Where the dead letter was refused before, the reaction may be to blame, or the dead-letter topic takes less than this
+	// record: then its place has to do, and at last nothing else.
+	if over.refusals > 1 && headerOf(rec, headerReference) == "" {
+		byReference(rec, src)
+	}
+	if over.refusals > 2 {
+		rec.Key, rec.Value = nil, nil
+		rec.Headers = slices.DeleteFunc(rec.Headers, func(h kgo.RecordHeader) bool { return !strings.HasPrefix(h.Key, "fl-dlq-") })
+	}
 	p.s.produce(rec, p, src.Cause)
 	if p.s.e.graph.parks {
 		p.park(string(src.key), reason)
 	}
-	p.tellOfDeadLetter(gctx, src, reason, cause)
+	if over.refusals > 0 {
+		p.s.e.cfg.Log.Error("nobody is told of a dead letter: what is written with it was refused", "group", string(p.s.e.graph.group),
+			"topic", src.Topic, "partition", src.Partition, "offset", src.Offset, "error", cut(cause.Error(), 1000))
+		return
+	}
+	p.tellOfDeadLetter(gctx, src, reason, cause, !over.killer)
 }
 
 // tellOfDeadLetter runs the group's own reaction, in a guard of its own.
-func (p *partition) tellOfDeadLetter(gctx goka.Context, src source, reason string, cause error) {
+func (p *partition) tellOfDeadLetter(gctx goka.Context, src source, reason string, cause error, decode bool) {
 	react := p.s.e.graph.dead
 	if react == nil {
 		return
@@ -353,7 +377,7 @@ func (p *partition) tellOfDeadLetter(gctx goka.Context, src source, reason strin
 	in, _ := p.s.e.graph.input(src.Topic)
 	rc := &recordContext{gokaContext: gctx, p: p, src: src, in: inputDef{codec: bytesCodec{}, cb: func(ctx Context, _ any) error {
 		var msg any
-		if src.hasValue && in.codec != nil {
+		if decode && src.hasValue && in.codec != nil {
 			if m, err := in.codec.Decode(src.value); err == nil {
 				msg = m
 			}
@@ -395,7 +419,12 @@ func deadLetterRecord(topic string, src source, reason string, cause error, atte
 			rec.Value = []byte{}
 		}
 	}
-	rec.Headers = append(rec.Headers, src.headers...)
+	for _, h := range src.headers {
+		// Whoever wrote the record must not say where it lay, or what the engine is to do with its dead letter.
+		if h.Key != headerCommand && !strings.HasPrefix(h.Key, "fl-dlq-") {
+			rec.Headers = append(rec.Headers, h)
+		}
+	}
 	add := func(k, v string) {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: k, Value: []byte(cut(v, MaxReasonBytes))})
 	}

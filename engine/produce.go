@@ -18,7 +18,7 @@ import (
 func (s *session) produce(r *kgo.Record, p *partition, cause Cause) {
 	log := p.changelogOf(r.Topic)
 	topic := r.Topic
-	if !s.hasPartition(s.e.produceCtx, topic, r.Partition) {
+	if !s.hasPartition(s.produceCtx, topic, r.Partition) {
 		s.produceErr.CompareAndSwap(nil, &produceError{cause, topic, fmt.Errorf("%w: %d", errNoPartition, r.Partition)})
 		return
 	}
@@ -26,8 +26,8 @@ func (s *session) produce(r *kgo.Record, p *partition, cause Cause) {
 	r.Topic = s.e.cfg.Prefix + topic
 	s.txRecords.Add(1)
 	s.txBytes.Add(int64(recordSize(r)))
-	// Its own time-outs bound it; a callback's context must not take records out of a transaction.
-	s.cl.Produce(s.e.produceCtx, r, func(r *kgo.Record, err error) {
+	// A callback's context must not take records out of a transaction. This one ends when the transaction is aborted anyway.
+	s.cl.Produce(s.produceCtx, r, func(r *kgo.Record, err error) {
 		if errors.Is(err, kgo.ErrAborting) {
 			return // the transaction is being aborted for another reason
 		}

@@ -65,6 +65,9 @@ type Relay struct {
 	read    []string // topics to read, sorted
 	hold    []string // topics whose place in the group is kept without reading them
 	refused map[string]bool
+
+	// over are the records whose output is refused. Only Run uses it.
+	over map[Cause]verdict
 }
 
 // NewRelay makes a relay that follows nothing yet.
@@ -80,7 +83,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 			*d = 10 * time.Second
 		}
 	}
-	return &Relay{cfg: cfg, wake: make(chan struct{}, 1), refused: map[string]bool{}}, nil
+	return &Relay{cfg: cfg, wake: make(chan struct{}, 1), refused: map[string]bool{}, over: map[Cause]verdict{}}, nil
 }
 
 // Follow sets which topics are read, and of which only the place is held: their offsets do not expire and their records
@@ -337,12 +340,16 @@ func (u *relayRun) transact(ctx context.Context, records []*kgo.Record) error {
 	if err := u.cl.Begin(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	var failed atomic.Pointer[error]
+	var failed atomic.Pointer[refusedOutput]
 	now := time.Now().UnixMicro()
 	try := kgo.TryCommit
 	for _, rec := range records {
 		in := u.incoming(rec)
-		out, err := u.handle(ctx, in)
+		over, isOver := u.r.over[Cause{in.Topic, in.Partition, in.Offset}]
+		out, err := []Record(nil), over.cause
+		if !isOver {
+			out, err = u.handle(ctx, in)
+		}
 		if errors.Is(err, ErrNotFollowed) || ctx.Err() != nil {
 			u.r.refuse(in.Topic) // polled again when it is followed again
 			try = kgo.TryAbort
@@ -355,7 +362,7 @@ func (u *relayRun) transact(ctx context.Context, records []*kgo.Record) error {
 			become = append(become, r)
 		}
 		if err != nil {
-			become = []*kgo.Record{u.dead(rec, in, err)}
+			become = []*kgo.Record{u.dead(rec, in, err, over)}
 		}
 		for _, r := range become {
 			u.produce(ctx, r, in, now, &failed)
@@ -374,10 +381,27 @@ func (u *relayRun) transact(ctx context.Context, records []*kgo.Record) error {
 	if _, err := u.cl.End(endCtx, try); err != nil {
 		return fmt.Errorf("end transaction: %w", err)
 	}
-	if err := failed.Load(); err != nil {
-		return *err // the client is made anew after a while
+	f := failed.Load()
+	switch {
+	case f == nil:
+		for _, rec := range records {
+			delete(u.r.over, Cause{rec.Topic[len(u.r.cfg.Prefix):], rec.Partition, rec.Offset})
+		}
+		return nil
+	case refusesRecord(f.err):
+		// It would be refused each time, and everything behind it would wait: it goes to the dead letters instead.
+		u.r.cfg.Log.Warn("a record's output is refused", "group", u.r.cfg.Group, "cause", f.cause.String(), "error", f.err)
+		over := u.r.over[f.cause]
+		if over.cause != nil {
+			over.refusals++
+		} else {
+			over.cause = f.err
+		}
+		u.r.over[f.cause] = over
+		return nil // polled again
+	default:
+		return f.err // the client is made anew after a while
 	}
-	return nil
 }
 
 // handle asks what a record becomes; a panic is the record's.
@@ -398,18 +422,24 @@ func (u *relayRun) incoming(rec *kgo.Record) Incoming {
 	}
 }
 
-func (u *relayRun) produce(ctx context.Context, r *kgo.Record, in Incoming, now int64, failed *atomic.Pointer[error]) {
-	stampHeaders(r, now, Cause{in.Topic, in.Partition, in.Offset})
+func (u *relayRun) produce(ctx context.Context, r *kgo.Record, in Incoming, now int64, failed *atomic.Pointer[refusedOutput]) {
+	cause := Cause{in.Topic, in.Partition, in.Offset}
+	stampHeaders(r, now, cause)
 	u.cl.Produce(ctx, r, func(r *kgo.Record, err error) {
 		if err != nil && !errors.Is(err, kgo.ErrAborting) {
-			err = fmt.Errorf("produce to %s: %w", r.Topic, err)
-			failed.CompareAndSwap(nil, &err)
+			failed.CompareAndSwap(nil, &refusedOutput{cause, fmt.Errorf("produce to %s: %w", r.Topic, err)})
 		}
 	})
 }
 
+// refusedOutput is what could not be written, and of which record it came.
+type refusedOutput struct {
+	cause Cause
+	err   error
+}
+
 // dead is the dead letter of a record.
-func (u *relayRun) dead(rec *kgo.Record, in Incoming, cause error) *kgo.Record {
+func (u *relayRun) dead(rec *kgo.Record, in Incoming, cause error, over verdict) *kgo.Record {
 	out := &kgo.Record{Topic: u.r.cfg.Prefix + u.r.cfg.DeadLetters, Partition: -1, Key: rec.Key, Value: rec.Value}
 	for _, h := range rec.Headers {
 		if len(h.Key) < 3 || h.Key[:3] != "fl-" { // who wrote the record must not speak for the engine
@@ -425,7 +455,7 @@ func (u *relayRun) dead(rec *kgo.Record, in Incoming, cause error) *kgo.Record {
 		kgo.RecordHeader{Key: HeaderDLQReason, Value: []byte("poison")}, kgo.RecordHeader{Key: HeaderDLQError, Value: []byte(text)},
 		kgo.RecordHeader{Key: HeaderDLQAttempts, Value: []byte("1")}, kgo.RecordHeader{Key: HeaderDLQBuild, Value: []byte(u.r.cfg.Build)},
 		kgo.RecordHeader{Key: HeaderDLQSource, Value: []byte(src.String())})
-	if recordSize(out) > MaxRecordBytes {
+	if recordSize(out) > MaxRecordBytes || over.refusals > 0 {
 		byReference(out, src)
 	}
 	return out

@@ -77,8 +77,8 @@ func (p *partition) runQueue(gctx goka.Context, key string, n int) {
 		p.timers.cancel(headKey)
 		src := sourceFromProto(head.Record)
 		in, ok := p.s.e.graph.input(src.Topic)
-		if reason, refused := p.s.refused.get(src.Cause); refused {
-			p.deadLetter(gctx, src, "kills its process", reason, max(head.Attempts, uint32(p.s.e.cfg.CrashLimit)))
+		if over, refused := p.s.refused.get(src.Cause); refused {
+			p.deadLetterUnrun(gctx, src, over, max(head.Attempts, uint32(p.s.e.cfg.CrashLimit)))
 			p.dequeue(key, headKey)
 			continue
 		}

@@ -33,6 +33,9 @@ type session struct {
 	// running is the input of the running transaction, nil when there is none of input.
 	running *batch
 	parts   map[int32]*partition
+	// produceCtx is that of what the running goka session writes; it ends a while after the session, so that nobody waits
+	// for brokers that are away.
+	produceCtx context.Context
 	// claims are those of the goka session that runs.
 	claims map[string]map[int32]*claim
 	// generation is that of the assignment in hand.
@@ -121,7 +124,7 @@ func newSession(e *Engine, n int) *session {
 		changed:  make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		// Begins small, for nothing is known yet of how long a record takes; doubles with each commit.
 		cap:     512,
-		strikes: map[Cause]int{}, refused: verdicts{reasons: map[Cause]error{}}, paused: map[int32]string{},
+		strikes: map[Cause]int{}, refused: verdicts{over: map[Cause]verdict{}}, paused: map[int32]string{},
 	}
 }
 
@@ -580,22 +583,4 @@ type groupErrors struct{ s *session }
 
 func (h groupErrors) OnGroupManageError(err error) {
 	h.s.e.cfg.Log.Warn("consumer group", "group", string(h.s.e.graph.group), "session", h.s.n, "error", err)
-}
-
-// explicitOrKey sends records with a partition of their own there, others by Kafka's murmur2 of their key.
-type explicitOrKey struct{ byKey kgo.Partitioner }
-
-func (e explicitOrKey) ForTopic(t string) kgo.TopicPartitioner {
-	return &explicitTopic{e.byKey.ForTopic(t)}
-}
-
-type explicitTopic struct{ byKey kgo.TopicPartitioner }
-
-func (e *explicitTopic) RequiresConsistency(*kgo.Record) bool { return true }
-
-func (e *explicitTopic) Partition(r *kgo.Record, n int) int {
-	if r.Partition >= 0 {
-		return int(r.Partition)
-	}
-	return e.byKey.Partition(r, n)
 }

@@ -32,28 +32,46 @@ func (s *suspicion) limit(most int) int { return min(max(s.size, 1), most) }
 
 // verdicts are the records that are not run any more, and why. Callbacks of several partitions look at them at once.
 type verdicts struct {
-	mu      sync.Mutex
-	reasons map[Cause]error
+	mu   sync.Mutex
+	over map[Cause]verdict
 }
 
-func (v *verdicts) get(c Cause) (error, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	reason, ok := v.reasons[c]
-	return reason, ok
+// verdict is what is held against a record.
+type verdict struct {
+	cause error
+	// killer: processes or callbacks died with it in hand; it is not even decoded again. Otherwise a broker refuses what it
+	// makes.
+	killer bool
+	// refusals counts how often its dead letter was refused as well: each time the engine does with less.
+	refusals int
 }
 
-func (v *verdicts) set(c Cause, reason error) {
+// reason is the dead letter's.
+func (v verdict) reason() string {
+	if v.killer {
+		return "kills its process"
+	}
+	return "output refused"
+}
+
+func (v *verdicts) get(c Cause) (verdict, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.reasons[c] = reason
+	over, ok := v.over[c]
+	return over, ok
+}
+
+func (v *verdicts) set(c Cause, over verdict) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.over[c] = over
 }
 
 // lift takes back those that match.
 func (v *verdicts) lift(match func(Cause) bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	maps.DeleteFunc(v.reasons, func(c Cause, _ error) bool { return match(c) })
+	maps.DeleteFunc(v.over, func(c Cause, _ verdict) bool { return match(c) })
 }
 
 func suspectKey(topic string) string { return rowKey(rowSuspect, topic, "") }
@@ -102,7 +120,7 @@ func (p *partition) suspect(a *assignment) (err error) {
 					return fmt.Errorf("suspect row %x of %s/%d: %w", k, p.rows.topic, p.id, err)
 				}
 			}
-			p.s.refused.set(place, fmt.Errorf("the process died %d times with this record in hand", deaths))
+			p.s.refused.set(place, verdict{cause: fmt.Errorf("the process died %d times with this record in hand", deaths), killer: true})
 		}
 	}
 	if !dirty && len(sus.rows) == 0 {

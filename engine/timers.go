@@ -38,12 +38,16 @@ func (p *partition) fireTimers(wall int64, limit int) {
 			p.s.fail(Fatal(fmt.Errorf("timer row %x of %s/%d: %w", k, p.rows.topic, p.id, err)))
 			return
 		}
+		payload := row.Payload
+		if row.HasPayload && payload == nil {
+			payload = []byte{} // a message of nothing but defaults; nil would be no message
+		}
 		headers := []kgo.RecordHeader{{Key: HeaderCause, Value: []byte(row.Cause)}}
 		if row.Type != "" {
 			headers = append(headers, kgo.RecordHeader{Key: HeaderType, Value: []byte(row.Type)})
 		}
 		p.s.produce(&kgo.Record{
-			Topic: LoopTopic(p.s.e.graph.group), Partition: p.id, Key: row.Key, Value: row.Payload, Headers: headers,
+			Topic: LoopTopic(p.s.e.graph.group), Partition: p.id, Key: row.Key, Value: payload, Headers: headers,
 		}, p, Cause{})
 		p.dropRow(k)
 	}

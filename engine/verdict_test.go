@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -274,5 +275,50 @@ func twoCommands(t *testing.T, opts engine.BatchOptions) {
 	}
 	if got != "0 1 2 end " {
 		t.Errorf("ran %s", got)
+	}
+}
+
+// A panic of a plain goka graph's callback is the record's whose partition it was, and of none that other partitions ran
+// before.
+func TestOthersAreNotBlamed(t *testing.T) {
+	const partitions = 8
+	c := enginetest.NewCluster(t)
+	var runs atomic.Int32
+	g := func() *engine.Graph {
+		return engine.FromGoka(goka.DefineGroup("blame",
+			goka.Input("in", text, func(ctx goka.Context, msg any) {
+				if msg == "poison" {
+					runs.Add(1)
+					panic("poison")
+				}
+				ctx.Emit("out", ctx.Key(), msg)
+			}), goka.Output("out", text)))
+	}
+	c.CreateTopics(t, partitions, g())
+	cfg := c.Config(t)
+	cfg.CrashLimit = 3
+	enginetest.StartConfig(t, cfg, g())
+	manual, err := kgo.NewClient(kgo.SeedBrokers(c.Brokers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manual.Close()
+	put := func(p int32, msg string) {
+		t.Helper()
+		r := &kgo.Record{Topic: c.Prefix + "in", Partition: p, Key: []byte("k"), Value: []byte(msg)}
+		if err := manual.ProduceSync(enginetest.Context(t), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for p := range int32(partitions - 1) {
+		put(1+p, "good")
+	}
+	c.Consume(t, "out", partitions-1)
+	put(0, "poison")
+	if dead := c.Consume(t, "blame.dlq", 1)[0]; string(dead.Value) != "poison" {
+		t.Errorf("dead-lettered %q of %s", dead.Value, header(dead, engine.HeaderDLQSource))
+	}
+	if n := runs.Load(); n != 3 {
+		t.Errorf("the poison ran %d times, CrashLimit is 3", n)
 	}
 }

@@ -54,7 +54,9 @@ type NameError struct {
 	Reason string
 }
 
-func (e *NameError) Error() string { return fmt.Sprintf("X.500 name %q: %s", e.Name, e.Reason) }
+func (e *NameError) Error() string {
+	return fmt.Sprintf("X.500 name %q: %s (a right one: O=Alice, L=London, C=GB)", e.Name, e.Reason)
+}
 
 // ParseName reads a name such as "O=Alice, L=London, C=GB": attributes in any order and case, separated by commas
 // or semicolons, values escaped or quoted as in RFC 2253. The error is a *NameError.

@@ -26,6 +26,8 @@ import (
 	_ "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	_ "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
 	_ "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
+	_ "github.com/fairleadio/fairlead/schemas/gen/fairlead/uniqueness/v1"
+	_ "github.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1"
 	_ "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 )
 

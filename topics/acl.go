@@ -153,6 +153,16 @@ func find(catalogue []Topic, name string) (Topic, bool) {
 	return catalogue[i], true
 }
 
+// Groups are all consumer groups of a catalogue, sorted.
+func Groups(catalogue []Topic) []string {
+	var out []string
+	for _, worker := range Workers(catalogue) {
+		out = append(out, groupsOf(catalogue, worker)...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // groupsOf are the consumer groups of a worker type: whatever consumes in a group has topics of its own.
 func groupsOf(catalogue []Topic, worker string) []string {
 	var out []string

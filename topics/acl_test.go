@@ -121,6 +121,9 @@ func TestWhatNoRuleGives(t *testing.T) {
 	only(writes, topics.FlowRepliesCrypto, "crypto")
 	only(writes, topics.FlowRepliesPersistence, "persistence")
 	only(writes, topics.PersistenceRequests, "flow")
+	only(writes, topics.FlowRepliesVerification, "verification")
+	only(writes, topics.VerificationRequests, "flow")
+	only(reads, topics.VerificationRequests, "verification")
 	only(writes, topics.CpiUpload, "rest")
 	for _, r := range topics.Rules(topics.All()) {
 		for _, op := range r.Operations {

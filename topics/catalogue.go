@@ -13,6 +13,8 @@ func All() []Topic {
 	all = append(all, cryptoTopics()...)
 	all = append(all, channelTopics()...)
 	all = append(all, persistenceTopics()...)
+	all = append(all, uniquenessTopics()...)
+	all = append(all, verificationTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, databaseTopics()...)
 	all = append(all, toolTopics()...)
@@ -84,7 +86,7 @@ func flowTopics() []Topic {
 	own = append(own,
 		mapper.table("fairlead.flow.v1.MapperState", "client request id-vnode, or session id", "Which flow a start or session belongs to."),
 		mapper.loop("fairlead.flow.v1.MapperTimer", Operational),
-		mapper.store(FlowMapperAdmissionStore, "", "Running and waiting starts of each virtual node."),
+		mapper.store(FlowMapperAdmissionStore, "", "Running and waiting starts of each virtual node; events of sessions whose peer is not known yet."),
 	)
 	own = append(own, mapper.always()...)
 	flow := group{name: FlowGroup, data: Tenant}
@@ -123,9 +125,9 @@ func factTopics() []Topic {
 		fact(VirtualNodeInfo, "The virtual nodes of this cluster.", "short hash",
 			"fairlead.vnode.v1.VirtualNode", Operational, FlowGroup, FlowMapperGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker),
 		fact(CpiInfo, "The installed packages.", "checksum",
-			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker),
+			"fairlead.cpi.v1.Cpi", Operational, FlowGroup, FlowMapperChannels, PersistenceGroup, PersistenceFeedGroup, RestWorker, VerificationGroup),
 		fact(CpiChunks, "The modules of the installed packages, in parts.", "module hash/part",
-			"fairlead.cpi.v1.Chunk", Tenant, FlowGroup),
+			"fairlead.cpi.v1.Chunk", Tenant, FlowGroup, VerificationGroup),
 		fact(RBACUser, "Users and their roles.", "login name",
 			"fairlead.rbac.v1.User", Operational, RestWorker),
 		fact(RBACRole, "Roles and their permissions.", "role id",

@@ -23,8 +23,11 @@ func requestTopics() []Topic {
 			CryptoGroup, CryptoGroup, Operational, []string{RpcReplies}, RestWorker),
 		request(PersistenceRequests, "What flows ask of their virtual node's database.", "flow id", "fairlead.persistence.v1.Request",
 			PersistenceGroup, PersistenceGroup, Tenant, []string{FlowRepliesPersistence}, FlowGroup),
+		request(VerificationRequests, "Transactions that flows want verified.", "transaction id", "fairlead.verification.v1.Request",
+			VerificationGroup, VerificationGroup, Tenant, []string{FlowRepliesVerification}, FlowGroup),
 		reply(FlowRepliesCrypto, "Answers of the crypto worker to flows.", CryptoGroup),
 		reply(FlowRepliesPersistence, "Answers of the persistence worker to flows.", PersistenceGroup),
+		reply(FlowRepliesVerification, "Answers of the verification worker to flows.", VerificationGroup),
 		{
 			Name: RpcReplies, Doc: "Answers to processes that keep no state; each listens to one partition.", Key: "correlation id",
 			Type: "fairlead.rpc.v1.Reply", Set: "rpc", Class: Stream, Data: Tenant, Config: deleted(hour), Owner: RestWorker,

@@ -65,7 +65,7 @@ func TestCatalogueIsWhole(t *testing.T) {
 			t.Errorf("%s: tombstones must stay seven days", topic.Name)
 		}
 		if topic.Class == topics.Loop && topic.Config["retention.ms"] != "-1" {
-			t.Errorf("%s: a loop is trimmed by its owner only", topic.Name)
+			t.Errorf("%s: a loop loses records by topics trim only", topic.Name)
 		}
 	}
 }

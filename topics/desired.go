@@ -172,7 +172,7 @@ func refuseSetting(t Topic, key, value string) string {
 		floor, has = minDeleteRetentionMs, t.Compacted()
 	case configRetention, configRetentionBytes:
 		if t.Class == Loop && n != -1 {
-			return "a loop is trimmed by its owner only: it must be -1"
+			return "a loop must keep what was not read yet, and fairlead topics trim removes the rest: it must be -1"
 		}
 	}
 	if has && n < floor {

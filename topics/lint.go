@@ -84,7 +84,7 @@ func (l *linter) topic(t Topic, e Existing) {
 		}
 	}
 	if t.Class == Loop && (number(e.Effective[configRetention]) != -1 || number(e.Effective[configRetentionBytes]) != -1) {
-		l.add(FoundRetention, t, "retention.ms is %s and retention.bytes %s: a loop is trimmed by its owner only, both must be -1",
+		l.add(FoundRetention, t, "retention.ms is %s and retention.bytes %s: a loop must keep what was not read yet, and fairlead topics trim removes the rest: both must be -1",
 			e.Effective[configRetention], e.Effective[configRetentionBytes])
 	}
 	if got, want := number(e.Effective[configMaxMessage]), number(t.Config[configMaxMessage]); got < want {

@@ -10,6 +10,7 @@ const (
 
 	FlowRepliesCrypto      = "flow.replies.crypto"
 	FlowRepliesPersistence = "flow.replies.persistence"
+	FlowRepliesUniqueness  = "flow.replies.uniqueness"
 
 	CryptoRequests      = "crypto.requests"
 	CryptoAdmin         = "crypto.admin"
@@ -17,6 +18,7 @@ const (
 	CryptoLink          = "crypto.link"
 	CryptoMembers       = "crypto.members"
 	PersistenceRequests = "persistence.requests"
+	UniquenessRequests  = "uniqueness.requests"
 	DbRequests          = "db.requests"
 	CpiUpload           = "cpi.upload"
 	RpcReplies          = "rpc.replies"
@@ -43,6 +45,7 @@ const (
 	FlowGroup        = "flow"
 	CryptoGroup      = "crypto"
 	PersistenceGroup = "persistence"
+	UniquenessGroup  = "uniqueness"
 )
 
 // Names of workers that are edges (they have no group of their own), of tools, and of the systems outside that share
@@ -70,6 +73,7 @@ const (
 	FlowJournalStore         = "journal"
 	FlowInboxStore           = "inbox"
 	FlowMapperAdmissionStore = "admission"
+	UniquenessMemoryStore    = "memory"
 )
 
 // LoopTopic, TableTopic, StoreTopic, RowsTopic and DeadLetterTopic name a group's own topics.

@@ -187,7 +187,7 @@ func TestOverridesAreChecked(t *testing.T) {
 		"sets.nowhere: there is no such partition set", "sets.flow.partitions is 0", "topics.no.topic: there is no such topic",
 		"topics.flow.status.config.cleanup.policy: it cannot be overridden", "topics.flow.status.config.delete.retention.ms: 1000 is less",
 		"topics.flow.events.config.max.message.bytes: 1000 is less", "topics.flow.events.config.min.insync.replicas: use min_insync",
-		"topics.flow-mapper-loop.config.retention.ms: a loop is trimmed",
+		"topics.flow-mapper-loop.config.retention.ms: a loop must keep",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)

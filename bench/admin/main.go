@@ -127,7 +127,7 @@ func pack(ctx context.Context, dir string) ([]byte, error) {
 		}
 		members = append(members, name)
 	}
-	policy, err := cpi.DevGroupPolicy(devenv.GroupID(), members)
+	policy, err := cpi.StaticGroupPolicy(devenv.GroupID(), members)
 	if err != nil {
 		return nil, err
 	}

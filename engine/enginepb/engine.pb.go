@@ -188,7 +188,9 @@ type TimerRow struct {
 	// Message name of the payload, as in header fl-type.
 	Type string `protobuf:"bytes,5,opt,name=type,proto3" json:"type,omitempty"`
 	// Where the timer was set, as in header fl-cause.
-	Cause         string `protobuf:"bytes,6,opt,name=cause,proto3" json:"cause,omitempty"`
+	Cause string `protobuf:"bytes,6,opt,name=cause,proto3" json:"cause,omitempty"`
+	// There is a message, though its encoding may be empty.
+	HasPayload    bool `protobuf:"varint,7,opt,name=has_payload,json=hasPayload,proto3" json:"has_payload,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -263,6 +265,13 @@ func (x *TimerRow) GetCause() string {
 		return x.Cause
 	}
 	return ""
+}
+
+func (x *TimerRow) GetHasPayload() bool {
+	if x != nil {
+		return x.HasPayload
+	}
+	return false
 }
 
 // RetryRow (key: 'r', key length as big-endian u32, key, position as big-endian u64) is one record that waits.
@@ -519,14 +528,16 @@ const file_fairlead_engine_v1_engine_proto_rawDesc = "" +
 	"\x03key\x18\x05 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x06 \x01(\fR\x05value\x12\x1b\n" +
 	"\thas_value\x18\a \x01(\bR\bhasValue\x124\n" +
-	"\aheaders\x18\b \x03(\v2\x1a.fairlead.engine.v1.HeaderR\aheaders\"\x8b\x01\n" +
+	"\aheaders\x18\b \x03(\v2\x1a.fairlead.engine.v1.HeaderR\aheaders\"\xac\x01\n" +
 	"\bTimerRow\x12\x15\n" +
 	"\x06due_us\x18\x01 \x01(\x03R\x05dueUs\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
 	"\apayload\x18\x04 \x01(\fR\apayload\x12\x12\n" +
 	"\x04type\x18\x05 \x01(\tR\x04type\x12\x14\n" +
-	"\x05cause\x18\x06 \x01(\tR\x05cause\"\xaf\x01\n" +
+	"\x05cause\x18\x06 \x01(\tR\x05cause\x12\x1f\n" +
+	"\vhas_payload\x18\a \x01(\bR\n" +
+	"hasPayload\"\xaf\x01\n" +
 	"\bRetryRow\x122\n" +
 	"\x06record\x18\x01 \x01(\v2\x1a.fairlead.engine.v1.RecordR\x06record\x12\x1a\n" +
 	"\battempts\x18\x02 \x01(\rR\battempts\x12\x15\n" +

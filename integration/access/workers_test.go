@@ -53,7 +53,7 @@ func (w *world) installer(name, version string, k cpi.Key, code ...cpi.Code) []b
 		w.must(err)
 		members = append(members, n)
 	}
-	policy, err := cpi.DevGroupPolicy(groupID, members)
+	policy, err := cpi.StaticGroupPolicy(groupID, members)
 	w.must(err)
 	within := part(w.bundle(name, version, k, code...))
 	var whole bytes.Buffer

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
 // patience bounds every wait.
 const patience = 3 * time.Minute
 
-// world is a cluster of six workers, each with a Kafka user of its own.
+// world is a cluster of seven workers, each with a Kafka user of its own.
 type world struct {
 	*testing.T
 	kafka   *kafkatest.Cluster
@@ -83,7 +83,7 @@ func newWorld(t *testing.T) *world {
 	cfg.Bootstrap.AdminUser, cfg.Bootstrap.AdminPassword = kafkatest.Administrator, password
 	cfg.Vault.Address, cfg.Vault.Mount, cfg.Vault.Auth, cfg.Vault.AuthPath = vault.Address, vault.Mount, string(vault.Auth.Method), vault.Auth.Path
 	cfg.Vault.RoleIDFile, cfg.Vault.SecretIDFile = vault.Auth.RoleIDFile, vault.Auth.SecretIDFile
-	for _, worker := range []string{app.Database, app.Crypto, app.Flow, app.FlowMapper, app.Rest, app.Persistence} {
+	for _, worker := range []string{app.Database, app.Crypto, app.Flow, app.FlowMapper, app.Rest, app.Persistence, app.Uniqueness} {
 		c := cfg
 		c.Kafka.User = userOf(worker)
 		c.Process = config.Process{Instance: worker, DataDir: filepath.Join(dir, worker), DrainTime: 5 * time.Second, LeaveGroup: true}

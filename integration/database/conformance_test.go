@@ -201,6 +201,7 @@ func TestConformance(t *testing.T) {
 		Inputs:     inputs,
 		Settled:    c.settled,
 		Poison:     &nowhere,
+		Content:    enginetest.OnlyKeys,
 		Repeatable: true,
 	}.Run(t)
 }

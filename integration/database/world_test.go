@@ -45,6 +45,7 @@ type pack struct {
 	Module                       []byte
 	Channels                     []string
 	Tables                       []*cpiv1.TableDeclaration
+	Queries                      []*cpiv1.QueryDeclaration
 	// Refuse is why the file is refused.
 	Refuse string
 }
@@ -82,7 +83,7 @@ func (reader) Open(_ context.Context, file []byte, _ database.Trust) (*database.
 		Modules: []*cpiv1.Module{{Name: "m", Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, Sha256: module[:], SizeBytes: uint64(len(p.Module)), Chunks: parts}},
 	}}
 	cpk := &cpiv1.Cpk{Name: "cpk", Version: p.Version}
-	cpk.Tables = p.Tables
+	cpk.Tables, cpk.Queries = p.Tables, p.Queries
 	for _, c := range p.Channels {
 		cpk.Channels = append(cpk.Channels, &cpiv1.ChannelDeclaration{Name: c, Kind: cpiv1.ChannelKind_CHANNEL_KIND_SEND})
 	}
@@ -119,6 +120,8 @@ type world struct {
 
 	// limits bound migrations; the zero value is the default.
 	limits vaultdb.Limits
+	// callers bounds what is done with databases that callers brought; zero is the default.
+	callers time.Duration
 
 	mu      sync.Mutex
 	between func(point string) error
@@ -215,7 +218,7 @@ func (w *world) launch() {
 		deps.Published[topic] = w.views[topic]
 	}
 	var err error
-	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond, Limits: w.limits}, deps); err != nil {
+	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond, Limits: w.limits, CallerTimeout: w.callers}, deps); err != nil {
 		w.t.Fatal(err)
 	}
 	cfg := w.kafka.Config(w.t)

@@ -561,6 +561,7 @@ func TestLedgerThroughKafka(t *testing.T) {
 			s.stop()
 			s.start("a")
 		}
+		s.c.Consume(t, topics.FlowRepliesPersistence, 2*(n+1)) // a flow asks for more when it has its answers
 	}
 	answers := map[string]*rpcv1.Reply{}
 	for _, r := range s.c.Consume(t, topics.FlowRepliesPersistence, 2*each) {

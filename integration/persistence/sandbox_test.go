@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fairleadio/fairlead/integration/kafkatest"
+	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/vnodes"
 	"github.com/fairleadio/fairlead/internal/rows"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
@@ -211,6 +212,31 @@ func TestTimeLimit(t *testing.T) {
 	})
 	if err != nil {
 		t.Errorf("sessions are still at work: %v", err)
+	}
+}
+
+// What the platform writes itself waits for a lock of another process for as long as its requester does: that the lock is
+// held is not the application's fault, and no answer that it gets.
+func TestLockOfAnother(t *testing.T) {
+	w := newWorld(t, "")
+	a := itemApp()
+	h := w.vnode(1, a.cpi(), itemTable)
+	c := w.client(w.pool(vnodes.Config{TimeLimit: 200 * time.Millisecond, LockTimeout: 200 * time.Millisecond}), h, a.cpi())
+	op := &appv1.PersistRows{Table: "item", Rows: objects(`{"id":1,"v":"a"}`)}
+	err := w.admin.InTx(t.Context(), postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
+		if _, err := tx.Exec(ctx, "LOCK TABLE "+postgres.Identifier(w.logins[h].Schema)+".item IN EXCLUSIVE MODE"); err != nil {
+			return err
+		}
+		if r := c.do("one", op); r.Err == nil || r.Reply != nil {
+			t.Errorf("answered %v, %v; want an error that has it run again", r.Reply, r.Err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.do("one", op); r.Err != nil || r.Reply.GetError() != nil {
+		t.Errorf("run again: %v, %v", r.Err, r.Reply.GetError())
 	}
 }
 

@@ -218,6 +218,7 @@ func (s *site) run(seed uint64, hashes []string, each int, disturb func(n int)) 
 		if disturb != nil {
 			disturb(n)
 		}
+		s.c.Consume(t, topics.FlowRepliesPersistence, total) // a flow asks for more when it has its answers
 	}
 	answers := map[string]string{}
 	for _, r := range s.c.Consume(t, topics.FlowRepliesPersistence, total) {

@@ -16,6 +16,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
 	"github.com/fairleadio/fairlead/internal/native"
+	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/sandbox"
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/topics"
@@ -56,6 +57,8 @@ type App struct {
 	views   *viewSet
 	engines []*groupWorker
 	besides []besides
+	// pulses are those of the Postgres servers, by host.
+	pulses map[string]*postgres.Pulse
 	// channels reads external channels, nil without a flow mapper.
 	channels *flowmapper.Channels
 	rest     *restWorker
@@ -124,6 +127,10 @@ func (a *App) build(ctx context.Context, workerType string) error {
 		return a.buildFlow(ctx)
 	case Rest:
 		return a.buildRest()
+	case Uniqueness:
+		return a.buildUniqueness()
+	case Verification:
+		return a.buildVerification(ctx)
 	default:
 		_, err := ParseTypes(workerType)
 		return err
@@ -303,5 +310,6 @@ func (a *App) healthy() (bool, []string) {
 			reasons = append(reasons, g.name+": "+phaseOf(st))
 		}
 	}
+	reasons = append(reasons, a.waiting()...)
 	return len(reasons) == 0, reasons
 }

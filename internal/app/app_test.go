@@ -2,11 +2,15 @@ package app
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +20,7 @@ import (
 	"github.com/fairleadio/fairlead/engine/enginetest"
 	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
+	"github.com/fairleadio/fairlead/internal/seal"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -39,7 +44,7 @@ func TestCatalogueIsWhatTheWorkersDo(t *testing.T) {
 }
 
 func TestParseTypes(t *testing.T) {
-	for list, want := range map[string]string{"all": "crypto database flow flow-mapper persistence rest", "rest": "rest", "rest,flow , rest": "flow rest"} {
+	for list, want := range map[string]string{"all": "crypto database flow flow-mapper persistence rest uniqueness verification", "rest": "rest", "rest,flow , rest": "flow rest"} {
 		got, err := ParseTypes(list)
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%q: %v, %v", list, got, err)
@@ -220,5 +225,75 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// A Postgres that is frozen takes connections and says nothing. The status says so, long before anything times out.
+func TestFrozenPostgresIsTold(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	prepareTopics(t, c)
+	frozen, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes connections for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frozen.Close()
+	cfg := testConfig(c)
+	cfg.Postgres.URL = "postgres://ann@" + frozen.Addr().String() + "/cluster?sslmode=disable"
+	cfg.Postgres.VnodeURL = "postgres://ann@" + frozen.Addr().String() + "/vnodes?sslmode=disable"
+	cfg.Postgres.SealKeyFile = filepath.Join(t.TempDir(), "seal.key")
+	if err := os.WriteFile(cfg.Postgres.SealKeyFile, []byte(base64.StdEncoding.EncodeToString(make([]byte, seal.KeyBytes))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := newApp(t, cfg, Persistence)
+	ctx, stop := context.WithCancel(enginetest.Context(t))
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	want := "waiting for Postgres " + frozen.Addr().String() + " since "
+	for {
+		code, body := fetch(t, "http://"+a.MonitorAddress()+"/status")
+		var s processStatus
+		if err := json.Unmarshal([]byte(body), &s); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Waiting) == 1 && strings.HasPrefix(s.Waiting[0], want) && slices.Contains(s.Reasons, s.Waiting[0]) {
+			if code != http.StatusServiceUnavailable || s.Ready {
+				t.Errorf("it counts as ready: %d %s", code, body)
+			}
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("nobody says what is waited for: %s", body)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func TestCheckSettings(t *testing.T) {
+	cfg := config.Default()
+	if err := CheckSettings(cfg, []string{Flow, FlowMapper}, true); err != nil {
+		t.Error(err)
+	}
+	err := CheckSettings(cfg, Available(), false)
+	if err == nil {
+		t.Fatal("nothing is missing")
+	}
+	for _, key := range []string{"postgres.url", "postgres.vnode_url", "postgres.seal_key_file", "vault.address", "rest.certificate_file"} {
+		if !strings.Contains(err.Error(), key+": is not set") {
+			t.Errorf("%s is missing in %v", key, err)
+		}
+	}
+	cfg.Rest.CertificateFile, cfg.Rest.KeyFile = "/no/cert", "/no/key"
+	if err := CheckSettings(cfg, []string{Rest}, false); err != nil {
+		t.Errorf("files are looked at without being asked for: %v", err)
+	}
+	if err := CheckSettings(cfg, []string{Rest}, true); err == nil || !strings.Contains(err.Error(), "rest.certificate_file: open /no/cert") || !strings.Contains(err.Error(), "rest.key_file: open /no/key") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -90,12 +90,20 @@ func (a *App) databases(ctx context.Context) (cluster, vnodes *postgres.Pool, er
 	if err != nil {
 		return nil, nil, err
 	}
-	cluster, err = postgres.Open(ctx, postgres.Config{URL: c.URL, Password: password, MaxConns: c.MaxConnections, SearchPath: clusterdb.Schema})
+	pulse, err := a.pulse(ctx, "postgres.url", c.URL, password)
+	if err != nil {
+		return nil, nil, err
+	}
+	vnodePulse, err := a.pulse(ctx, "postgres.vnode_url", c.VnodeURL, vnodePassword)
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, err = postgres.Open(ctx, postgres.Config{URL: c.URL, Password: password, MaxConns: c.MaxConnections, SearchPath: clusterdb.Schema, Pulse: pulse})
 	if err != nil {
 		return nil, nil, fmt.Errorf("postgres.url: %w", err)
 	}
 	a.onClose(func() error { cluster.Close(); return nil })
-	vnodes, err = postgres.Open(ctx, postgres.Config{URL: c.VnodeURL, Password: vnodePassword, MaxConns: c.MaxConnections})
+	vnodes, err = postgres.Open(ctx, postgres.Config{URL: c.VnodeURL, Password: vnodePassword, MaxConns: c.MaxConnections, Pulse: vnodePulse})
 	if err != nil {
 		return nil, nil, fmt.Errorf("postgres.vnode_url: %w", err)
 	}

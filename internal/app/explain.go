@@ -13,6 +13,8 @@ import (
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
+	"github.com/fairleadio/fairlead/processors/uniqueness"
+	"github.com/fairleadio/fairlead/processors/verification"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -35,6 +37,8 @@ func Explanations() map[string]string {
 		flowmapper.Explanations(),
 		persistence.Explanations(),
 		rest.Explanations(),
+		uniqueness.Explanations(),
+		verification.Explanations(),
 	} {
 		maps.Copy(all, of)
 	}

@@ -15,9 +15,11 @@ import (
 
 // processStatus is what /status answers.
 type processStatus struct {
-	Ready   bool           `json:"ready"`
-	Phase   string         `json:"phase"`
-	Reasons []string       `json:"reasons"`
+	Ready   bool     `json:"ready"`
+	Phase   string   `json:"phase"`
+	Reasons []string `json:"reasons"`
+	// Waiting says which servers outside of Kafka are waited for, and since when; the reasons have it too.
+	Waiting []string       `json:"waiting"`
 	Build   string         `json:"build"`
 	Workers []string       `json:"workers"`
 	Groups  []groupStatus  `json:"groups"`
@@ -48,7 +50,10 @@ func (a *App) status() processStatus {
 	ok, reasons := a.healthy()
 	s := processStatus{
 		Ready: ok, Phase: a.phaseNow(), Reasons: reasons, Build: a.opts.Build, Workers: a.opts.Workers,
-		Groups: []groupStatus{}, Views: map[string]int{},
+		Groups: []groupStatus{}, Views: map[string]int{}, Waiting: a.waiting(),
+	}
+	if s.Waiting == nil {
+		s.Waiting = []string{}
 	}
 	if s.Reasons == nil {
 		s.Reasons = []string{}

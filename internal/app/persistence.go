@@ -32,7 +32,11 @@ func (a *App) buildPersistence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cluster, err := postgres.Open(ctx, postgres.Config{URL: c.Postgres.URL, Password: password, MaxConns: 2, SearchPath: clusterdb.Schema})
+	pulse, err := a.pulse(ctx, "postgres.url", c.Postgres.URL, password)
+	if err != nil {
+		return err
+	}
+	cluster, err := postgres.Open(ctx, postgres.Config{URL: c.Postgres.URL, Password: password, MaxConns: 2, SearchPath: clusterdb.Schema, Pulse: pulse})
 	if err != nil {
 		return fmt.Errorf("postgres.url: %w", err)
 	}
@@ -47,7 +51,7 @@ func (a *App) buildPersistence(ctx context.Context) error {
 	}
 	logins := &vnodeLogins{cluster: cluster, key: key, address: c.Postgres.VnodeURL, known: map[string]vnodes.Login{}}
 	pool := vnodes.NewPool(vnodes.Config{
-		Login: logins.get, Rejected: logins.forget, Max: c.Persistence.MaxConnections, MaxPerVnode: c.Persistence.MaxConnectionsPerVnode,
+		Login: logins.get, Rejected: logins.forget, Connecting: a.connecting, Max: c.Persistence.MaxConnections, MaxPerVnode: c.Persistence.MaxConnectionsPerVnode,
 		TimeLimit: c.Persistence.TimeLimit, LockTimeout: c.Persistence.TimeLimit, Log: a.log,
 	})
 	a.onClose(func() error { pool.Close(); return nil })
@@ -66,6 +70,7 @@ func (a *App) buildPersistence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.onClose(func() error { worker.Close(); return nil }) // before its pool
 	// What is in hand when Postgres goes away waits for it, up to its own deadline.
 	patient := func(e *engine.Config) { e.Retries = math.MaxInt32 }
 	if _, err := a.addGroup(topics.PersistenceGroup, worker.Graph(), patient, func(e *engine.Config) { e.MaxBatch = persistence.MaxBatch() }); err != nil {
@@ -110,7 +115,7 @@ func (l *vnodeLogins) get(ctx context.Context, vnode string) (vnodes.Login, erro
 	if err != nil {
 		return login, fmt.Errorf("open the password of virtual node %s: %w", vnode, err)
 	}
-	login = vnodes.Login{URL: c.Address, User: c.Login, Password: string(password), Schema: c.Schema}
+	login = vnodes.Login{URL: c.Address, User: c.Login, Password: string(password), Schema: c.Schema, Elsewhere: c.Address != ""}
 	if login.URL == "" {
 		login.URL = l.address
 	}

@@ -12,17 +12,21 @@ import (
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
+	"github.com/fairleadio/fairlead/processors/uniqueness"
+	"github.com/fairleadio/fairlead/processors/verification"
 	"github.com/fairleadio/fairlead/topics"
 )
 
 // The types of workers that this version can run.
 const (
-	Crypto      = topics.CryptoGroup
-	Database    = topics.DatabaseWorker
-	FlowMapper  = topics.FlowMapperGroup
-	Flow        = topics.FlowGroup
-	Persistence = topics.PersistenceGroup
-	Rest        = topics.RestWorker
+	Crypto       = topics.CryptoGroup
+	Database     = topics.DatabaseWorker
+	FlowMapper   = topics.FlowMapperGroup
+	Flow         = topics.FlowGroup
+	Persistence  = topics.PersistenceGroup
+	Rest         = topics.RestWorker
+	Uniqueness   = topics.UniquenessGroup
+	Verification = topics.VerificationGroup
 )
 
 // All stands for every type.
@@ -34,7 +38,9 @@ func Types() []string {
 }
 
 // Available returns the types that this version can run, sorted.
-func Available() []string { return []string{Crypto, Database, Flow, FlowMapper, Persistence, Rest} }
+func Available() []string {
+	return []string{Crypto, Database, Flow, FlowMapper, Persistence, Rest, Uniqueness, Verification}
+}
 
 // ParseTypes reads a list such as "flow,rest" or "all". Repetitions are dropped.
 func ParseTypes(list string) ([]string, error) {
@@ -97,6 +103,19 @@ func groupsOf(workerType string) (map[string][]engine.EdgeInfo, error) {
 		return map[string][]engine.EdgeInfo{Persistence: w.Graph().Edges(), topics.PersistenceFeedGroup: w.FeedGraph().Edges()}, nil
 	case Rest:
 		return map[string][]engine.EdgeInfo{Rest: rest.Edges()}, nil
+	case Uniqueness:
+		w, err := uniqueness.NewWorker(uniqueness.Deps{})
+		if err != nil {
+			return nil, err
+		}
+		return one(w.Graph()), nil
+	case Verification:
+		w, err := verification.NewWorker(verification.Config{}, verification.Deps{})
+		if err != nil {
+			return nil, err
+		}
+		defer w.Close()
+		return one(w.Graph()), nil
 	default:
 		return nil, fmt.Errorf("worker type %q has no edges", workerType)
 	}

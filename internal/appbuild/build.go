@@ -52,8 +52,12 @@ func (b Builder) Build(ctx context.Context, dir string) (wasm []byte, flows []st
 			flows = append(flows, f.Class)
 		}
 	}
-	if len(flows) == 0 && m.HasFlows() && !m.HasContracts() {
-		return nil, nil, fmt.Errorf("application %s registers no flow: call flow.Register in an init function", dir)
+	contracts, err := m.Contracts(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("application %s: %w", dir, err)
+	}
+	if len(flows) == 0 && len(contracts) == 0 {
+		return nil, nil, fmt.Errorf("application %s registers no flow and no contract: call flow.Register or contract.Register in an init function", dir)
 	}
 	return wasm, flows, nil
 }

@@ -64,7 +64,7 @@ func (c *comparison) versions(before, after *cpi.CPKContent) {
 		c.add(Breaks, "version", "%s does not come after %s: raise version in fairlead.yaml", after.Version, before.Version)
 	}
 	contracts := func(k *cpi.CPKContent) bool {
-		return slices.ContainsFunc(k.Modules, func(m cpi.Module) bool { return m.Kind == cpiv1.ModuleKind_MODULE_KIND_CONTRACT })
+		return slices.ContainsFunc(k.Modules, func(m cpi.Module) bool { return len(m.Contracts) > 0 })
 	}
 	switch {
 	case after.CompatibleFrom != "" && cpi.CompareVersions(before.Version, after.CompatibleFrom) >= 0:

@@ -21,8 +21,6 @@ type Built struct {
 	cpi.Code
 	// ImageBytes is the memory that each flow of the module starts with.
 	ImageBytes int
-	// Contracts tells whether the module verifies transactions.
-	Contracts bool
 }
 
 // Package builds the application in a folder, checks its module in the sandbox (imports, exports, memory, meter) and reads
@@ -60,17 +58,21 @@ func (b Builder) PackageOf(ctx context.Context, dir string, s *Source) (*Built, 
 	if err != nil {
 		return nil, rejected(err)
 	}
-	if len(list) == 0 && m.HasFlows() && !m.HasContracts() {
-		return nil, &cpi.Error{ID: cpi.ErrModule, Entry: "modules/" + name + ".wasm", Detail: "the application registers no flow", Remedy: "call flow.Register in an init function"}
+	contracts, err := m.Contracts(ctx)
+	if err != nil {
+		return nil, rejected(err)
 	}
-	module := cpi.CodeModule{Name: name, Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, WASM: wasm}
+	if len(list) == 0 && len(contracts) == 0 {
+		return nil, &cpi.Error{ID: cpi.ErrModule, Entry: "modules/" + name + ".wasm", Detail: "the application registers no flow and no contract", Remedy: "call flow.Register or contract.Register in an init function"}
+	}
+	module := cpi.CodeModule{Name: name, Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, WASM: wasm, Contracts: contracts}
 	if !m.HasFlows() {
 		module.Kind = cpiv1.ModuleKind_MODULE_KIND_CONTRACT
 	}
 	for _, f := range list {
 		module.Flows = append(module.Flows, &cpiv1.FlowClass{Name: f.Class, Startable: f.Startable, Protocol: f.Protocol, ProtocolVersions: f.Versions})
 	}
-	out := &Built{ImageBytes: m.ImageBytes(), Contracts: m.HasContracts(), Code: cpi.Code{
+	out := &Built{ImageBytes: m.ImageBytes(), Code: cpi.Code{
 		Name: s.Name, Version: s.Version, CompatibleFrom: s.CompatibleFrom, Modules: []cpi.CodeModule{module},
 		Migrations: s.Migrations, Tables: s.Tables, Queries: s.Queries, Channels: s.Channels,
 	}}

@@ -110,6 +110,12 @@ const remedySource = "correct it; docs/write-an-app/packages.md lists the keys"
 // ParseSource reads the text of a fairlead.yaml.
 func ParseSource(raw []byte) (*Source, error) {
 	var in sourceFile
+	var document yaml.Node
+	if err := yaml.Unmarshal(raw, &document); err == nil { // an error comes again below
+		if wrong := misshapen(&document); len(wrong) > 0 {
+			return nil, refuse("%s", remedySource, strings.Join(wrong, "; "))
+		}
+	}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
 	if err := d.Decode(&in); err != nil {
@@ -153,12 +159,12 @@ func columns(from []sourceColumn) []*cpiv1.ColumnDeclaration {
 	return out
 }
 
-// sayYAML puts the library's errors into an author's words; it names Go types.
+// sayYAML puts the library's errors, of what [misshapen] lets pass, into one line without Go's types.
 func sayYAML(err error) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n")
 	text = regexp.MustCompile(`field (\S+) not found in type \S+`).ReplaceAllString(text, "there is no key $1 here")
-	text = regexp.MustCompile(`cannot unmarshal !!(\S+) (.*) into \S+`).ReplaceAllString(text, "$2 is a $1, which does not fit here")
+	text = regexp.MustCompile(`cannot unmarshal !!(\S+) (.*) into \S+`).ReplaceAllString(text, "$2 does not fit here")
 	var lines []string
 	for line := range strings.Lines(text) {
 		lines = append(lines, strings.TrimSpace(line))

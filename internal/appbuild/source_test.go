@@ -37,15 +37,25 @@ func TestParseSource(t *testing.T) {
 		s.Queries[0].GetSql() != "SELECT id FROM payments WHERE amount > :amount" || s.Queries[0].GetOrderBy()[0] != "id" || s.Channels[0].GetKind() != cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE || s.Channels[1].GetFormat() != cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON {
 		t.Errorf("%+v", s)
 	}
+	if s, err := ParseSource([]byte("name: pay\nversion: 1\nchannels:\ntables: [{name: a, columns: ~, feed: yes}]")); err != nil || !s.Tables[0].GetFeed() {
+		t.Errorf("%+v, %v", s, err)
+	}
 	for text, say := range map[string]string{
-		"":                                     "it is empty",
-		"name: pay":                            `version ""`,
-		"version: 1":                           `name ""`,
-		"name: a/b\nversion: 1":                `name "a/b"`,
-		"name: pay\nversion: 1\nnope: 1":       "line 3: there is no key nope here",
-		"name: pay\nversion: 1\n---\nname: x":  "second document",
-		"name: pay\nversion: [1]":              "line 2",
-		"name: pay\nversion: 1\ntables: {a: b": "line 2",
+		"":                                    "it is empty",
+		"name: pay":                           `version ""`,
+		"version: 1":                          `name ""`,
+		"name: a/b\nversion: 1":               `name "a/b"`,
+		"name: pay\nversion: 1\nnope: 1":      "line 3: there is no key nope here",
+		"name: pay\nversion: 1\n---\nname: x": "second document",
+		"name: pay\nversion: [1]":             "line 2: version is a list; wanted is text",
+		"- name: pay":                         "line 1: fairlead.yaml is a list; wanted is a mapping of keys to values",
+		"name: pay\nversion: 1\ntables:\n  - name: a\n    primary_key: id": `line 5: tables[0].primary_key is the single value "id"; wanted is a list of names, as [id]`,
+		"name: pay\nversion: 1\nqueries:\n  name: a":                       "line 4: queries is a mapping; wanted is a list of queries, each with name and sql",
+		"name: pay\nversion: 1\nqueries:\n  - name: a\n    parameters: owner text, least numeric\n    order_by: bank, id\n    writes: 1": "line 5: queries[0].parameters is the single value \"owner text, least numeric\"; " +
+			"wanted is a list of names with types, as [{name: id, type: uuid}]; line 6: queries[0].order_by is the single value \"bank, id\"; wanted is a list of names, as [id]; " +
+			"line 7: queries[0].writes is the single value \"1\"; wanted is true or false",
+		"name: pay\nversion: 1\ntabels: []":                                                       "line 3: there is no key tabels here (did you mean tables?)",
+		"name: pay\nversion: 1\ntables: {a: b":                                                    "line 2",
 		"name: pay\nversion: 1\nchannels: [{name: a, kind: both}]":                                `channel "a" has kind "both": use send, receive or feed`,
 		"name: pay\nversion: 1\nchannels: [{name: a, kind: feed, format: avro}]":                  `channel "a" has format "avro": use protobuf or json`,
 		"name: pay\nversion: 1\ntables:\n  - name: a\n    columns:\n      - {name: b, typ: text}": "line 6: there is no key typ here",

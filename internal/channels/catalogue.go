@@ -14,8 +14,9 @@ import (
 	"github.com/fairleadio/fairlead/topics"
 )
 
-// Catalogue is the catalogue with the topics of the external channels that a cluster's virtual nodes have.
-func Catalogue(ctx context.Context, a *kafkaadmin.Admin) ([]topics.Topic, error) {
+// Catalogue is the catalogue with the topics of the external channels that a cluster's virtual nodes have, and of those
+// that they are about to get.
+func Catalogue(ctx context.Context, a *kafkaadmin.Admin, planned ...topics.Channel) ([]topics.Topic, error) {
 	packages, err := facts(ctx, a, topics.CpiInfo, func() *cpiv1.Cpi { return &cpiv1.Cpi{} })
 	if err != nil {
 		return nil, err
@@ -28,7 +29,7 @@ func Catalogue(ctx context.Context, a *kafkaadmin.Admin) ([]topics.Topic, error)
 	for _, v := range vnodes {
 		all = append(all, Rows(Of(v, packages[v.GetCpiChecksum()]))...)
 	}
-	return topics.WithChannels(topics.All(), all), nil
+	return topics.WithChannels(topics.All(), append(all, planned...)), nil
 }
 
 // facts reads a compacted topic whole; there are none in one that does not exist yet.

@@ -45,6 +45,17 @@ func (g *Globals) mutate(what string, do func() error) error {
 	return do()
 }
 
+// say tells a person that something was done; a program has the exit code.
+func (g *Globals) say(format string, args ...any) error {
+	if g.Output != "text" {
+		return nil
+	}
+	if _, err := fmt.Fprintf(g.Out, format+"\n", args...); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
+
 // corda is a path of Corda's interface, with its parts escaped.
 func corda(parts ...string) string {
 	for i, p := range parts {

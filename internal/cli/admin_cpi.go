@@ -105,6 +105,22 @@ type installedCpi struct {
 	At       string            `json:"timestamp"`
 }
 
+// installed tells whether there is a package of a checksum, or what there is.
+func (c *restClient) installed(ctx context.Context, checksum string) error {
+	var list struct{ Cpis []installedCpi }
+	if _, err := c.get(ctx, corda("cpi"), &list); err != nil {
+		return err
+	}
+	var known []string
+	for _, p := range list.Cpis {
+		if strings.EqualFold(p.Checksum, checksum) {
+			return nil
+		}
+		known = append(known, fmt.Sprintf("%s (%s %s)", p.Checksum, p.ID.Name, p.ID.Version))
+	}
+	return notFound("there is no package of checksum %s: the cluster has %s", checksum, listOr(known, "none"))
+}
+
 func (g *Globals) listCpis(ctx context.Context, c *restClient) error {
 	var list struct{ Cpis []installedCpi }
 	raw, err := c.fetch(ctx, http.MethodGet, corda("cpi"), nil, &list)

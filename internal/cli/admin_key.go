@@ -140,6 +140,9 @@ func newCertCommand(g *Globals) *cobra.Command {
 		return []string{"certificate", "vnode", v.ShortHash, usage}, err
 	}
 	importing := restCommand(g, "import USAGE ALIAS FILE…", "Store a certificate chain", cobra.MinimumNArgs(3), func(ctx context.Context, c *restClient, args []string) error {
+		if usages := []string{"code-signer", "p2p-tls", "p2p-session", "rest-tls"}; !slices.Contains(usages, args[0]) {
+			return fmt.Errorf("usage %q is not known: use one of %s", args[0], strings.Join(usages, ", "))
+		}
 		where, err := place(ctx, c, args[0])
 		if err != nil {
 			return err
@@ -157,7 +160,10 @@ func newCertCommand(g *Globals) *cobra.Command {
 			files = append(files, filePart{"certificate", filepath.Base(name), bytes.NewReader(certificates)})
 		}
 		return g.mutate(fmt.Sprintf("store %s as %s %q", strings.Join(args[2:], ", "), args[0], args[1]), func() error {
-			return c.send(ctx, http.MethodPut, corda(where...), map[string]string{"alias": args[1]}, files, nil)
+			if err := c.send(ctx, http.MethodPut, corda(where...), map[string]string{"alias": args[1]}, files, nil); err != nil {
+				return err
+			}
+			return g.say("%s %q is stored", args[0], args[1])
 		})
 	})
 	list := restCommand(g, "list USAGE", "List aliases", cobra.ExactArgs(1), func(ctx context.Context, c *restClient, args []string) error {

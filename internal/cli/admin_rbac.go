@@ -48,9 +48,22 @@ func (g *Globals) made(ctx context.Context, c *restClient, path string, body any
 // assign joins two things or parts them.
 func assign(g *Globals, use, short string, add bool, of, what string) *cobra.Command {
 	return restCommand(g, use, short, cobra.ExactArgs(2), func(ctx context.Context, c *restClient, args []string) error {
+		if !g.flags.yes { // nobody is asked about what is not there
+			for _, path := range []string{corda(of, args[0]), corda(what, args[1])} {
+				if _, _, err := c.do(ctx, http.MethodGet, path, nil); exitCode(err) == ExitNotFound {
+					return err
+				}
+			}
+		}
 		return g.mutate(fmt.Sprintf("%s: %s %s, %s %s", short, of, args[0], what, args[1]), func() error {
-			_, err := c.fetch(ctx, methodOf(add), corda(of, args[0], what, args[1]), nil, nil)
-			return err
+			if _, err := c.fetch(ctx, methodOf(add), corda(of, args[0], what, args[1]), nil, nil); err != nil {
+				return err
+			}
+			state := "has"
+			if !add {
+				state = "has no more"
+			}
+			return g.say("%s %s %s %s %s", of, args[0], state, what, args[1])
 		})
 	})
 }
@@ -95,8 +108,10 @@ func newPasswordCommand(g *Globals) *cobra.Command {
 			path, body["username"] = corda("user", "otheruserpassword"), args[0]
 		}
 		return g.mutate("change the password", func() error {
-			_, err := c.fetch(ctx, http.MethodPost, path, body, nil)
-			return err
+			if _, err := c.fetch(ctx, http.MethodPost, path, body, nil); err != nil {
+				return err
+			}
+			return g.say("the password is changed")
 		})
 	})
 	cmd.Long = "The password is read from FAIRLEAD_NEW_PASSWORD or from a line of standard input. A password that was set for somebody else lasts a week."

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -30,13 +31,29 @@ func newVnodeCommand(g *Globals) *cobra.Command {
 			return g.printJSON(any)
 		}, cobra.ExactArgs(1)),
 		byName("state VNODE active|maintenance", "Let a virtual node work, or put it to maintenance", func(ctx context.Context, c *restClient, v virtualNode, args []string) error {
-			what := fmt.Sprintf("set %s (%s) to %s", v.ShortHash, v.X500Name, args[0])
+			state := strings.ToUpper(args[0])
+			if state != "ACTIVE" && state != "MAINTENANCE" {
+				return fmt.Errorf("state %q is not known: use active or maintenance", args[0])
+			}
+			what := fmt.Sprintf("set %s (%s) to %s", v.ShortHash, v.X500Name, state)
 			return g.mutate(what, func() error {
-				_, err := c.fetch(ctx, http.MethodPut, corda("virtualnode", v.ShortHash, "state", args[0]), nil, nil)
-				return err
+				var made struct {
+					State string `json:"newState"`
+				}
+				raw, err := c.fetch(ctx, http.MethodPut, corda("virtualnode", v.ShortHash, "state", state), nil, &made)
+				if err != nil {
+					return err
+				}
+				return g.show(raw, func() error {
+					_, err := fmt.Fprintf(g.Out, "%s (%s) is now %s%s\n", v.ShortHash, v.X500Name, made.State, stateMeans(made.State))
+					return err
+				})
 			})
 		}, cobra.ExactArgs(2)),
 		byName("upgrade VNODE CHECKSUM", "Put another version of its package on a virtual node in maintenance", func(ctx context.Context, c *restClient, v virtualNode, args []string) error {
+			if err := c.installed(ctx, args[0]); err != nil {
+				return err
+			}
 			return g.mutate(fmt.Sprintf("upgrade %s (%s) to %s", v.ShortHash, v.X500Name, args[0]), func() error {
 				return g.operate(ctx, c, http.MethodPut, corda("virtualnode", v.ShortHash, "cpi", args[0]), nil)
 			})
@@ -48,6 +65,14 @@ func newVnodeCommand(g *Globals) *cobra.Command {
 			}
 			return g.showOperation(o)
 		}))
+}
+
+// stateMeans says what a state comes to.
+func stateMeans(state string) string {
+	if state == "MAINTENANCE" {
+		return ": no flow starts, and those that run are killed at their next event"
+	}
+	return ""
 }
 
 func newVnodeCreateCommand(g *Globals) *cobra.Command {

@@ -26,7 +26,7 @@ package of code (CPK); several of these are bundled to a CPB, and a CPB with the
 a cluster takes. None of these commands needs a cluster or a network.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newAppNewCommand(g), newAppBuildCommand(g), newAppCheckCommand(g), newAppPackageCommand(g))
+	cmd.AddCommand(newAppNewCommand(g), newAppBuildCommand(g), newAppCheckCommand(g), newGroupPolicyCommand(g), newAppPackageCommand(g))
 	return cmd
 }
 
@@ -69,6 +69,7 @@ type builtPackage struct {
 	Memory     int      `json:"memory_bytes"`
 	Flows      []string `json:"flows"`
 	Responders []string `json:"responders"`
+	Contracts  []string `json:"contracts"`
 	Tables     []string `json:"tables"`
 	Queries    []string `json:"queries"`
 	Channels   []string `json:"channels"`
@@ -176,7 +177,7 @@ func writeWhole(to string, content []byte) error {
 func summary(b *appbuild.Built, p *cpi.Package) builtPackage {
 	c := p.CPKs[0]
 	s := builtPackage{Name: p.Name, Version: p.Version, Checksum: p.Checksum(), Size: p.Size, ModuleSize: len(b.Modules[0].WASM), Memory: b.ImageBytes,
-		Flows: []string{}, Responders: []string{}, Tables: []string{}, Queries: []string{}, Channels: []string{}, Migrations: []string{}, Signers: []string{}, Against: []appbuild.Finding{}}
+		Flows: []string{}, Responders: []string{}, Contracts: append([]string{}, c.Modules[0].Contracts...), Tables: []string{}, Queries: []string{}, Channels: []string{}, Migrations: []string{}, Signers: []string{}, Against: []appbuild.Finding{}}
 	for _, f := range c.Modules[0].Flows {
 		switch {
 		case f.GetProtocol() != "":
@@ -220,7 +221,7 @@ func (g *Globals) showBuilt(s builtPackage) error {
 	for _, list := range []struct {
 		name  string
 		items []string
-	}{{"flows", s.Flows}, {"responders", s.Responders}, {"tables", s.Tables}, {"queries", s.Queries}, {"channels", s.Channels}, {"migrations", s.Migrations}} {
+	}{{"flows", s.Flows}, {"responders", s.Responders}, {"contracts", s.Contracts}, {"tables", s.Tables}, {"queries", s.Queries}, {"channels", s.Channels}, {"migrations", s.Migrations}} {
 		if len(list.items) > 0 {
 			rows = append(rows, [2]string{list.name, strings.Join(list.items, ", ")})
 		}
@@ -252,7 +253,7 @@ func sizeText(n int64) string {
 }
 
 func newAppCheckCommand(g *Globals) *cobra.Command {
-	var against string
+	var against, database string
 	cmd := &cobra.Command{
 		Use: "check [DIR]", Short: "Check an application, also against an older version", Args: cobra.MaximumNArgs(1),
 		Long: `Builds the application in DIR (default: this folder) and checks it as app build does, and writes nothing.
@@ -261,17 +262,23 @@ With --against it also says what an upgrade from that package would mean: what i
 is known about flows under way and states. Flows of the old version keep their module until they end and meet the new
 version's declarations, so these may grow and not shrink.
 
+Whether the migrations run and make every table and column that is declared or that a named query uses, only a Postgres
+can say: a cluster asks its own when the package is put on a virtual node. With --postgres it is asked here: a database
+where the user may make a schema, which is gone at the end, or own for a server of this machine's that runs meanwhile. The
+password is PGPASSWORD's, PGPASSFILE's or the URL's.
+
 Exit code 0: fine; 3: it would break something.`,
-		Example: "  fairlead app check --against pay-1.0.cpk",
+		Example: "  fairlead app check --against pay-1.0.cpk\n  fairlead app check --postgres own",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.appCheck(cmd.Context(), g.folder(args), against)
+			return g.appCheck(cmd.Context(), g.folder(args), against, database)
 		},
 	}
 	cmd.Flags().StringVar(&against, "against", "", "compare with this older package (CPK) `file`")
+	cmd.Flags().StringVar(&database, "postgres", "", "try migrations, tables and queries on the Postgres of this `URL`, or own")
 	return cmd
 }
 
-func (g *Globals) appCheck(ctx context.Context, dir, against string) error {
+func (g *Globals) appCheck(ctx context.Context, dir, against, database string) error {
 	var old *cpi.CPKContent
 	if against != "" {
 		p, done, err := g.openPackage(against, cpi.Options{Kind: cpi.CPK, Trust: cpi.Trust{AnySigner: true, Unsigned: true}})
@@ -298,6 +305,14 @@ func (g *Globals) appCheck(ctx context.Context, dir, against string) error {
 			return err
 		} else if !fit {
 			fmt.Fprintf(g.Err, "%s is not what %s says, so tests see other tables: run fairlead app build\n", appbuild.DeclarationsFile, appbuild.SourceFile)
+		}
+		if database != "" {
+			if err := g.tryOut(ctx, database, p); err != nil {
+				return err
+			}
+			if g.Output != "json" {
+				fmt.Fprintf(g.Out, "%-12s%s\n", "postgres", "takes the migrations, the tables and the queries")
+			}
 		}
 		for _, f := range s.Against {
 			if f.Level == appbuild.Breaks {

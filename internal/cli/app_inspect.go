@@ -54,6 +54,8 @@ type moduleJSON struct {
 	SHA256 string     `json:"sha256"`
 	Size   int64      `json:"size_bytes"`
 	Flows  []flowJSON `json:"flows"`
+	// Contracts are the names of the module's contracts.
+	Contracts []string `json:"contracts"`
 }
 
 type flowJSON struct {
@@ -101,7 +103,7 @@ func inspected(p *cpi.Package) packageJSON {
 		k := cpkJSON{Name: c.Name, Version: c.Version, CompatibleFrom: c.CompatibleFrom, SHA256: hex.EncodeToString(c.FileSHA256[:]), SignerSummaryHash: cpi.SummaryHash(c.Signers),
 			Modules: []moduleJSON{}, Migrations: []string{}, Tables: []string{}, Queries: []string{}, Channels: []string{}}
 		for _, m := range c.Modules {
-			x := moduleJSON{Name: m.Name, Kind: kindWord(m.Kind.String()), SHA256: hex.EncodeToString(m.SHA256[:]), Size: m.Size, Flows: []flowJSON{}}
+			x := moduleJSON{Name: m.Name, Kind: kindWord(m.Kind.String()), SHA256: hex.EncodeToString(m.SHA256[:]), Size: m.Size, Flows: []flowJSON{}, Contracts: append([]string{}, m.Contracts...)}
 			for _, f := range m.Flows {
 				x.Flows = append(x.Flows, flowJSON{f.GetName(), f.GetStartable(), f.GetProtocol(), append([]uint32{}, f.GetProtocolVersions()...)})
 			}
@@ -193,6 +195,9 @@ func (g *Globals) showPackage(p packageJSON) {
 				default:
 					row(indent+2, "flow", "%s, internal", f.Class)
 				}
+			}
+			for _, name := range m.Contracts {
+				row(indent+2, "contract", "%s", name)
 			}
 		}
 		for _, list := range []struct {

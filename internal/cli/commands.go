@@ -9,6 +9,7 @@ func commands(g *Globals) []*cobra.Command {
 		newDemoCommand(g),
 		newWorkerCommand(g),
 		newAppCommand(g),
+		newStatusCommand(g),
 		newFlowCommand(g),
 		newCpiCommand(g),
 		newVnodeCommand(g),

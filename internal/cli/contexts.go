@@ -29,6 +29,8 @@ type Settings struct {
 	ClusterID string `yaml:"cluster_id,omitempty" json:"cluster_id,omitempty"`
 	// Profile of the topics, production or dev; empty for production.
 	Profile string `yaml:"profile,omitempty" json:"profile,omitempty"`
+	// Workers are where the workers' processes serve /status: what monitor.address says, host:port or a URL.
+	Workers []string `yaml:"workers,omitempty" json:"workers,omitempty"`
 	// API is the URL of the REST API, User who logs in there, PasswordFile and CAFile name files.
 	API          string `yaml:"api,omitempty" json:"api,omitempty"`
 	User         string `yaml:"user,omitempty" json:"user,omitempty"`

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -15,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairleadio/fairlead/internal/app"
+	"github.com/fairleadio/fairlead/internal/appbuild"
 	"github.com/fairleadio/fairlead/internal/devenv"
 )
 
@@ -31,6 +34,7 @@ type devFlags struct {
 	ephemeral, detach        bool
 	members                  devenv.Network
 	native                   bool
+	trustedOnly              bool
 }
 
 func newDevCommand(g *Globals) *cobra.Command {
@@ -53,13 +57,20 @@ its own; neither dev stop nor dev reset ever drops it, and dev reset says what s
 and certificates come from --kafka-config; Postgres' password from PGPASSWORD or PGPASSFILE, or the URL; Vault's token from
 VAULT_TOKEN alone, beside VAULT_NAMESPACE and VAULT_CACERT. A data directory keeps to its servers.
 
+Packages of any signer are taken, and unsigned ones, so that what is tried out needs no certificate first. With
+FAIRLEAD_DATABASE_ANY_SIGNER=false in the environment only those of trusted signers are, as on any other cluster: of the
+development key, and of certificates that fairlead cert import code-signer adds. No other setting of workers is read.
+
 --native runs the flows in a process of their own, built from the application without optimisations; its process id is
 shown, for a debugger to attach to: dlv attach ID. docs/write-an-app/debug.md says more.
 
 The broker is meant for development: it writes what it takes to disk, but does not wait for the disk.`,
-		Example: "  fairlead dev --app .\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
+		Example: "  fairlead dev --app .\n  fairlead dev --data ./cluster --detach && fairlead dev stop --data ./cluster\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.complete(g); err != nil {
+				return err
+			}
+			if err := f.whose(g); err != nil {
 				return err
 			}
 			if f.detach {
@@ -105,6 +116,11 @@ func (f *devFlags) complete(g *Globals) error {
 	if _, err := app.ParseTypes(f.workers); err != nil {
 		return fmt.Errorf("--workers: %w", err)
 	}
+	if f.rest != "" {
+		if _, _, err := net.SplitHostPort(f.rest); err != nil {
+			return restAddressProblem(f.rest)
+		}
+	}
 	if f.data == "" {
 		dir, err := devenv.DefaultDir(g.env)
 		if err != nil {
@@ -128,6 +144,12 @@ func (f *devFlags) complete(g *Globals) error {
 		return err
 	}
 	f.members = network
+	if f.app != "" {
+		// It is built beside the start of the servers, which would go on for nothing.
+		if _, err := appbuild.Replaced(f.app); err != nil {
+			return fmt.Errorf("--app %s: %w", f.app, err)
+		}
+	}
 	if f.app != "" || network.HasApps() {
 		return nil
 	}
@@ -140,6 +162,14 @@ func (f *devFlags) complete(g *Globals) error {
 	}
 	f.app = devenv.FindHello(from)
 	return nil
+}
+
+// restAddressProblem says how an address is written, with the port alone in mind.
+func restAddressProblem(address string) error {
+	if port, err := strconv.ParseUint(address, 10, 16); err == nil {
+		return fmt.Errorf("--rest-address %s: host:port is needed: use 127.0.0.1:%d for this machine alone, or :%d for all of its addresses", address, port, port)
+	}
+	return fmt.Errorf("--rest-address %s: host:port is needed, such as 127.0.0.1:8899, or :8899 for all addresses of this machine", address)
 }
 
 // dev runs a cluster until ctx ends.
@@ -159,6 +189,7 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 			err = errors.Join(err, os.RemoveAll(f.data))
 		}()
 	}
+	fmt.Fprint(g.Out, fetchNote(ctx, f))
 	began := g.now()
 	signer, err := g.devKeyFile()
 	if err != nil {
@@ -170,7 +201,7 @@ func (g *Globals) dev(ctx context.Context, f devFlags) (err error) {
 		Step: func(what string, took time.Duration) {
 			fmt.Fprintf(g.Out, "%9s  %s\n", took.Round(time.Millisecond), what)
 		},
-		Rebuilt: g.rebuilt, Native: f.native, Output: g.Out,
+		Rebuilt: g.rebuilt, Native: f.native, TrustedOnly: f.trustedOnly, Output: g.Out,
 		Runs: func(pid int) {
 			fmt.Fprintf(g.Out, "\nthe application runs natively as process %d: dlv attach %d\n", pid, pid)
 		},
@@ -235,6 +266,7 @@ func (g *Globals) saveDevContext(i devenv.Info) (w writtenContext, err error) {
 	w = devContextFor(c, i.Data, devenv.Serves)
 	err = PutContext(path, w.name, Settings{
 		Brokers: i.Brokers, Prefix: i.Prefix, Profile: "dev", API: i.API, User: i.User, PasswordFile: i.PasswordFile, CAFile: i.CAFile,
+		Workers: []string{i.Monitor},
 	}, false)
 	if err != nil {
 		return w, err
@@ -341,6 +373,9 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 		}
 		row(name, v.ShortHash+"  "+v.X500Name+application)
 	}
+	if whose := packagesTaken(i); whose != "" {
+		row("packages", whose)
+	}
 	if i.App == "" {
 		row("application", "none: name a folder with --app")
 	} else {
@@ -368,6 +403,14 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 	fmt.Fprintln(g.Out, "\n"+devStops)
 }
 
+// dataFlag is what other dev commands need to find a data directory: nothing for the usual one.
+func (g *Globals) dataFlag(data string) string {
+	if usual, err := devenv.DefaultDir(g.env); err == nil && usual == data {
+		return ""
+	}
+	return " --data " + quoteArgument(data)
+}
+
 func (g *Globals) devReset(f *devFlags) error {
 	if err := f.complete(g); err != nil {
 		return err
@@ -380,6 +423,9 @@ func (g *Globals) devReset(f *devFlags) error {
 	if g.DryRun() {
 		fmt.Fprintf(g.Out, "would discard %s\n%s", f.data, leftBehind(left))
 		return nil
+	}
+	if err := devenv.MayReset(f.data); err != nil {
+		return devError(err)
 	}
 	if err := g.Confirm(fmt.Sprintf("discard %s with all flows, topics and keys in it?", f.data)); err != nil {
 		return err
@@ -413,7 +459,7 @@ func (g *Globals) devStop(cmd *cobra.Command, f *devFlags) error {
 		return err
 	}
 	if !running {
-		return notFound("no cluster runs in %s", f.data)
+		return notFound("no cluster runs in %s: name the data directory of another with --data", f.data)
 	}
 	info, err := devenv.ReadInfo(f.data)
 	if err != nil {

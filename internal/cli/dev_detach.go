@@ -24,7 +24,7 @@ const (
 
 // devDetached starts this program again in the background and waits until the cluster is ready.
 func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
-	ctx, cancel := g.Context(cmd)
+	ctx, cancel := g.WaitContext(cmd) // a first start fetches and builds, and whatever cannot be had ends it
 	defer cancel()
 	self, err := os.Executable()
 	if err != nil {
@@ -44,7 +44,7 @@ func (g *Globals) devDetached(cmd *cobra.Command, f devFlags) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(g.Out, "the cluster runs in the background as process %d, ready after %s; %s dev stop ends it\n", info.PID, g.now().Sub(began).Round(10*time.Millisecond), program())
+	fmt.Fprintf(g.Out, "the cluster runs in the background as process %d, ready after %s; %s dev stop%s ends it\n", info.PID, g.now().Sub(began).Round(10*time.Millisecond), program(), g.dataFlag(f.data))
 	return nil
 }
 

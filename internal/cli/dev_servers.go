@@ -60,11 +60,17 @@ func goneDev(s Settings) string {
 		start = append([]string{program(), "dev"}, info.Arguments...) // it ended without a chance to tidy up
 	}
 	for i, a := range start {
-		if strings.ContainsAny(a, " '\"$&;()<>|*?") {
-			start[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-		}
+		start[i] = quoteArgument(a)
 	}
 	return fmt.Sprintf("the development cluster in %s does not run any more; start it again, it continues where it ended: %s", dir, strings.Join(start, " "))
+}
+
+// quoteArgument writes an argument as a shell reads it.
+func quoteArgument(a string) string {
+	if strings.ContainsAny(a, " '\"$&;()<>|*?") {
+		return "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+	}
+	return a
 }
 
 // arguments are those of fairlead dev that start the same cluster again, without secrets: arguments of a process are for

@@ -18,6 +18,7 @@ const (
 	envPasswordFile = "FAIRLEAD_PASSWORD_FILE"
 	envCAFile       = "FAIRLEAD_CA_FILE"
 	envNewPassword  = "FAIRLEAD_NEW_PASSWORD"
+	envAnySigner    = "FAIRLEAD_DATABASE_ANY_SIGNER" // a setting of workers, which fairlead dev heeds, too
 )
 
 // environment lists them with their meaning.
@@ -29,7 +30,7 @@ func environment() [][2]string {
 		{envPasswordFile, "file with the password; before the context's"},
 		{envCAFile, "PEM file of the authority that signed the REST interface's certificate; before the context's"},
 		{envNewPassword, "the password that `fairlead rbac create-user` and `fairlead rbac password` set"},
-		{envPGPassword + ", " + envPGPassFile, "for `fairlead dev --postgres`: the password, and a file with passwords, as Postgres' own clients read them"},
+		{envPGPassword + ", " + envPGPassFile, "for `fairlead dev --postgres` and `fairlead app check --postgres`: the password, and a file with passwords, as Postgres' own clients read them"},
 		{envVaultToken + ", " + envVaultNamespace + ", " + envVaultCACert, "for `fairlead dev --vault`: token, namespace and CA file, as Vault's own clients read them; VAULT_ADDR is not read"},
 		{"FAIRLEAD_NATIVE", "read by an application that is run natively: the address that `fairlead dev --native` shows"},
 		{"NO_COLOR", "any value: no colours"},
@@ -52,7 +53,7 @@ func writeEnvironment(b *strings.Builder, flags *pflag.FlagSet) {
 		}
 		fmt.Fprintf(b, "| %s | %s |\n", strings.Join(names, ", "), v[1])
 	}
-	b.WriteString("\n`fairlead worker` reads its settings from these, too; they go before its file, and `--set` before them.\n\n| variable | setting | meaning |\n|---|---|---|\n")
+	b.WriteString("\n`fairlead worker` reads its settings from these, too; they go before its file, and `--set` before them. `fairlead dev` reads `" + envAnySigner + "` alone.\n\n| variable | setting | meaning |\n|---|---|---|\n")
 	keys := config.Keys()
 	slices.SortFunc(keys, func(x, y config.Key) int { return strings.Compare(x.Env, y.Env) })
 	for _, k := range keys {

@@ -23,7 +23,9 @@ func newFlowCommand(g *Globals) *cobra.Command {
 		Long: `These commands talk to the REST interface of a cluster (--api, or the context's).
 
 VNODE is a virtual node: its short hash, its X.500 name, or the name's O alone when only one has it. ID is the client
-request id that a flow was started with, or its flow id; the virtual node before it can be left out.`,
+request id that a flow was started with, or its flow id; the virtual node before it can be left out. Commands that change
+nothing take the first characters of an id, too, when only one flow has such an id; those of a session's id find the flow
+that answers it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -33,7 +35,7 @@ request id that a flow was started with, or its flow id; the virtual node before
 		newFlowSteerCommand(g, "kill", "End a flow", "It ends as KILLED and cannot be continued."),
 		newFlowSteerCommand(g, "pause", "Stop a flow at its next step", "Answers that arrive meanwhile are kept; flow resume goes on."),
 		newFlowSteerCommand(g, "resume", "Let a paused or parked flow go on", ""),
-		newFlowSteerCommand(g, "retry", "Do a flow again from a step", "The steps after --step are cut off the journal and done again, as a new attempt."),
+		newFlowSteerCommand(g, "retry", "Do a flow again from a step", "The steps after --step are cut off the journal and done again, as a new attempt. It is refused (FL-FLOW-025) when a session that was opened by then failed since, timed out, or was used after the step: the flow would get a session-error; go back before its opening, or say --force."),
 	)
 	return cmd
 }
@@ -76,7 +78,7 @@ func findVNode(ctx context.Context, c *restClient, name string) (virtualNode, er
 	}
 }
 
-// findFlow returns the flow that [VNODE] ID means.
+// findFlow returns the flow that [VNODE] ID means, whole: what changes a flow must not be meant for another.
 func findFlow(ctx context.Context, c *restClient, args []string) (flowStatus, error) {
 	id := args[len(args)-1]
 	if len(args) == 2 {
@@ -163,7 +165,8 @@ func newFlowStartCommand(g *Globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "start VNODE CLASS [ARGUMENT]", Short: "Start a flow", Args: cobra.RangeArgs(2, 3),
 		Long: `ARGUMENT is JSON; @FILE reads it from a file and - from standard input; it is {} when left out. Starting again with
-the same --id starts nothing twice. With --wait the command ends with the flow, however long that takes unless --timeout
+the same --id starts nothing twice: when class and argument are those of the flow that has it, the command shows that flow
+(and waits for it, with --wait) as if it had been started now; else it is refused. With --wait the command ends with the flow, however long that takes unless --timeout
 is given: exit code 0 when it completed, 1 when it failed or was killed.`,
 		Example: `  fairlead flow start Alice hello '{"name":"World"}' --wait`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -187,15 +190,29 @@ is given: exit code 0 when it completed, 1 when it failed or was killed.`,
 					return nil
 				}
 				s, err := c.startFlow(ctx, vnode, id, args[1], argument)
-				if err != nil {
-					return err
+				again := false
+				switch refusedAs(err) {
+				case idTaken:
+					if s, err = g.startedAlready(ctx, c, vnode, id, args[1], argument, err); err != nil {
+						return err
+					}
+					again = true
+				case idNotOperational:
+					return fmt.Errorf("%w It is in maintenance: `fairlead vnode state %s active` lets its flows start again", err, vnode.ShortHash)
+				default:
+					if err != nil {
+						return err
+					}
 				}
 				if wait {
 					if s, err = g.awaitFlow(cmd, c, s); err != nil {
 						return err
 					}
 				}
-				return g.showFlow(s)
+				if err := g.showFlow(s); !again || wait {
+					return err
+				}
+				return nil // as for fairlead flow status: it was shown how it is
 			})
 		},
 	}

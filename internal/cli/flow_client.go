@@ -238,6 +238,7 @@ type flowStatus struct {
 	InitiatedBy     string          `json:"initiatedBy,omitempty"`
 	CreatedAt       *time.Time      `json:"createdAt,omitempty"`
 	WaitingFor      string          `json:"waitingFor,omitempty"`
+	Paused          bool            `json:"paused,omitempty"`
 	LastCommand     *commandOutcome `json:"lastCommand,omitempty"`
 }
 

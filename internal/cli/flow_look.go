@@ -3,23 +3,38 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fairleadio/fairlead/internal/app"
 )
 
+// listFlags say which flows are listed.
+type listFlags struct {
+	status string
+	paused bool
+	limit  int
+}
+
+// defaultListed is how many flows of a virtual node are listed unless --limit says otherwise; programs get all.
+const defaultListed = 50
+
 func newFlowListCommand(g *Globals) *cobra.Command {
-	var status string
+	var f listFlags
 	cmd := &cobra.Command{
 		Use: "list [VNODE]", Short: "List flows with their statuses", Args: cobra.MaximumNArgs(1),
+		Long: `Lists flows, the oldest first, with their age and what they wait for, or what came of them. Of each virtual node the
+youngest --limit are listed; -o json lists all unless --limit is given.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.limit < 0 {
+				return fmt.Errorf("--limit %d: a number from 1 on is needed, or 0 for all", f.limit)
+			}
+			if g.Output == "json" && !cmd.Flags().Changed("limit") {
+				f.limit = 0
+			}
 			return g.withRest(cmd, func(ctx context.Context, c *restClient) error {
 				nodes, err := c.virtualNodes(ctx)
 				if err != nil {
@@ -32,38 +47,33 @@ func newFlowListCommand(g *Globals) *cobra.Command {
 					}
 					nodes = []virtualNode{vnode}
 				}
-				return g.listFlows(ctx, c, nodes, status)
+				return g.listFlows(ctx, c, nodes, f)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&status, "status", "", "only flows of this `status`: START_REQUESTED, RUNNING, COMPLETED, FAILED or KILLED")
+	cmd.Flags().StringVar(&f.status, "status", "", "only flows of this `status`: START_REQUESTED, RUNNING, COMPLETED, FAILED or KILLED")
+	cmd.Flags().BoolVar(&f.paused, "paused", false, "only flows that are paused by an operator or parked by the platform")
+	cmd.Flags().IntVar(&f.limit, "limit", defaultListed, "only the youngest so many of each virtual node, 0 for all")
 	return cmd
 }
 
-func (g *Globals) listFlows(ctx context.Context, c *restClient, nodes []virtualNode, status string) error {
+func (g *Globals) listFlows(ctx context.Context, c *restClient, nodes []virtualNode, f listFlags) error {
 	all := []flowStatus{}
 	rows := [][]string{}
+	left := 0
 	for _, n := range nodes {
-		var list struct {
-			Statuses []flowStatus `json:"flowStatusResponses"`
-		}
-		path := cordaAPI + "/flow/" + n.ShortHash
-		if status != "" {
-			path += "?status=" + url.QueryEscape(status)
-		}
-		if _, err := c.get(ctx, path, &list); err != nil {
+		list, more, err := c.flows(ctx, n.ShortHash, f)
+		if err != nil {
 			return err
 		}
-		for _, s := range list.Statuses {
+		left += more
+		for _, s := range list {
 			all = append(all, s)
-			said := ""
-			if s.FlowResult != nil {
-				said = *s.FlowResult
+			born := s.Timestamp
+			if s.CreatedAt != nil {
+				born = *s.CreatedAt
 			}
-			if s.FlowError != nil {
-				said = s.FlowError.Message
-			}
-			rows = append(rows, []string{n.ShortHash, s.ClientRequestID, s.FlowStatus, localTime(s.Timestamp), s.FlowID, shorten(said, 60)})
+			rows = append(rows, []string{n.ShortHash, s.ClientRequestID, s.FlowStatus, s.FlowClass, age(g.now().Sub(born)), s.FlowID, shorten(s.saying(), 60)})
 		}
 	}
 	if g.Output == "json" {
@@ -73,7 +83,13 @@ func (g *Globals) listFlows(ctx context.Context, c *restClient, nodes []virtualN
 		fmt.Fprintln(g.Out, "no flows")
 		return nil
 	}
-	return g.printTable([]string{"VNODE", "REQUEST ID", "STATUS", "CHANGED", "FLOW ID", "RESULT"}, rows)
+	if err := g.printTable([]string{"VNODE", "REQUEST ID", "STATUS", "CLASS", "AGE", "FLOW ID", "WAITS FOR, OR RESULT"}, rows); err != nil {
+		return err
+	}
+	if left > 0 {
+		fmt.Fprintf(g.Out, "%d older ones are left out: --limit 0 lists all\n", left)
+	}
+	return nil
 }
 
 func newFlowStatusCommand(g *Globals) *cobra.Command {
@@ -81,7 +97,7 @@ func newFlowStatusCommand(g *Globals) *cobra.Command {
 		Use: "status [VNODE] ID", Short: "Show how a flow is", Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.withRest(cmd, func(ctx context.Context, c *restClient) error {
-				s, err := findFlow(ctx, c, args)
+				s, err := lookFlow(ctx, c, args)
 				if err != nil {
 					return err
 				}
@@ -101,7 +117,7 @@ func newFlowResultCommand(g *Globals) *cobra.Command {
 		Long: "Prints the result alone, as JSON. Exit code 2 tells that the flow still runs, 1 that it failed or was killed.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.withRest(cmd, func(ctx context.Context, c *restClient) error {
-				s, err := findFlow(ctx, c, args)
+				s, err := lookFlow(ctx, c, args)
 				if err != nil {
 					return err
 				}
@@ -140,83 +156,6 @@ func (g *Globals) showResult(s flowStatus) error {
 	}
 }
 
-// historyStep is one step of a flow as REST tells it.
-type historyStep struct {
-	Attempt, Step, Ordinal uint32
-	Kind, Operation        string
-	Arguments, Answer      json.RawMessage
-	At                     time.Time
-	AnsweredAt             *time.Time
-	WaitedMicros           int64
-	Error                  *flowFailure
-	Cut                    bool
-}
-
-func newFlowHistoryCommand(g *Globals) *cobra.Command {
-	return &cobra.Command{
-		Use: "history [VNODE] ID", Short: "Show what a flow asked and was answered, step by step", Args: cobra.RangeArgs(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.withRest(cmd, func(ctx context.Context, c *restClient) error {
-				s, err := findFlow(ctx, c, args)
-				if err != nil {
-					return err
-				}
-				_, raw, err := c.do(ctx, "GET", flowPath(ownAPI, s.Holding, s.ClientRequestID)+"/history", nil)
-				if err != nil {
-					return err
-				}
-				if g.Output == "json" {
-					return g.printJSON(json.RawMessage(raw))
-				}
-				var h struct{ Steps []historyStep }
-				if err := json.Unmarshal(raw, &h); err != nil {
-					return fmt.Errorf("read the history: %w", err)
-				}
-				return g.showHistory(s, h.Steps)
-			})
-		},
-	}
-}
-
-func (g *Globals) showHistory(s flowStatus, steps []historyStep) error {
-	if len(steps) == 0 {
-		fmt.Fprintln(g.Out, "no steps: the flow has not begun, or its journal is no longer kept")
-		return nil
-	}
-	began := steps[0].At
-	rows := make([][]string, 0, len(steps))
-	for _, x := range steps {
-		place := fmt.Sprintf("%d.%d", x.Step, x.Ordinal)
-		if x.Attempt > 1 {
-			place = fmt.Sprintf("%s (attempt %d)", place, x.Attempt)
-		}
-		what := x.Operation
-		if x.Kind == "start" {
-			what = "start " + x.Operation
-		}
-		if len(x.Arguments) > 0 {
-			what += " " + string(x.Arguments)
-		}
-		outcome := ""
-		switch {
-		case x.Error != nil:
-			outcome = x.Error.Type + ": " + x.Error.Message
-		case x.AnsweredAt != nil:
-			outcome = "answered after " + (time.Duration(x.WaitedMicros) * time.Microsecond).String()
-		case x.Kind == "end":
-			outcome = string(x.Answer)
-		case x.Kind == "request":
-			outcome = "no answer yet"
-		}
-		if x.Cut {
-			outcome += " (cut by a retry)"
-		}
-		rows = append(rows, []string{place, "+" + x.At.Sub(began).String(), shorten(what, 70), shorten(outcome, 70)})
-	}
-	fmt.Fprintf(g.Out, "flow %s, %s, began %s\n", s.FlowID, s.FlowStatus, localTime(began))
-	return g.printTable([]string{"STEP", "AT", "WHAT", "OUTCOME"}, rows)
-}
-
 func newFlowReplayCommand(g *Globals) *cobra.Command {
 	var dir string
 	var until uint32
@@ -230,7 +169,7 @@ code does something else. The journal is read from Kafka (--brokers, or the cont
 				return errors.New("--app is needed: the folder of the application")
 			}
 			return g.withRest(cmd, func(ctx context.Context, c *restClient) error {
-				s, err := findFlow(ctx, c, args)
+				s, err := lookFlow(ctx, c, args)
 				if err != nil {
 					return err
 				}

@@ -99,6 +99,22 @@ func flowCommands(d *devCluster) {
 		d.want(out, `^\{"greeting":"Hello, World!".*\}\n$`)
 	}
 	d.run(0, "flow status first", "--timeout=10s")
+	for _, wait := range []string{"", " --wait"} { // the same again is not another flow
+		out, errOut := d.run(0, "flow start Alice hello --id first"+wait, ` { "name" : "World" } `)
+		d.want(errOut, `flow first was started already, \d+m?s ago, with the same class and argument: nothing was started now`)
+		d.want(out, `status +COMPLETED`, `flow id +`+s.FlowID)
+	}
+	_, errOut := d.run(3, "flow start Alice hello --id first", `{"name":"Mars"}`)
+	d.want(errOut, `FL-REST-016: .*another argument`)
+	_, errOut = d.run(3, "flow start Alice countdown --id first", `{"name":"World"}`)
+	d.want(errOut, `FL-REST-016: .*of class hello`)
+	for _, id := range []string{"firs", s.FlowID[:8]} { // what changes nothing takes the beginning of an id
+		out, _ = d.run(0, "flow status "+id)
+		d.want(out, `request id +first`)
+		out, _ = d.run(0, "trace "+id)
+		d.want(out, `flow\.events`)
+	}
+	d.run(4, "--yes flow kill firs")
 	out, _ = d.run(0, "flow history first")
 	d.want(out, `COMPLETED`, `(?m)^0\.0 .*start hello \{"name":"World"\}`, `(?m)^1\.0 .*COMPLETED .*Hello, World!`)
 	out, _ = d.run(0, "flow replay first --app ../../apps/hello")
@@ -115,10 +131,16 @@ func flowCommands(d *devCluster) {
 	d.want(out, `Hello, file!`)
 	out, _ = d.run(1, "flow start Alice hello --wait --id bad", `{"name":""}`)
 	d.want(out, `FAILED`, `FL-FLOW-001`)
-	_, errOut := d.run(1, "flow result bad")
+	_, errOut = d.run(1, "flow result bad")
 	d.want(errOut, `bad is FAILED: bad-input`)
 	out, _ = d.run(0, "flow list")
-	d.want(out, `VNODE +REQUEST ID`, `first +COMPLETED`, `second +COMPLETED`, `bad +FAILED`)
+	d.want(out, `VNODE +REQUEST ID +STATUS +CLASS +AGE +FLOW ID +WAITS FOR, OR RESULT`, `first +COMPLETED +hello +\d+m?s `, `second +COMPLETED`, `bad +FAILED`)
+	out, _ = d.run(0, "flow list Alice --limit 1")
+	d.want(out, `bad +FAILED`, `older ones are left out: --limit 0 lists all`)
+	_, errOut = d.run(1, "flow list --limit -1")
+	d.want(errOut, `--limit -1: a number from 1 on`)
+	out, _ = d.run(0, "status --workers", d.info.Monitor)
+	d.want(out, `(?m)^flow +runs +1 `, `(?m)^crypto +never ran`, `ready: flow,flow-mapper,rest`, `(?m)^well$`)
 	out, _ = d.run(0, "flow list Alice --status FAILED")
 	d.want(out, `bad`)
 	if strings.Contains(out, "first") {
@@ -157,6 +179,7 @@ func otherApplication(t *testing.T) string {
 }
 
 func flowSteering(d *devCluster) {
+	t := d.t
 	d.run(0, "flow start Alice countdown --id long", `{"n":1000,"seconds":3600}`)
 	_, errOut := d.run(2, "flow result long")
 	d.want(errOut, `long is (RUNNING|START_REQUESTED)`)
@@ -168,22 +191,39 @@ func flowSteering(d *devCluster) {
 	d.want(out, `would kill`)
 	out, _ = d.run(0, "--yes flow pause long --reason lunch")
 	d.want(out, `RUNNING`, `waits for +paused by admin: lunch`)
+	out, _ = d.run(0, "flow list --paused")
+	d.want(out, `long +RUNNING +countdown .*paused by admin: lunch`)
+	_, errOut = d.run(3, "flow pause long") // nobody is asked about what will be refused
+	d.want(errOut, `FL-FLOW-022: flow long is paused by admin: lunch already`)
 	_, errOut = d.run(3, "--yes flow pause long")
 	d.want(errOut, `FL-FLOW-022: the flow is paused by admin: lunch already`)
 	out, _ = d.run(0, "flow status long")
 	d.want(out, `command +pause, refused: FL-FLOW-022`)
 	out, _ = d.run(0, "--yes flow resume long")
 	d.want(out, `RUNNING`, `waits for +sleep until`)
+	out, _ = d.run(0, "flow list --paused")
+	d.want(out, `no flows`)
+	_, errOut = d.run(3, "flow resume long")
+	d.want(errOut, `FL-FLOW-022: flow long is not paused`)
+	_, errOut = d.run(3, "flow retry long --step 7")
+	d.want(errOut, `FL-FLOW-023: step 7 was not reached; the flow is at step 1`)
 	_, errOut = d.run(1, "--yes flow retry long")
 	d.want(errOut, `--step is needed`)
 	_, errOut = d.run(3, "--yes flow retry long --step 7")
 	d.want(errOut, `FL-FLOW-023: step 7 was not reached`)
 	out, _ = d.run(0, "--yes flow retry long --step 0")
 	d.want(out, `RUNNING`)
+	out, _ = d.run(0, "flow history long")
+	d.want(out, `(?m)^0\.0 +\+[1-9]`, `(cut by a retry)`) // the start is written anew, after what it cut off
+	if strings.Contains(out, "+-") {
+		t.Errorf("something happened before the flow began:\n%s", out)
+	}
 	out, _ = d.run(0, "--yes flow kill long --reason", "enough of it")
 	d.want(out, `KILLED`, `enough of it`)
-	_, errOut = d.run(3, "--yes flow kill long")
-	d.want(errOut, `FL-REST-021`)
+	for _, line := range []string{"--yes flow kill long", "flow kill long"} {
+		_, errOut = d.run(3, line)
+		d.want(errOut, `FL-REST-021`)
+	}
 }
 
 func flowErrors(d *devCluster) {
@@ -225,9 +265,14 @@ func TestWorkerSettings(t *testing.T) {
 	d := &devCluster{t: t, env: map[string]string{"FAIRLEAD_KAFKA_PREFIX": "p.", "FAIRLEAD_KAFKA_PASSWORD": "hush"}}
 	out, _ := d.run(0, "worker flow,rest --print-config --brokers a:1,b:2 --set rest.max_wait=5s")
 	d.want(out, `brokers: "a:1,b:2" +# flag`, `prefix: p\. +# FAIRLEAD_KAFKA_PREFIX`, `max_wait: 5s +# flag`, `password: "\*\*\*"`)
-	out, _ = d.run(0, "worker all --check")
+	out, _ = d.run(0, "worker flow,flow-mapper --check")
 	d.want(out, `is right`)
-	_, errOut := d.run(1, "worker all --check --set rest.maxwait=5s")
+	_, errOut := d.run(1, "worker all --check --set vault.auth=token")
+	d.want(errOut, `postgres\.url: is not set, and database and persistence need it`, `postgres\.vnode_url`, `postgres\.seal_key_file`, `vault\.address: is not set, and crypto needs it`,
+		`vault\.token_file`, `rest\.certificate_file`)
+	_, errOut = d.run(1, "worker database --check --set postgres.url=postgres://a/b --set postgres.vnode_url=postgres://a/b --set postgres.seal_key_file=/does/not/exist")
+	d.want(errOut, `vnode_url: is the same`, `seal_key_file: open /does/not/exist`)
+	_, errOut = d.run(1, "worker all --check --set rest.maxwait=5s")
 	d.want(errOut, `did you mean rest.max_wait\?`)
 	_, errOut = d.run(1, "worker tokens --check")
 	d.want(errOut, `not part of this version`)
@@ -241,6 +286,10 @@ func TestDevFlags(t *testing.T) {
 	d.want(errOut, `give one of them`)
 	_, errOut = d.run(1, "dev --workers gateway")
 	d.want(errOut, `--workers: .*not part of this version`)
+	_, errOut = d.run(1, "dev --rest-address 8899")
+	d.want(errOut, `use 127\.0\.0\.1:8899 .*:8899`)
+	_, errOut = d.run(1, "dev --app /does/not/exist")
+	d.want(errOut, `--app /does/not/exist: an application is a folder with a go\.mod`)
 	_, errOut = d.run(4, "dev stop")
 	d.want(errOut, `no cluster runs in .*fairlead/dev`)
 	_, errOut = d.run(3, "dev reset")
@@ -249,8 +298,10 @@ func TestDevFlags(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(foreign, "thesis.txt"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, errOut = d.run(3, "--yes dev reset --data", foreign)
-	d.want(errOut, `was not made by fairlead dev`)
+	for _, line := range []string{"--yes dev reset --data", "dev reset --data"} { // nobody is asked for what will be refused
+		_, errOut = d.run(3, line, foreign)
+		d.want(errOut, `was not made by fairlead dev`)
+	}
 	if _, err := os.Stat(filepath.Join(foreign, "thesis.txt")); err != nil {
 		t.Errorf("a foreign file is gone: %v", err)
 	}

@@ -68,7 +68,11 @@ func humanValue(b *strings.Builder, f protoreflect.FieldDescriptor, v protorefle
 	case protoreflect.StringKind:
 		b.WriteString(stringText(v.String()))
 	case protoreflect.Int64Kind:
-		if strings.HasSuffix(string(f.Name()), "_us") && f.Name() != "duration_us" {
+		if f.Name() == "duration_us" || f.Name() == "timeout_us" {
+			b.WriteString((time.Duration(v.Int()) * time.Microsecond).String())
+			return
+		}
+		if strings.HasSuffix(string(f.Name()), "_us") {
 			b.WriteString(time.UnixMicro(v.Int()).UTC().Format("2006-01-02T15:04:05.000000Z"))
 			return
 		}

@@ -24,7 +24,7 @@ func TestHumanText(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	if got := humanText(&appv1.Sleep{DurationUs: 5}); got != "{duration=5}" {
+	if got := humanText(&appv1.Sleep{DurationUs: 5}); got != "{duration=5µs}" {
 		t.Errorf("a duration is no time: %s", got)
 	}
 	long := humanText(&flowv1.JournalStart{Seed: make([]byte, 40)})

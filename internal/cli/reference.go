@@ -45,13 +45,27 @@ func writeCommand(b *strings.Builder, c *cobra.Command) {
 			b.WriteString("    " + strings.TrimSpace(line) + "\n")
 		}
 	}
-	if c.LocalNonPersistentFlags().HasAvailableFlags() {
+	if flags := ownFlags(c); flags.HasAvailableFlags() {
 		b.WriteString("\n")
-		writeFlags(b, c.LocalNonPersistentFlags())
+		writeFlags(b, flags)
 	}
 	for _, sub := range c.Commands() {
 		writeCommand(b, sub)
 	}
+}
+
+// ownFlags are a command's flags but for those that every command has: its own, and those of the commands above it.
+func ownFlags(c *cobra.Command) *pflag.FlagSet {
+	out := pflag.NewFlagSet(c.Name(), pflag.ContinueOnError)
+	everywhere := c.Root().PersistentFlags()
+	for _, set := range []*pflag.FlagSet{c.LocalFlags(), c.InheritedFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" && everywhere.Lookup(f.Name) == nil && out.Lookup(f.Name) == nil {
+				out.AddFlag(f)
+			}
+		})
+	}
+	return out
 }
 
 // paragraphs escapes what Markdown would read as HTML.

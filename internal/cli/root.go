@@ -76,7 +76,27 @@ Exit codes: 0 done, 1 error, 2 changes pending or threshold exceeded, 3 refused,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return g.prepare(cmd) }
 	root.CompletionOptions.DisableDescriptions = true
 	root.AddCommand(commands(g)...)
+	nameArguments(root)
 	return root
+}
+
+// nameArguments makes errors about the number of arguments say which there are: the library's own only count.
+func nameArguments(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil && !cmd.HasSubCommands() {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if check(cmd, args) == nil {
+				return nil
+			}
+			given := "nothing is given"
+			if len(args) > 0 {
+				given = fmt.Sprintf("given is %q", args)
+			}
+			return fmt.Errorf("write %s: %s; %s --help says more", cmd.UseLine(), given, cmd.CommandPath())
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		nameArguments(sub)
+	}
 }
 
 // outputs declares the values of -o that a command takes; the first is its default.
@@ -122,7 +142,7 @@ func (g *Globals) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&g.flags.output, "output", "o", "", "form of the output: text or json; some commands have others")
 	f.BoolVarP(&g.flags.yes, "yes", "y", false, "do not ask before changing something")
 	f.BoolVar(&g.flags.dryRun, "dry-run", false, "show what would be done, do nothing")
-	f.DurationVar(&g.flags.timeout, "timeout", defaultTimeout, "give up after this time, 0 for never; what waits for a flow or follows a topic has no limit unless one is given")
+	f.DurationVar(&g.flags.timeout, "timeout", defaultTimeout, "give up after this time, 0 for never; what waits for a flow or a start of dev, or follows a topic, has no limit unless one is given")
 	f.BoolVar(&g.flags.noColour, "no-color", false, "no colours")
 }
 

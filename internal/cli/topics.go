@@ -26,7 +26,7 @@ the cluster equal to it; workers never make topics themselves.`,
 	cmd.AddCommand(
 		newTopicsListCommand(g), newTopicsDescribeCommand(g), newTopicsGraphCommand(g), newTopicsPlanCommand(g),
 		newTopicsApplyCommand(g), newTopicsDiffCommand(g), newTopicsLintCommand(g), newTopicsExportCommand(g),
-		newTopicsACLCommand(g),
+		newTopicsACLCommand(g), newTopicsTrimCommand(g),
 	)
 	return cmd
 }

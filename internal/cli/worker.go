@@ -22,7 +22,10 @@ func newWorkerCommand(g *Globals) *cobra.Command {
 		Long: fmt.Sprintf(`Runs workers until the process is told to stop (SIGTERM, SIGINT), then drains them.
 
 This version has the types %s. Settings come from a YAML file, then from the environment (FAIRLEAD_KAFKA_BROKERS for
-kafka.brokers, and so on), then from --set. Topics are checked and never made; fairlead topics apply makes them.`, strings.Join(app.Available(), ", ")),
+kafka.brokers, and so on), then from --set. Topics are checked and never made; fairlead topics apply makes them.
+
+--check says everything that the settings lack for these types and every file that they name and that cannot be read, where
+it is run; it reaches no server.`, strings.Join(app.Available(), ", ")),
 		Example:   "  fairlead worker all --config fairlead.yaml\n  fairlead worker flow --set kafka.brokers=kafka-0:9092 --print-config",
 		ValidArgs: append(app.Available(), app.All),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,6 +42,9 @@ kafka.brokers, and so on), then from --set. Topics are checked and never made; f
 			}
 			if printConfig {
 				return config.Print(g.Out, values)
+			}
+			if err := app.CheckSettings(cfg, types, check); err != nil {
+				return fmt.Errorf("the configuration lacks what these workers need:\n%w", err)
 			}
 			if check {
 				_, err := fmt.Fprintln(g.Out, "the configuration is right")

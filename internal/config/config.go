@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,19 +17,20 @@ import (
 // Config is everything that a worker process can be told. The tags are read by reflection: yaml is the key, doc
 // what it means, and secret:"true" hides the value.
 type Config struct {
-	Kafka       Kafka       `yaml:"kafka"`
-	Process     Process     `yaml:"process"`
-	Monitor     Monitor     `yaml:"monitor"`
-	Log         Log         `yaml:"log"`
-	Engine      Engine      `yaml:"engine"`
-	Rest        Rest        `yaml:"rest"`
-	Flow        Flow        `yaml:"flow"`
-	FlowMapper  FlowMapper  `yaml:"flow_mapper"`
-	Postgres    Postgres    `yaml:"postgres"`
-	Database    Database    `yaml:"database"`
-	Persistence Persistence `yaml:"persistence"`
-	Bootstrap   Bootstrap   `yaml:"bootstrap"`
-	Vault       Vault       `yaml:"vault"`
+	Kafka        Kafka        `yaml:"kafka"`
+	Process      Process      `yaml:"process"`
+	Monitor      Monitor      `yaml:"monitor"`
+	Log          Log          `yaml:"log"`
+	Engine       Engine       `yaml:"engine"`
+	Rest         Rest         `yaml:"rest"`
+	Flow         Flow         `yaml:"flow"`
+	FlowMapper   FlowMapper   `yaml:"flow_mapper"`
+	Postgres     Postgres     `yaml:"postgres"`
+	Database     Database     `yaml:"database"`
+	Persistence  Persistence  `yaml:"persistence"`
+	Verification Verification `yaml:"verification"`
+	Bootstrap    Bootstrap    `yaml:"bootstrap"`
+	Vault        Vault        `yaml:"vault"`
 }
 
 // Kafka says how to reach the brokers.
@@ -133,6 +135,14 @@ type Persistence struct {
 	SweepEvery             time.Duration `yaml:"sweep_every" doc:"how often a change feed looks for changes that nobody told of"`
 }
 
+// Verification is the settings of the verification worker. What a contract may use is no setting: it must be the same
+// everywhere.
+type Verification struct {
+	Concurrency  int           `yaml:"concurrency" doc:"contracts that run at once; 0 for as many as there are cores"`
+	CacheEntries int           `yaml:"cache_entries" doc:"answers that are remembered"`
+	PackageWait  time.Duration `yaml:"package_wait" doc:"how long a request waits for a package that the cluster does not have, before it is answered so"`
+}
+
 // Bootstrap is the first administrator. Once the user exists, these settings change nothing.
 type Bootstrap struct {
 	AdminUser         string `yaml:"admin_user" doc:"login name of the first administrator; empty makes none"`
@@ -176,10 +186,11 @@ func Default() Config {
 			Address: ":8888", MaxBody: 1 << 20, MaxUpload: 200_000_000, RequestTimeout: 30 * time.Second, StartTimeout: 20 * time.Second, MaxWait: time.Minute,
 			LoginFailures: 10, LoginWindow: time.Minute,
 		},
-		FlowMapper:  FlowMapper{MaxRunningPerVnode: 1000, MaxRunning: 10_000, Keep: 7 * 24 * time.Hour},
-		Postgres:    Postgres{MaxConnections: 10},
-		Database:    Database{Reconcile: 30 * time.Second, Keep: 8 * 24 * time.Hour},
-		Persistence: Persistence{MaxConnections: 40, MaxConnectionsPerVnode: 4, TimeLimit: 2 * time.Second, Keep: 8 * 24 * time.Hour, SweepEvery: 10 * time.Minute},
+		FlowMapper:   FlowMapper{MaxRunningPerVnode: 1000, MaxRunning: 10_000, Keep: 7 * 24 * time.Hour},
+		Postgres:     Postgres{MaxConnections: 10},
+		Database:     Database{Reconcile: 30 * time.Second, Keep: 8 * 24 * time.Hour},
+		Persistence:  Persistence{MaxConnections: 40, MaxConnectionsPerVnode: 4, TimeLimit: 2 * time.Second, Keep: 8 * 24 * time.Hour, SweepEvery: 10 * time.Minute},
+		Verification: Verification{CacheEntries: 10_000, PackageWait: 2 * time.Second},
 		Vault: Vault{
 			Mount: "fairlead-transit", Auth: "kubernetes", Role: "fairlead-crypto",
 			JWTFile: "/var/run/secrets/kubernetes.io/serviceaccount/token", Timeout: 3 * time.Second, Concurrency: 16,
@@ -219,7 +230,11 @@ func (c Config) Validate() error {
 	}
 	for _, a := range []struct{ key, address string }{{"monitor.address", c.Monitor.Address}, {"rest.address", c.Rest.Address}} {
 		if _, _, err := net.SplitHostPort(a.address); a.address != "" && err != nil {
-			add(a.key, "%q is not host:port", a.address)
+			hint := ""
+			if _, err := strconv.ParseUint(a.address, 10, 16); err == nil {
+				hint = fmt.Sprintf(": use :%s for all addresses of this machine, or 127.0.0.1:%s", a.address, a.address)
+			}
+			add(a.key, "%q is not host:port%s", a.address, hint)
 		}
 	}
 	if _, err := c.Log.SlogLevel(); err != nil {
@@ -249,6 +264,8 @@ func (c Config) Validate() error {
 		{"persistence.max_connections_per_vnode", int64(c.Persistence.MaxConnectionsPerVnode)}, {"persistence.time_limit", int64(c.Persistence.TimeLimit)},
 		{"persistence.keep", int64(c.Persistence.Keep)}, {"persistence.sweep_every", int64(c.Persistence.SweepEvery)},
 		{"database.reconcile", int64(c.Database.Reconcile)}, {"database.keep", int64(c.Database.Keep)},
+		{"verification.concurrency", int64(c.Verification.Concurrency)}, {"verification.cache_entries", int64(c.Verification.CacheEntries)},
+		{"verification.package_wait", int64(c.Verification.PackageWait)},
 		{"vault.timeout", int64(c.Vault.Timeout)}, {"vault.concurrency", int64(c.Vault.Concurrency)},
 	} {
 		if n.value < 0 {

@@ -84,7 +84,7 @@ func TestErrorsNameTheKeyAndTheRemedy(t *testing.T) {
 			"kafka.brokers=nowhere", "kafka.prefix=a b", "kafka.sasl=KERBEROS", "kafka.cert_file=x", "log.level=loud", "log.format=xml",
 			"rest.address=8888", "rest.key_file=k", "engine.retries=-1", "process.instance=a/b",
 		}}, []string{`"nowhere" is not host:port`, "kafka.prefix", "kafka.sasl", "kafka.user", "kafka.key_file", "kafka.tls", "log.level", "log.format",
-			"rest.address", "rest.certificate_file", "engine.retries", "process.instance"}},
+			"rest.address", "use :8888 for all addresses of this machine, or 127.0.0.1:8888", "rest.certificate_file", "engine.retries", "process.instance"}},
 		"no brokers": {Sources{Set: []string{"kafka.brokers="}}, []string{"kafka.brokers: is empty"}},
 	} {
 		t.Run(name, func(t *testing.T) {

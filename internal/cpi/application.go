@@ -39,8 +39,9 @@ type Module struct {
 	SHA256 [32]byte
 	// Size in bytes.
 	Size int64
-	// Flows are those that the author's build found in the module.
-	Flows []*cpiv1.FlowClass
+	// Flows are those that the author's build found in the module, Contracts the names of its contracts, in order.
+	Flows     []*cpiv1.FlowClass
+	Contracts []string
 
 	from *Package
 }
@@ -114,9 +115,10 @@ type channel struct {
 }
 
 type module struct {
-	Flows []flowClass `json:"flows"`
-	Kind  string      `json:"kind"`
-	Name  string      `json:"name"`
+	Contracts []string    `json:"contracts,omitempty"`
+	Flows     []flowClass `json:"flows"`
+	Kind      string      `json:"kind"`
+	Name      string      `json:"name"`
 }
 
 type flowClass struct {
@@ -198,7 +200,7 @@ func (c *CPKContent) file() application {
 		a.Migrations = append(a.Migrations, m.Name)
 	}
 	for _, m := range c.Modules {
-		out := module{Name: m.Name, Kind: moduleWords()[m.Kind], Flows: []flowClass{}}
+		out := module{Name: m.Name, Kind: moduleWords()[m.Kind], Flows: []flowClass{}, Contracts: m.Contracts}
 		for _, f := range m.Flows {
 			out.Flows = append(out.Flows, flowClass{Name: f.GetName(), Startable: f.GetStartable(), Protocol: f.GetProtocol(), Versions: f.GetProtocolVersions()})
 		}
@@ -248,7 +250,7 @@ func (p *Package) openCPK() error {
 		if !ok {
 			return wrong("module %s has kind %q, not flow or contract", m.Name, m.Kind)
 		}
-		out := Module{Name: m.Name, Kind: kind, from: p}
+		out := Module{Name: m.Name, Kind: kind, Contracts: m.Contracts, from: p}
 		if out.SHA256, out.Size, ok = p.hashOf(moduleFolder + m.Name + moduleEnding); !ok {
 			return wrong("module %s is not in the package", m.Name)
 		}

@@ -13,8 +13,9 @@ import (
 
 // Bounds of a package of code.
 const (
-	maxModules = 100
-	maxFlows   = 1000
+	maxModules   = 100
+	maxFlows     = 1000
+	maxContracts = 1000
 )
 
 // Check checks the declarations of a package of code against each other; those of tables and queries are checked by the
@@ -84,6 +85,7 @@ func once(names map[string]bool, name string) error {
 // checkModules returns the flows of the modules.
 func (c *CPKContent) checkModules(add func(what, name string, err error)) (flows map[string]*cpiv1.FlowClass, err error) {
 	flows = map[string]*cpiv1.FlowClass{}
+	contracts := map[string]bool{}
 	if len(c.Modules) == 0 || len(c.Modules) > maxModules {
 		return flows, fmt.Errorf("the package has %d modules: 1 to %d are needed", len(c.Modules), maxModules)
 	}
@@ -111,6 +113,20 @@ func (c *CPKContent) checkModules(add func(what, name string, err error)) (flows
 				add("flow", f.GetName(), errors.New("a protocol has versions, from 1 on"))
 			}
 			flows[f.GetName()] = f
+		}
+		if len(m.Contracts) > maxContracts {
+			add("module", m.Name, fmt.Errorf("it has %d contracts, at most %d are allowed", len(m.Contracts), maxContracts))
+		}
+		for i, name := range m.Contracts {
+			switch {
+			case !regexp.MustCompile(`^[A-Za-z0-9._$-]{1,255}$`).MatchString(name):
+				add("contract", name, errors.New("the name is 1 to 255 letters, digits and . _ - $"))
+			case i > 0 && m.Contracts[i-1] >= name:
+				add("contract", name, errors.New("contracts are sorted by name and each is there once"))
+			case contracts[name]:
+				add("contract", name, errors.New("two modules have it"))
+			}
+			contracts[name] = true
 		}
 	}
 	return flows, nil

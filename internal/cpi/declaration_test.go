@@ -54,6 +54,10 @@ func TestDeclarations(t *testing.T) {
 		{func(c *Code) { c.Modules[0].Flows[0].Name = "a b" }, `flow "a b"`},
 		{func(c *Code) { c.Modules[0].Flows[1].ProtocolVersions = nil }, "a protocol has versions"},
 		{func(c *Code) { c.Modules[1].Flows = c.Modules[0].Flows }, "a module of contracts has flows"},
+		{func(c *Code) { c.Modules[1].Contracts = []string{"a b"} }, `contract "a b"`},
+		{func(c *Code) { c.Modules[1].Contracts = []string{"b", "a"} }, "contracts are sorted by name"},
+		{func(c *Code) { c.Modules[0].Contracts, c.Modules[1].Contracts = []string{"a"}, []string{"a"} }, "two modules have it"},
+		{func(c *Code) { c.Modules[1].Contracts = make([]string, 1001) }, "it has 1001 contracts"},
 	} {
 		code := payCode()
 		c.change(&code)

@@ -23,14 +23,15 @@ func Explanations() map[string]string {
 		ErrSignature: "A signature of the package does not fit its manifest, is damaged, or is of a kind that is not taken: PKCS#7, detached, one signer each, SHA-256 or better, RSA or ECDSA. " +
 			"The package was changed after it was signed, or the signature was moved from another one. Get it again, or sign it anew.",
 		ErrUntrusted: "The signature is right, and neither its certificate nor that of its issuer is trusted here. " +
-			"If you know the signer, import the certificate (`fairlead cert import code-signer NAME FILE`) and upload again. For development, `fairlead dev` trusts the key of --ephemeral-key.",
+			"If you know the signer, import the certificate (`fairlead cert import code-signer NAME FILE`) and upload again. `fairlead dev` takes any signer unless FAIRLEAD_DATABASE_ANY_SIGNER is false; then it trusts the key of --ephemeral-key.",
 		ErrExpired: "The certificate of a signer, or of its issuer, is not valid now. Packages that are installed already stay. " +
 			"Renew the certificate and sign again: with the same subject the signer stays the same one (its summary hash does not change).",
 		ErrNested: "The packages within do not fit together: one lies in the wrong place or is compressed, or two of them have the same name, flow, table, query or channel. " +
 			"Rename what is there twice, or leave one out.",
 		ErrDeclaration: "The application declares something that cannot be: the message names each table, query, channel, flow or migration and what is wrong with it. Correct fairlead.yaml and build again.",
-		ErrGroupPolicy: "The group policy of the CPI is wrong: the message names each field. Policies are exported by the group's manager; " +
-			"that of a manager has groupId CREATE_ID, that of a static network lists its members and has no mgmInfo.",
+		ErrGroupPolicy: "The group policy of the CPI is wrong: the message names each field. `fairlead app group-policy --member X500…` writes a right one: " +
+			"that of a static network, which lists its members and has no mgmInfo. There is no manager of groups yet; Corda's policies for one (groupId CREATE_ID) and of one (with mgmInfo) are " +
+			"checked and taken, and nobody registers with them.",
 		ErrKind: "The package is of another kind than is needed here. CPKs (of `fairlead app build`) are bundled to a CPB by `fairlead app package create-cpb`, " +
 			"and a CPB becomes a CPI, which is what a cluster takes, by `create-cpi` with a group policy.",
 		ErrModule: "A module of the package is no WebAssembly module, or none that a cluster runs: the message says which import, export or limit is in the way. " +

@@ -74,7 +74,7 @@ func (p *GroupPolicy) Static() bool {
 // ParseGroupPolicy reads and checks a policy. All that is wrong is in the one error.
 func ParseGroupPolicy(raw []byte) (*GroupPolicy, error) {
 	refuse := func(err error) error {
-		return &Error{ID: ErrGroupPolicy, Entry: policyFile, Detail: strings.ReplaceAll(err.Error(), "\n", "; "), Remedy: "export it again from the group's manager, or correct it"}
+		return &Error{ID: ErrGroupPolicy, Entry: policyFile, Detail: strings.ReplaceAll(err.Error(), "\n", "; "), Remedy: "correct it, or make another with fairlead app group-policy"}
 	}
 	if len(raw) > maxPolicy {
 		return nil, refuse(fmt.Errorf("it has %d bytes, at most %d are allowed", len(raw), maxPolicy))
@@ -101,7 +101,7 @@ func (p *GroupPolicy) check() error {
 		wrong("fileFormatVersion is %d: 1 is needed", p.FileFormatVersion)
 	}
 	if _, err := identity.ParseUUID(p.GroupID); err != nil && p.GroupID != CreateID {
-		wrong("groupId is %q: a UUID is needed, or %s for the group's manager", p.GroupID, CreateID)
+		wrong("groupId is %q: a UUID is needed, such as 5a5e1c5e-0000-4000-8000-00000000c4a7", p.GroupID)
 	}
 	if p.RegistrationProtocol == "" {
 		wrong("registrationProtocol is missing")
@@ -219,9 +219,9 @@ func checkPEM(text string) error {
 	return err
 }
 
-// DevGroupPolicy makes the policy of a static network of the members, for development: it has no manager, no certificates
-// and no addresses, because all members are on one cluster. Members are sorted, so that the same ones make the same policy.
-func DevGroupPolicy(groupID string, members []identity.Name) ([]byte, error) {
+// StaticGroupPolicy makes the policy of a static network of the members: it has no manager, no certificates and no
+// addresses, because all members are on one cluster. Members are sorted, so that the same ones make the same policy.
+func StaticGroupPolicy(groupID string, members []identity.Name) ([]byte, error) {
 	var names []string
 	for _, m := range members {
 		names = append(names, m.String())

@@ -242,6 +242,9 @@ func (p *Package) checkUnique() error {
 			for _, f := range m.Flows {
 				all = append(all, thing{"flow", f.GetName()})
 			}
+			for _, name := range m.Contracts {
+				all = append(all, thing{"contract", name})
+			}
 		}
 		for _, d := range c.Tables {
 			all = append(all, thing{"table", d.GetName()})

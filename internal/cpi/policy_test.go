@@ -24,22 +24,22 @@ func members(t testing.TB, names ...string) []identity.Name {
 
 func staticPolicy(t testing.TB) []byte {
 	t.Helper()
-	raw, err := DevGroupPolicy(groupID, members(t, "O=Bob, L=Paris, C=FR", "O=Alice, L=London, C=GB"))
+	raw, err := StaticGroupPolicy(groupID, members(t, "O=Bob, L=Paris, C=FR", "O=Alice, L=London, C=GB"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return raw
 }
 
-func TestDevGroupPolicy(t *testing.T) {
+func TestStaticGroupPolicy(t *testing.T) {
 	p, err := ParseGroupPolicy(staticPolicy(t))
 	if err != nil || !p.Static() || len(p.ProtocolParameters.StaticNetwork.Members) != 2 || !strings.Contains(p.ProtocolParameters.StaticNetwork.Members[0]["name"].(string), "Alice") {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if _, err := DevGroupPolicy("dev", members(t, "O=Bob, L=Paris, C=FR")); IDOf(err) != ErrGroupPolicy {
+	if _, err := StaticGroupPolicy("dev", members(t, "O=Bob, L=Paris, C=FR")); IDOf(err) != ErrGroupPolicy {
 		t.Errorf("a group id that is no UUID: %v", err)
 	}
-	if _, err := DevGroupPolicy(groupID, nil); IDOf(err) != ErrGroupPolicy {
+	if _, err := StaticGroupPolicy(groupID, nil); IDOf(err) != ErrGroupPolicy {
 		t.Errorf("no members: %v", err)
 	}
 }

@@ -35,6 +35,6 @@ func (c *CPKContent) toProto() *cpiv1.Cpk {
 
 func (m Module) toProto() *cpiv1.Module {
 	return &cpiv1.Module{
-		Name: m.Name, Kind: m.Kind, Sha256: m.SHA256[:], SizeBytes: uint64(m.Size), Chunks: uint32((m.Size + ChunkSize - 1) / ChunkSize), Flows: m.Flows,
+		Name: m.Name, Kind: m.Kind, Sha256: m.SHA256[:], SizeBytes: uint64(m.Size), Chunks: uint32((m.Size + ChunkSize - 1) / ChunkSize), Flows: m.Flows, Contracts: m.Contracts,
 	}
 }

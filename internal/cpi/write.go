@@ -32,6 +32,8 @@ type CodeModule struct {
 	Kind  cpiv1.ModuleKind
 	WASM  []byte
 	Flows []*cpiv1.FlowClass
+	// Contracts are the names of its contracts, in order.
+	Contracts []string
 }
 
 // content is a file on its way into a package.
@@ -55,7 +57,7 @@ func WriteCPK(w io.Writer, c Code, keys ...Key) error {
 		}
 		flows := slices.Clone(m.Flows)
 		slices.SortFunc(flows, func(a, b *cpiv1.FlowClass) int { return cmp.Compare(a.GetName(), b.GetName()) })
-		out.Modules = append(out.Modules, Module{Name: m.Name, Kind: m.Kind, Size: int64(len(m.WASM)), Flows: flows})
+		out.Modules = append(out.Modules, Module{Name: m.Name, Kind: m.Kind, Size: int64(len(m.WASM)), Flows: flows, Contracts: m.Contracts})
 		files = append(files, inMemory(moduleFolder+m.Name+moduleEnding, m.WASM))
 	}
 	slices.SortFunc(out.Modules, func(a, b Module) int { return cmp.Compare(a.Name, b.Name) })

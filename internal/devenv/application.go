@@ -31,6 +31,8 @@ type Application struct {
 	Module []byte
 	// Flows are the classes that clients may start.
 	Flows []string
+	// Contracts are the names of its contracts.
+	Contracts []string
 	// Package is the CPI with the module in it, Checksum and Version are its; empty for a cluster that publishes its
 	// own facts.
 	Package           []byte
@@ -82,9 +84,10 @@ func sources(dir string) ([]string, error) {
 
 // buildCache remembers the last build of each folder, so that a start without changes builds nothing.
 type buildCache struct {
-	Digest string   `json:"digest"`
-	Module string   `json:"module"`
-	Flows  []string `json:"flows"`
+	Digest    string   `json:"digest"`
+	Module    string   `json:"module"`
+	Flows     []string `json:"flows"`
+	Contracts []string `json:"contracts,omitempty"`
 }
 
 // builder builds applications into a cache.
@@ -121,7 +124,7 @@ func (b builder) policy() ([]byte, error) {
 		}
 		members = append(members, n)
 	}
-	return cpi.DevGroupPolicy(b.network.GroupID, members)
+	return cpi.StaticGroupPolicy(b.network.GroupID, members)
 }
 
 // build returns the application in a folder, and the digest of its sources.
@@ -141,21 +144,21 @@ func (b builder) build(ctx context.Context, folder string) (Application, string,
 	app := Application{Name: filepath.Base(folder)}
 	sum := sha256.Sum256([]byte(folder))
 	base := filepath.Join(b.cache, appDir, app.Name+"-"+hex.EncodeToString(sum[:4]))
-	if module, flows, ok := readBuild(base, digest); ok {
-		app.Module, app.Flows = module, flows
+	if module, c, ok := readBuild(base, digest); ok {
+		app.Module, app.Flows, app.Contracts = module, c.Flows, c.Contracts
 		if b.signer == "" {
 			return app, digest, nil
 		}
 		if app.Package, err = os.ReadFile(base + ".cpi"); err == nil && app.name() {
 			return app, digest, nil
 		}
-		app.Flows = nil
+		app.Flows, app.Contracts = nil, nil
 	}
 	built, err := b.source(ctx, folder, app.Name)
 	if err != nil {
 		return Application{}, digest, err
 	}
-	app.Module = built.Modules[0].WASM
+	app.Module, app.Contracts = built.Modules[0].WASM, built.Modules[0].Contracts
 	for _, f := range built.Modules[0].Flows {
 		if f.GetStartable() {
 			app.Flows = append(app.Flows, f.GetName())
@@ -174,7 +177,7 @@ func (b builder) build(ctx context.Context, folder string) (Application, string,
 		return Application{}, digest, err
 	}
 	module := sha256.Sum256(app.Module)
-	return app, digest, writeJSON(base+".json", buildCache{Digest: digest, Module: hex.EncodeToString(module[:]), Flows: app.Flows})
+	return app, digest, writeJSON(base+".json", buildCache{Digest: digest, Module: hex.EncodeToString(module[:]), Flows: app.Flows, Contracts: app.Contracts})
 }
 
 func (b builder) appbuild() appbuild.Builder { return appbuild.Builder{Runtime: b.sandbox} }
@@ -236,21 +239,20 @@ func (a *Application) name() bool {
 	return true
 }
 
-func readBuild(base, digest string) (module []byte, flows []string, ok bool) {
+func readBuild(base, digest string) (module []byte, c buildCache, ok bool) {
 	b, err := os.ReadFile(base + ".json")
 	if err != nil {
-		return nil, nil, false
+		return nil, c, false
 	}
-	var c buildCache
 	if err := json.Unmarshal(b, &c); err != nil || c.Digest != digest {
-		return nil, nil, false
+		return nil, c, false
 	}
 	module, err = os.ReadFile(base + ".wasm")
 	sum := sha256.Sum256(module)
 	if err != nil || hex.EncodeToString(sum[:]) != c.Module {
-		return nil, nil, false
+		return nil, c, false
 	}
-	return module, c.Flows, true
+	return module, c, true
 }
 
 // FindHello looks for the example application in the repository around a folder; empty when there is none.

@@ -192,7 +192,7 @@ type LockedError struct {
 
 // Error says what to do.
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("FL-DEV-003: %s is in use by %s: stop it (fairlead dev stop), or name another directory with --data", e.Dir, e.Holder)
+	return fmt.Sprintf("FL-DEV-003: %s is in use by %s: stop it (fairlead dev stop --data %s), or name another directory with --data", e.Dir, e.Holder, e.Dir)
 }
 
 func takeLock(name string) (*os.File, error) {
@@ -259,15 +259,38 @@ func writeJSON(name string, v any) error {
 	return writeFile(name, append(b, '\n'))
 }
 
+// MayReset tells why a data directory cannot be discarded now: it is not fairlead dev's, or in use. One that does not
+// exist can.
+func MayReset(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := mayDiscard(path); err != nil {
+		return err
+	}
+	lock, err := takeLock(filepath.Join(path, lockFile))
+	if err != nil {
+		return err
+	}
+	return lock.Close()
+}
+
+// mayDiscard tells whether a directory is one that fairlead dev made, of whatever version.
+func mayDiscard(path string) error {
+	err := checkFormat(path, formatWhole)
+	var wrong *FormatError
+	if errors.As(err, &wrong) && wrong.Found != "" {
+		return nil
+	}
+	return err
+}
+
 // Reset discards a data directory that fairlead dev made; of other directories it touches nothing.
 func Reset(path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	var wrong *FormatError
-	if err := checkFormat(path, formatWhole); errors.As(err, &wrong) && wrong.Found == "" {
-		return err
-	} else if err != nil && wrong == nil {
+	if err := mayDiscard(path); err != nil {
 		return err
 	}
 	lock, err := takeLock(filepath.Join(path, lockFile))

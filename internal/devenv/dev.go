@@ -301,11 +301,17 @@ func (c *Cluster) installed(apps map[string]Application) {
 func (c *Cluster) builder() builder {
 	b := builder{cache: c.cache, sandbox: c.runtime, network: c.network}
 	if whole(c.opts.Workers) {
-		if b.signer = c.opts.SignerFile; b.signer == "" {
-			b.signer = c.dir.join(keystore.DevFile)
-		}
+		b.signer = c.signer()
 	}
 	return b
+}
+
+// signer is the file of the key that packages are signed with.
+func (c *Cluster) signer() string {
+	if c.opts.SignerFile != "" {
+		return c.opts.SignerFile
+	}
+	return c.dir.join(keystore.DevFile)
 }
 
 // replace puts a changed application in the place of the one that is there.

@@ -198,6 +198,20 @@ func init() {
 	if n := <-news; n.err != nil || !slices.Contains(n.flows, "extra") {
 		t.Fatalf("a right application: %+v", n)
 	}
+	// Nobody sees the screen of a cluster in the background.
+	log, err := os.ReadFile(c.Info().LogFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		`level=INFO msg="the application changed and is built" application=`,
+		`level=ERROR msg="the application changed, but stays as it was until its files change again" application=`,
+		`extra.go:3:`, `level=INFO msg="the application changed and is installed" application=`,
+	} {
+		if !strings.Contains(string(log), line) {
+			t.Errorf("dev.log lacks %q:\n%s", line, log)
+		}
+	}
 	api := newClient(t, c)
 	for {
 		if _, text := api.do("GET", "/api/v5_2/flowclass/"+c.Info().VirtualNodes[0].ShortHash, ""); strings.Contains(text, "extra") {

@@ -4,12 +4,12 @@ package devenv
 func Explanations() map[string]string {
 	return map[string]string{
 		"FL-DEV-001": "The data directory was made by another version of fairlead, or not by `fairlead dev` at all. Nothing was changed in it. " +
-			"Name another with --data, run the version that made it, or discard it with `fairlead dev reset`.",
+			"Name another with --data, run the version that made it, or discard it with `fairlead dev reset --data DIR`.",
 		"FL-DEV-002": "A file of the data directory cannot be read or written: the disk is full, or the directory belongs to somebody else. " +
 			"Free some space, or name another directory with --data. What was answered before is kept.",
-		"FL-DEV-003": "Another process runs a cluster in this data directory; two would destroy it. `fairlead dev stop` ends it; --data names another directory for a second cluster.",
+		"FL-DEV-003": "Another process runs a cluster in this data directory; two would destroy it. `fairlead dev stop --data DIR` ends it; --data names another directory for a second cluster.",
 		"FL-DEV-004": "The topics in the data directory, or in the Kafka that --kafka names, are not those that this version needs and cannot be made so. " +
-			"The message names the first; `fairlead topics plan` shows all. A dev cluster is best begun anew with `fairlead dev reset`.",
+			"The message names the first; `fairlead topics plan` shows all. A dev cluster is best begun anew with `fairlead dev reset --data DIR`.",
 		"FL-DEV-005": "The embedded Kafka does not start from what lies in the data directory, as after a crash of the machine. `fairlead dev reset` discards the data.",
 		"FL-DEV-006": "The address of the REST interface cannot be listened on: another program has it, or it is none of this machine's. Choose another with --rest-address.",
 		"FL-DEV-008": "Postgres or a Vault server cannot be had on this machine; the message has the commands that bring it. `fairlead dev --workers flow,flow-mapper,rest` " +

@@ -84,12 +84,14 @@ func packageFacts(a Application) (checksum string, out []fact) {
 			Sha256: sum[:], Part: part, Parts: parts, Data: data,
 		}, schemas.Codec[*cpiv1.Chunk]()})
 	}
-	module := &cpiv1.Module{Name: a.Name, Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, Sha256: sum[:], SizeBytes: uint64(len(a.Module)), Chunks: parts}
+	module := &cpiv1.Module{Name: a.Name, Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, Sha256: sum[:], SizeBytes: uint64(len(a.Module)), Chunks: parts, Contracts: a.Contracts}
 	for _, name := range a.Flows {
 		module.Flows = append(module.Flows, &cpiv1.FlowClass{Name: name, Startable: true})
 	}
+	// There is no package file: the module stands for it.
+	code := &cpiv1.Cpk{Name: a.Name, Version: "dev-" + checksum, FileSha256: sum[:], ModuleSha256S: [][]byte{sum[:]}}
 	return checksum, append(out, fact{topics.CpiInfo, checksum, &cpiv1.Cpi{
-		Name: a.Name, Version: "dev-" + checksum, Checksum: checksum, FileSha256: sum[:], Modules: []*cpiv1.Module{module}, VersionNumber: 1,
+		Name: a.Name, Version: code.GetVersion(), Checksum: checksum, FileSha256: sum[:], Modules: []*cpiv1.Module{module}, Cpks: []*cpiv1.Cpk{code}, VersionNumber: 1,
 	}, schemas.Codec[*cpiv1.Cpi]()})
 }
 

@@ -57,6 +57,7 @@ func (c *Cluster) follow(ctx context.Context, folder string) {
 		return
 	}
 	c.digests[folder] = digest
+	c.fileLog.Info("the application changed and is built", "application", folder)
 	a, _, err := c.builder().build(ctx, folder)
 	binary := ""
 	if err == nil && c.program != nil {
@@ -75,7 +76,7 @@ func (c *Cluster) follow(ctx context.Context, folder string) {
 	if err != nil {
 		c.fileLog.Error("the application changed, but stays as it was until its files change again", "application", folder, "error", err)
 	} else {
-		c.fileLog.Info("the application changed and is installed", "application", folder, "flows", a.Flows)
+		c.fileLog.Info("the application changed and is installed", "application", folder, "version", a.Version, "flows", a.Flows)
 	}
 	if c.opts.Rebuilt != nil {
 		c.opts.Rebuilt(a.Flows, err)

@@ -215,7 +215,7 @@ func (f networkFile) network(dir string) (Network, error) {
 		}
 		name, err := identity.ParseName(m.Name)
 		if err != nil {
-			bad(field+".name", "%v: write an X.500 name such as O=Alice, L=London, C=GB", err)
+			bad(field+".name", "%v", err)
 			continue
 		}
 		if first, twice := seen[name.String()]; twice {

@@ -82,7 +82,7 @@ func TestNetworkIsRefused(t *testing.T) {
 		"":                                 {"members: is empty"},
 		"member: []\n":                     {"line 1", "field member not found", "known are group"},
 		"members: 7\n":                     {"line 1", "known are group"},
-		"members: [{name: Zoe}]\n":         {"members[0].name", "such as O=Alice"},
+		"members: [{name: Zoe}]\n":         {"members[0].name", "a right one: O=Alice"},
 		"members: [{name: 'O=Z, L=R, C=IT', x: 1}]":                                                      {"field x not found"},
 		"members: [{name: 'O=Z, L=R, C=IT'}, {name: 'C=IT, L=R, O=Z'}]":                                  {"members[1].name: is the name of members[0] too"},
 		"members: [{name: 'O=Z, L=R, C=IT', application: pay}]":                                          {"members[0].application", "names none"},

@@ -39,6 +39,9 @@ type Options struct {
 	Vault    RealVault
 	// Native runs the application's flows in a program of its own, for a debugger, instead of the sandbox.
 	Native bool
+	// TrustedOnly takes packages of trusted signers only: the developer's key, and those whose certificates are imported.
+	// Otherwise every package is taken.
+	TrustedOnly bool
 	// Output gets what that program prints; everything is in dev.log too. Nil for nobody.
 	Output io.Writer
 	// Runs is told which process runs it, when that changes; nil for nobody.
@@ -75,6 +78,8 @@ type Info struct {
 	VirtualNodes    []VirtualNode `json:"virtualNodes"`
 	App             string        `json:"app"`
 	Flows           []string      `json:"flows"`
+	// TrustedOnly tells whether only packages of trusted signers are taken.
+	TrustedOnly bool `json:"trustedOnly,omitempty"`
 	// Arguments start the same cluster again.
 	Arguments []string `json:"arguments,omitempty"`
 	// Postgres and Vault are the addresses of servers of others; empty for the cluster's own.
@@ -95,7 +100,7 @@ func (c *Cluster) describe() {
 	i.PID, i.Data, i.LogFile = os.Getpid(), c.dir.path, c.dir.join(logFile)
 	i.CredentialsFile, i.PasswordFile = c.dir.join(credentialsFile), c.dir.join(passwordFile)
 	i.Monitor, i.Workers, i.VirtualNodes = "http://"+c.app.MonitorAddress(), c.opts.Workers, c.nodes
-	i.Arguments = c.opts.Arguments
+	i.Arguments, i.TrustedOnly = c.opts.Arguments, c.opts.TrustedOnly
 	i.StartedAt = time.Now().UTC().Format(time.RFC3339)
 }
 

@@ -20,13 +20,14 @@ type cluster struct {
 	producer *engine.Producer
 }
 
-// prepareTopics makes the cluster's topics what the catalogue says, through the same plan as `topics apply`.
-func (c cluster) prepareTopics(ctx context.Context) (changes int, err error) {
+// prepareTopics makes the cluster's topics what the catalogue says, through the same plan as `topics apply`, and those of
+// channels that are about to be there.
+func (c cluster) prepareTopics(ctx context.Context, planned ...topics.Channel) (changes int, err error) {
 	now, err := c.admin.Cluster(ctx)
 	if err != nil {
 		return 0, err
 	}
-	catalogue, err := channels.Catalogue(ctx, c.admin)
+	catalogue, err := channels.Catalogue(ctx, c.admin, planned...)
 	if err != nil {
 		return 0, err
 	}

@@ -158,7 +158,7 @@ func (c *Cluster) configure(cfg *config.Config) {
 		cfg.Postgres.URL, cfg.Postgres.VnodeURL = d.cluster, d.vnodes
 		cfg.Postgres.Password, cfg.Postgres.VnodePassword = d.password, d.password
 		cfg.Postgres.SealKeyFile = c.dir.join(sealKeyFile)
-		cfg.Database.AnySigner = true
+		cfg.Database.AnySigner = !c.opts.TrustedOnly
 		cfg.Bootstrap.AdminUser, cfg.Bootstrap.AdminPasswordFile = c.info.User, c.dir.join(passwordFile)
 	}
 	if v := c.vaultConfig; v.Address != "" {

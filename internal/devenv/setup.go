@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fairleadio/fairlead/internal/channels"
+	"github.com/fairleadio/fairlead/internal/cpi"
+	"github.com/fairleadio/fairlead/internal/cpi/keystore"
+	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
+	"github.com/fairleadio/fairlead/topics"
 )
 
 // This file sets a whole cluster up the way an operator would: through REST, as the administrator.
@@ -40,12 +47,12 @@ type apiError struct {
 func (e *apiError) Error() string { return strings.TrimPrefix(e.id+": "+e.title, ": ") }
 
 func (c *Cluster) newAPI() (*api, error) {
-	pem, err := os.ReadFile(c.info.CAFile)
+	authority, err := os.ReadFile(c.info.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the cluster's CA: %w", err)
 	}
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
+	roots.AppendCertsFromPEM(authority)
 	return &api{c.info.API, c.info.User, c.info.Password, &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
 	}}}, nil
@@ -128,6 +135,11 @@ func (c *Cluster) setUp(ctx context.Context, apps map[string]Application) error 
 	if err != nil {
 		return fmt.Errorf("waiting for the administrator: %w", err)
 	}
+	if c.opts.TrustedOnly {
+		if err := c.trustDeveloper(ctx, api); err != nil {
+			return fmt.Errorf("trusting the developer's key: %w", err)
+		}
+	}
 	if len(apps) == 0 {
 		return nil
 	}
@@ -136,6 +148,36 @@ func (c *Cluster) setUp(ctx context.Context, apps map[string]Application) error 
 	}
 	c.opts.Step("the application is on its virtual nodes", time.Since(began))
 	return nil
+}
+
+// developerAlias is under which name the developer's certificate is imported.
+const developerAlias = "fairlead-dev"
+
+// trustDeveloper imports the certificate of the key that signs the cluster's own packages, which a cluster that takes
+// packages of trusted signers only would refuse.
+func (c *Cluster) trustDeveloper(ctx context.Context, a *api) error {
+	key, err := keystore.Dev(c.signer(), time.Now())
+	if err != nil {
+		return err
+	}
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	if err := form.WriteField("alias", developerAlias); err != nil {
+		return err
+	}
+	part, err := form.CreateFormFile("certificate", "dev-signer.pem")
+	if err != nil {
+		return err
+	}
+	for _, certificate := range key.Chain {
+		if err := pem.Encode(part, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}); err != nil {
+			return err
+		}
+	}
+	if err := form.Close(); err != nil {
+		return err
+	}
+	return a.call(ctx, http.MethodPut, "/certificate/cluster/code-signer", form.FormDataContentType(), &body, nil)
 }
 
 // deploy uploads the packages of applications, by folder, unless they are there, and puts them on their virtual nodes.
@@ -163,6 +205,14 @@ func (c *Cluster) deploy(ctx context.Context, api *api, apps map[string]Applicat
 	for _, v := range have.VirtualNodes {
 		versions[v.Holding.ShortHash] = v.Cpi.Version
 	}
+	// Before the virtual nodes: whoever follows a channel looks for its topic at once.
+	planned, err := c.plannedChannels(ctx, api, apps)
+	if err != nil {
+		return err
+	}
+	if _, err := c.cluster.prepareTopics(ctx, planned...); err != nil {
+		return err
+	}
 	for _, n := range c.nodes {
 		a, changed := apps[n.folder]
 		if !changed {
@@ -181,12 +231,36 @@ func (c *Cluster) deploy(ctx context.Context, api *api, apps map[string]Applicat
 			return fmt.Errorf("installing %s on virtual node %s: %w", a.Name, n.Name, err)
 		}
 	}
-	// The topics of its external channels are known now.
-	if _, err := c.cluster.prepareTopics(ctx); err != nil {
-		return err
-	}
 	c.installed(apps)
 	return nil
+}
+
+// plannedChannels are the channels that the virtual nodes will have with these applications.
+func (c *Cluster) plannedChannels(ctx context.Context, a *api, apps map[string]Application) ([]topics.Channel, error) {
+	var section struct {
+		Value string `json:"configWithDefaults"`
+	}
+	if err := a.get(ctx, "/config/"+channels.Section, &section); err != nil {
+		return nil, fmt.Errorf("reading how channels are routed: %w", err)
+	}
+	var out []topics.Channel
+	for _, n := range c.nodes {
+		application, changed := apps[n.folder]
+		if !changed {
+			continue
+		}
+		p, err := cpi.OpenBytes(application.Package, cpi.Options{Kind: cpi.CPI, Trust: cpi.Trust{AnySigner: true}})
+		if err != nil {
+			return nil, fmt.Errorf("reading the package of %s: %w", application.Name, err)
+		}
+		info := p.ToProto()
+		routes, err := channels.Bind(n.ShortHash, info, section.Value)
+		if err != nil {
+			return nil, fmt.Errorf("application %s: %w", application.Name, err)
+		}
+		out = append(out, channels.Rows(channels.Of(&vnodev1.VirtualNode{ShortHash: n.ShortHash, Channels: routes}, info))...)
+	}
+	return out, nil
 }
 
 // upload uploads the package unless its code is there already, signed at another time: then that package is taken.

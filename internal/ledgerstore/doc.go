@@ -3,7 +3,7 @@
 //
 // [Known] and its moves are the status machine; [Decide] says what becomes of the states when a transaction comes to be
 // verified; both are pure, and so is everything else here: statements are made, not run, and rows are taken from
-// whoever ran them. The tables are those of vaultschema's 0004_ledger.sql.
+// whoever ran them. The tables are those of vaultschema's 0006_ledger.sql.
 //
 // Always true, when the counter of the virtual node was locked before the facts were read: a status that is final never
 // changes; among the verified transactions no two consume one state; a state is consumed exactly when a verified

@@ -36,6 +36,8 @@ type Config struct {
 	Discard bool
 	// Application is the name that the server shows. Default "fairlead".
 	Application string
+	// Pulse is told of the connections that are made; nil for none.
+	Pulse *Pulse
 }
 
 func (c Config) withDefaults() Config {
@@ -92,6 +94,9 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		"idle_in_transaction_session_timeout": millis(cfg.IdleTimeout),
 		"timezone":                            "UTC",
 	})
+	if cfg.Pulse != nil {
+		pc.ConnConfig.Tracer = connectTracer{cfg.Pulse}
+	}
 	if cfg.SearchPath != "" {
 		pc.ConnConfig.RuntimeParams["search_path"] = Identifier(cfg.SearchPath)
 	}
@@ -249,6 +254,22 @@ func (p *Pool) Each(ctx context.Context, f func(Row) error, sql string, args ...
 // One is [Queryer]'s.
 func (p *Pool) One(ctx context.Context, dest []any, sql string, args ...any) error {
 	return one(ctx, p.pool, dest, sql, args)
+}
+
+// Parse has the server parse a statement, with these object ids of its parameters' types, and find what it names; it is
+// not run, and nothing is left of it. What the role may do is looked at only when a statement runs.
+func (p *Pool) Parse(ctx context.Context, sql string, types []uint32) error {
+	c, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return classify("take a connection", err)
+	}
+	defer c.Release()
+	return parse(ctx, c.Conn(), sql, types)
+}
+
+func parse(ctx context.Context, c *pgx.Conn, sql string, types []uint32) error {
+	_, err := c.PgConn().Prepare(ctx, "", sql, types)
+	return classify("parse a statement", err)
 }
 
 // Conn is one connection, held until [Conn.Release].

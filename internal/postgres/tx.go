@@ -102,6 +102,19 @@ func (t *Tx) One(ctx context.Context, dest []any, sql string, args ...any) error
 	return one(ctx, t.tx, dest, sql, args)
 }
 
+// Parse is [Pool.Parse]; the transaction goes on after an error.
+func (t *Tx) Parse(ctx context.Context, sql string, types []uint32) error {
+	if _, err := t.Exec(ctx, "SAVEPOINT parse"); err != nil {
+		return err
+	}
+	err := parse(ctx, t.tx.Conn(), sql, types)
+	if ctx.Err() != nil {
+		return err
+	}
+	_, rerr := t.Exec(ctx, "ROLLBACK TO SAVEPOINT parse")
+	return errors.Join(err, rerr)
+}
+
 // Script runs SQL that may hold several statements; it takes no arguments.
 func (t *Tx) Script(ctx context.Context, what, sql string) error {
 	results := t.tx.Conn().PgConn().Exec(ctx, sql)

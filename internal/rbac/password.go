@@ -33,6 +33,9 @@ const (
 	maxSalt      = 64
 	maxKey       = 64
 
+	// maxWork bounds memory times passes of a new hash: whoever logs in has the process do it.
+	maxWork = 256 * 1024
+
 	saltBytes = 16
 	keyBytes  = 32
 )
@@ -69,6 +72,15 @@ func Verify(hash, password string) (bool, error) {
 	}
 	got := argon2.IDKey([]byte(password), salt, c.Passes, c.MemoryKiB, c.Lanes, uint32(len(key)))
 	return subtle.ConstantTimeCompare(got, key) == 1, nil
+}
+
+// CheckHash tells whether a hash may be stored, without running it: its sender chooses what that costs.
+func CheckHash(hash string) error {
+	c, _, _, err := parsePHC(hash)
+	if err == nil && uint64(c.MemoryKiB)*uint64(c.Passes) > maxWork {
+		err = fmt.Errorf("%w: m times t is %d; at most %d is allowed: hash the password with less", ErrHash, uint64(c.MemoryKiB)*uint64(c.Passes), maxWork)
+	}
+	return err
 }
 
 func parsePHC(hash string) (c Cost, salt, key []byte, err error) {

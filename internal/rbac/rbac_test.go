@@ -1,6 +1,8 @@
 package rbac
 
 import (
+	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +53,34 @@ func TestVerifyRefusesWhatItCannotBound(t *testing.T) {
 		if ok, err := Verify(h, "password"); ok || err == nil {
 			t.Errorf("%q: %v, %v", h, ok, err)
 		}
+	}
+}
+
+// Whether a hash may be stored is told by its text, and what its verification would cost is bounded.
+func TestCheckHash(t *testing.T) {
+	rest := "$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+	for parameters, ok := range map[string]bool{
+		"m=19456,t=2,p=1": true, "m=65536,t=3,p=4": true, "m=262144,t=1,p=1": true,
+		"m=262144,t=2,p=1": false, "m=65536,t=16,p=1": false, "m=99999999,t=1,p=1": false,
+	} {
+		if err := CheckHash("$argon2id$v=19$" + parameters + rest); (err == nil) != ok || err != nil && !errors.Is(err, ErrHash) {
+			t.Errorf("%s: %v", parameters, err)
+		}
+	}
+	h, err := Hash("a password", DefaultCost())
+	if err != nil || CheckHash(h) != nil {
+		t.Errorf("%s: %v, %v", h, err, CheckHash(h))
+	}
+	const runs = 3
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		if err := CheckHash("$argon2id$v=19$m=262144,t=1,p=1" + rest); err != nil {
+			t.Error(err)
+		}
+	}
+	if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 64<<20 {
+		t.Error("the hash was run")
 	}
 }
 

@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -59,7 +58,8 @@ func (t *Table) keyColumns() []string {
 func (t *Table) canonicalKey(r row) string {
 	texts := make([]string, len(t.key))
 	for n, i := range t.key {
-		texts[n] = t.columns[i].kind.canonical(string(r.args[i].Text))
+		a, _ := r.at(i) // a key is always given
+		texts[n] = t.columns[i].kind.canonical(string(a.Text))
 	}
 	return joinKey(texts)
 }
@@ -78,9 +78,7 @@ func (k kind) canonical(text string) string {
 	case kindBoolean:
 		return text[:min(1, len(text))]
 	case kindNumeric:
-		if r, ok := new(big.Rat).SetString(text); ok {
-			return r.RatString()
-		}
+		return canonicalDecimal(text)
 	case kindDouble:
 		if f, err := strconv.ParseFloat(text, 64); err == nil {
 			return strconv.FormatFloat(f+0, 'g', -1, 64) // + 0: minus zero is zero
@@ -94,4 +92,33 @@ func (k kind) canonical(text string) string {
 	default:
 	}
 	return text
+}
+
+// canonicalDecimal makes one text of the forms of a decimal number: its digits without zeros at either end, and the power
+// of ten that belongs to them. It never writes an exponent out, which four digits make ten thousand. What is no number
+// stays as it is.
+func canonicalDecimal(text string) string {
+	if !decimalNumber.MatchString(text) {
+		return text
+	}
+	mantissa, power := strings.ToLower(text), 0
+	if m, e, ok := strings.Cut(mantissa, "e"); ok {
+		n, err := strconv.Atoi(e)
+		if err != nil {
+			return text
+		}
+		mantissa, power = m, n
+	}
+	sign := ""
+	if mantissa[0] == '-' {
+		sign = "-"
+	}
+	whole, fraction, _ := strings.Cut(strings.TrimLeft(mantissa, "+-"), ".")
+	digits := strings.TrimLeft(whole+fraction, "0")
+	power -= len(fraction)
+	short := strings.TrimRight(digits, "0")
+	if short == "" {
+		return "0"
+	}
+	return sign + short + "e" + strconv.Itoa(power+len(digits)-len(short))
 }

@@ -86,22 +86,6 @@ func (k kind) oid() uint32 {
 	}
 }
 
-// sql is the name of that type.
-func (k kind) sql() string {
-	switch k {
-	case kindDouble:
-		return "double precision"
-	case kindTimestamp:
-		return "timestamp with time zone"
-	case kindJSON:
-		return "jsonb"
-	case kindBytes:
-		return "bytea"
-	default:
-		return string(k)
-	}
-}
-
 var (
 	wholeNumber   = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 	decimalNumber = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?$`)

@@ -236,26 +236,24 @@ func (q *Query) Run(parameters []byte, limit uint32, after []byte, offset uint64
 		return Statement{}, nil, err
 	}
 	p := &Page{what: "query " + q.name, limit: rowLimit(limit), orderBy: q.orderBy, counting: len(q.orderBy) == 0}
-	var b strings.Builder
-	b.WriteString("SELECT * FROM (\n" + q.sql + "\n) AS q")
+	where := ""
 	if len(q.orderBy) > 0 {
 		if after := at.Key; after != nil {
 			if len(after) != len(q.orderBy) {
 				return Statement{}, nil, wrongPlace("query " + q.name)
 			}
 			offset = 0
-			b.WriteString(" WHERE " + behind(q.orderBy, after, &args))
+			where = " WHERE " + behind(q.orderBy, after, &args)
 		}
-		b.WriteString(" ORDER BY " + joined(q.orderBy, "q."))
 	} else if at.Key != nil {
 		return Statement{}, nil, wrongPlace("query " + q.name)
 	} else if len(after) > 0 {
 		offset = at.Count
 	}
 	p.before = offset
-	b.WriteString(" LIMIT $" + strconv.Itoa(len(args)+1) + " OFFSET $" + strconv.Itoa(len(args)+2))
+	sql := q.paged(where, len(args))
 	args = append(args, number(uint64(p.limit)+1), number(offset))
-	return Statement{b.String(), args}, p, nil
+	return Statement{sql, args}, p, nil
 }
 
 // behind is the condition of rows that come after a place in the order of some columns, empty values last. The types

@@ -78,6 +78,11 @@ func run(s *rows.Schema, d *datadriven.TestData) (string, error) {
 		if err == nil && (q.Name() != name || len(q.Types()) != len(args)) {
 			return "", fmt.Errorf("query %s has the types %v", q.Name(), q.Types())
 		}
+		if err == nil && !slices.ContainsFunc(s.Trials(), func(t rows.Trial) bool {
+			return t.What == `query "`+name+`"` && t.Statement() == "SELECT FROM fl_state AS visible_states WHERE (\n"+condition+"\n)" && slices.Equal(t.Types, q.Types())
+		}) {
+			return "", fmt.Errorf("query %s is not tried: %v", name, s.Trials())
+		}
 		return show(rows.Statement{SQL: condition, Args: args}), err
 	}
 	t, err := s.Table(name)
@@ -194,6 +199,39 @@ func FuzzStateQuery(f *testing.F) {
 			t.Fatalf("%q leaves its brackets: %v", sql, err)
 		}
 	})
+}
+
+// A row costs what its table has, so rows times columns are bounded, whatever little the rows say.
+func TestCellsAreBounded(t *testing.T) {
+	declared := &cpiv1.TableDeclaration{Name: "wide", PrimaryKey: []string{"k"}, Columns: []*cpiv1.ColumnDeclaration{{Name: "k", Type: "integer"}}}
+	for n := range 499 {
+		declared.Columns = append(declared.Columns, &cpiv1.ColumnDeclaration{Name: fmt.Sprint("c", n), Type: "numeric"})
+	}
+	s, err := rows.Compile([]*cpiv1.TableDeclaration{declared}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := s.Table("wide")
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := slices.Repeat([][]byte{[]byte(`{"k":1}`)}, 58_254)
+	var p *rows.Problem
+	for what, f := range map[string]func([][]byte) error{
+		"check":   func(in [][]byte) error { return table.Check(in, true) },
+		"persist": func(in [][]byte) error { _, _, err := table.Persist(in); return err },
+		"merge":   func(in [][]byte) error { _, err := table.Merge(in); return err },
+	} {
+		if err := f(many); !errors.As(err, &p) || p.Type != rows.TypeTooLarge || !strings.Contains(p.Message, "200000") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := f(many[:400]); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := table.CheckKeys(many); err != nil {
+		t.Errorf("keys: %v", err)
+	}
 }
 
 // Whatever a row holds: it is taken, or refused with a problem; never is its text in the SQL.

@@ -44,34 +44,73 @@ func (c column) value(raw json.RawMessage) (Arg, string) {
 	return Arg{c.kind.oid(), []byte(text)}, wrong
 }
 
-// row is a row as a request gives it: an argument for each column, and which are given.
+// maxCells bounds the rows of a request times the columns of their table: a row costs what its table has, however little
+// of it is given.
+const maxCells = 200_000
+
+// row is a row as a request gives it: the columns that are given, in the order of their declaration, and an argument for
+// each.
 type row struct {
+	given []int
 	args  []Arg
-	given []bool
+}
+
+// at returns the argument of a column, and whether it is given.
+func (r row) at(column int) (Arg, bool) {
+	n, ok := slices.BinarySearch(r.given, column)
+	if !ok {
+		return Arg{}, false
+	}
+	return r.args[n], true
+}
+
+func (r row) gives(column int) bool {
+	_, ok := r.at(column)
+	return ok
 }
 
 // sameColumns tells whether two rows give the same columns.
 func (r row) sameColumns(o row) bool { return slices.Equal(r.given, o.given) }
 
+// Check looks at the rows of a request as [Table.Persist] does, or, when not all of them must be there, as [Table.Merge].
+func (t *Table) Check(raw [][]byte, all bool) error {
+	return t.each(raw, all, func(row) {})
+}
+
+// CheckKeys looks at the keys of a request as [Table.Find] and [Table.Remove] do.
+func (t *Table) CheckKeys(raw [][]byte) error {
+	return t.eachKey(raw, func([]Arg) {})
+}
+
 // parse reads the rows of a request.
 func (t *Table) parse(raw [][]byte, all bool) ([]row, error) {
+	out := make([]row, 0, min(len(raw), maxCells))
+	err := t.each(raw, all, func(r row) { out = append(out, r) })
+	return out, err
+}
+
+// each reads the rows of a request one by one.
+func (t *Table) each(raw [][]byte, all bool, f func(row)) error {
 	if err := t.checkSize("rows", raw); err != nil {
-		return nil, err
+		return err
 	}
-	out := make([]row, len(raw))
+	if len(raw)*len(t.columns) > maxCells {
+		return tooLarge("table %s: %d rows of %d declared columns are %d values, given or not; at most %d are allowed: send fewer rows at once",
+			t.name, len(raw), len(t.columns), len(raw)*len(t.columns), maxCells)
+	}
 	for n, b := range raw {
 		r, err := t.parseRow(n+1, b)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for i, c := range t.columns {
-			if !r.given[i] && c.notNull && (all || slices.Contains(t.key, i)) {
-				return nil, wrongRow("table %s, row %d: column %q is not given, and it must not be null; give a value", t.name, n+1, c.name)
+			if c.notNull && (all || slices.Contains(t.key, i)) && !r.gives(i) {
+				return wrongRow("table %s, row %d: column %q is not given, and it must not be null; give a value", t.name, n+1, c.name)
 			}
 		}
-		out[n] = r
+		f(r)
 	}
-	return out, nil
+	return nil
 }
 
 func (t *Table) parseRow(n int, b []byte) (row, error) {
@@ -79,46 +118,57 @@ func (t *Table) parseRow(n int, b []byte) (row, error) {
 	if err != nil {
 		return row{}, wrongRow("table %s, row %d %v", t.name, n, err)
 	}
-	r := row{make([]Arg, len(t.columns)), make([]bool, len(t.columns))}
 	for _, m := range members {
-		i, ok := t.byName[m.name]
-		if !ok {
+		if _, ok := t.byName[m.name]; !ok {
 			return row{}, wrongRow("table %s, row %d: column %q is not declared; the table has %s", t.name, n, m.name, columnNames(t.columns))
 		}
-		v, wrong := t.columns[i].value(m.value)
+	}
+	slices.SortFunc(members, func(a, b member) int { return t.byName[a.name] - t.byName[b.name] })
+	r := row{make([]int, len(members)), make([]Arg, len(members))}
+	for i, m := range members {
+		c := t.byName[m.name]
+		v, wrong := t.columns[c].value(m.value)
 		if wrong != "" {
 			return row{}, wrongRow("table %s, row %d: column %q %s", t.name, n, m.name, wrong)
 		}
-		r.args[i], r.given[i] = v, true
+		r.given[i], r.args[i] = c, v
 	}
 	return r, nil
 }
 
 // parseKeys reads rows of which only the primary key counts.
 func (t *Table) parseKeys(raw [][]byte) ([][]Arg, error) {
+	out := make([][]Arg, 0, len(raw))
+	err := t.eachKey(raw, func(key []Arg) { out = append(out, key) })
+	return out, err
+}
+
+// eachKey reads the keys of a request one by one.
+func (t *Table) eachKey(raw [][]byte, f func([]Arg)) error {
 	if err := t.checkSize("keys", raw); err != nil {
-		return nil, err
+		return err
 	}
-	out := make([][]Arg, len(raw))
 	for n, b := range raw {
 		members, err := parseObject(b)
 		if err != nil {
-			return nil, wrongRow("table %s, key %d %v", t.name, n+1, err)
+			return wrongRow("table %s, key %d %v", t.name, n+1, err)
 		}
+		key := make([]Arg, 0, len(t.key))
 		for _, i := range t.key {
 			c := t.columns[i]
 			at := slices.IndexFunc(members, func(m member) bool { return m.name == c.name })
 			if at < 0 {
-				return nil, wrongRow("table %s, key %d: column %q of the primary key is not given; give a value", t.name, n+1, c.name)
+				return wrongRow("table %s, key %d: column %q of the primary key is not given; give a value", t.name, n+1, c.name)
 			}
 			v, wrong := c.value(members[at].value)
 			if wrong != "" {
-				return nil, wrongRow("table %s, key %d: column %q %s", t.name, n+1, c.name, wrong)
+				return wrongRow("table %s, key %d: column %q %s", t.name, n+1, c.name, wrong)
 			}
-			out[n] = append(out[n], v)
+			key = append(key, v)
 		}
+		f(key)
 	}
-	return out, nil
+	return nil
 }
 
 func (t *Table) checkSize(what string, raw [][]byte) error {
@@ -179,7 +229,7 @@ func (t *Table) Merge(raw [][]byte) ([]Statement, error) {
 // complete tells whether a row could be inserted as it is.
 func (t *Table) complete(r row) bool {
 	for i, c := range t.columns {
-		if c.notNull && !r.given[i] {
+		if c.notNull && !r.gives(i) {
 			return false
 		}
 	}
@@ -198,7 +248,7 @@ func (t *Table) upsert(rows []row) Statement {
 		b.text(quote(name) + " = EXCLUDED." + quote(name))
 	}
 	for i, c := range t.columns {
-		if rows[0].given[i] && !slices.Contains(t.key, i) {
+		if rows[0].gives(i) && !slices.Contains(t.key, i) {
 			set(c.name)
 		}
 	}
@@ -215,8 +265,9 @@ func (t *Table) changeOrInsert(r row) Statement {
 	b := &builder{}
 	b.text("WITH changed AS (UPDATE " + quote(t.name) + " SET ")
 	first := true
-	for i, c := range t.columns {
-		if !r.given[i] || slices.Contains(t.key, i) {
+	for n, i := range r.given {
+		c := t.columns[i]
+		if slices.Contains(t.key, i) {
 			continue
 		}
 		if !first {
@@ -224,12 +275,16 @@ func (t *Table) changeOrInsert(r row) Statement {
 		}
 		first = false
 		b.text(quote(c.name) + " = ")
-		b.arg(r.args[i])
+		b.arg(r.args[n])
+	}
+	keyArg := func(column int) {
+		a, _ := r.at(column) // a key is always given
+		b.arg(a)
 	}
 	if first {
 		k := t.key[0]
 		b.text(quote(t.columns[k].name) + " = ")
-		b.arg(r.args[k])
+		keyArg(k)
 	}
 	b.text(" WHERE ")
 	for n, k := range t.key {
@@ -237,22 +292,17 @@ func (t *Table) changeOrInsert(r row) Statement {
 			b.text(" AND ")
 		}
 		b.text(quote(t.columns[k].name) + " = ")
-		b.arg(r.args[k])
+		keyArg(k)
 	}
 	b.text(" RETURNING " + t.columnNames("") + "), added AS (INSERT INTO " + quote(t.name) + " (")
-	var values []Arg
-	for i, c := range t.columns {
-		if !r.given[i] {
-			continue
-		}
-		if len(values) > 0 {
+	for n, i := range r.given {
+		if n > 0 {
 			b.text(", ")
 		}
-		b.text(quote(c.name))
-		values = append(values, r.args[i])
+		b.text(quote(t.columns[i].name))
 	}
 	b.text(") SELECT ")
-	for n, v := range values {
+	for n, v := range r.args {
 		if n > 0 {
 			b.text(", ")
 		}
@@ -360,9 +410,15 @@ func (t *Table) FindAll(limit uint32, after []byte) (Statement, *Page, error) {
 
 // insert begins an INSERT of some rows: the columns that any of them gives, the default where one does not.
 func (t *Table) insert(rows []row) *builder {
+	used := make([]bool, len(t.columns))
+	for _, r := range rows {
+		for _, i := range r.given {
+			used[i] = true
+		}
+	}
 	var use []int
-	for i := range t.columns {
-		if slices.ContainsFunc(rows, func(r row) bool { return r.given[i] }) {
+	for i, is := range used {
+		if is {
 			use = append(use, i)
 		}
 	}
@@ -384,8 +440,8 @@ func (t *Table) insert(rows []row) *builder {
 			if m > 0 {
 				b.text(", ")
 			}
-			if r.given[i] {
-				b.arg(r.args[i])
+			if a, ok := r.at(i); ok {
+				b.arg(a)
 			} else {
 				b.text("DEFAULT")
 			}

@@ -22,13 +22,7 @@ func (q *StateQuery) Condition(parameters []byte) (string, []Arg, error) {
 }
 
 // Types are the object ids of the types of $1, $2, …
-func (q *StateQuery) Types() []uint32 {
-	var out []uint32
-	for _, i := range q.query.used {
-		out = append(out, q.query.params[i].kind.oid())
-	}
-	return out
-}
+func (q *StateQuery) Types() []uint32 { return q.query.types() }
 
 // StateQuery returns a declared query of states, or a *[Problem].
 func (s *Schema) StateQuery(name string) (*StateQuery, error) {

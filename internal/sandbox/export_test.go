@@ -34,6 +34,9 @@ func SetWallClock(m *Module, d time.Duration) { m.r.cfg.WallClock = d }
 // Size is an instance's linear memory, bytes.
 func Size(i *Instance) int { return i.size() }
 
+// TableBytes is what an instance's tables take.
+func TableBytes(i *Instance) int { return i.m.tableBytes }
+
 // Idle is how many instances are in the pool.
 func Idle(m *Module) int {
 	m.mu.Lock()

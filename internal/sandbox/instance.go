@@ -46,8 +46,11 @@ func (i *Instance) Verify(ctx context.Context, nowMicros int64, request []byte) 
 }
 
 // MemoryBytes is how much memory the instance keeps from other uses. Where base images are mapped that is what the
-// flow changed, which is looked up again only after several calls; elsewhere it is the whole linear memory.
-func (i *Instance) MemoryBytes() int {
+// flow changed, which is looked up again only after several calls; elsewhere it is the whole linear memory. Its tables
+// come on top.
+func (i *Instance) MemoryBytes() int { return i.linearBytes() + i.m.tableBytes }
+
+func (i *Instance) linearBytes() int {
 	if i.linear == nil || i.linear.shared() == nil || i.gone || !i.m.r.enter() {
 		return i.size()
 	}

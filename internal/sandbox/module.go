@@ -92,6 +92,7 @@ type Module struct {
 	role       role
 	compiled   wazero.CompiledModule
 	resettable bool
+	tableBytes int      // of each instance
 	globals    []string // export names of the globals to restore
 
 	// The base image: memory and globals after _initialize.

@@ -228,3 +228,16 @@ func TestHostFunctions(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryCountsTables: what a module's tables take in each instance counts like its memory.
+func TestMemoryCountsTables(t *testing.T) {
+	m := wt.Guest(wt.I64Const(0))
+	m.Table(100_000)
+	module, err := newRuntime(t, sandbox.Config{}).Install(t.Context(), m.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := newInstance(t, module, sandbox.Env{}).MemoryBytes(); got < 800_000 {
+		t.Errorf("an instance with a table of 100,000 entries counts %d bytes", got)
+	}
+}

@@ -75,7 +75,8 @@ func (w *sdkWire) again(t testing.TB, name string, message []byte) (b []byte, ok
 // randomMessage as soon as it is in the schema, so that a test fails until the SDK knows it.
 var travellers = []proto.Message{
 	&appv1.Start{}, &appv1.Yield{}, &appv1.Resume{}, &appv1.OpenedSession{}, &appv1.ReceivedMessage{}, &appv1.SessionInfoResult{},
-	&appv1.Signature{}, &appv1.Keys{}, &appv1.Rows{}, &appv1.Page{}, &appv1.Members{},
+	&appv1.Signature{}, &appv1.Keys{}, &appv1.Rows{}, &appv1.Page{}, &appv1.Members{}, &appv1.UniquenessAnswer{},
+	&appv1.VerifyRequest{}, &appv1.Verdict{}, &appv1.Verification{},
 }
 
 // TestWireIsProtobuf compares the SDK's encoder with the Protobuf library on random messages, and on random damage
@@ -182,6 +183,10 @@ func randomValue(r *rand.Rand, kind protoreflect.Kind) protoreflect.Value {
 		return protoreflect.ValueOfUint32(r.Uint32() >> r.IntN(33))
 	case protoreflect.Uint64Kind:
 		return protoreflect.ValueOfUint64(r.Uint64() >> r.IntN(65))
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(int32(r.Uint32()) >> r.IntN(32))
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(int32(r.Uint32()) >> r.IntN(32)))
 	case protoreflect.Int64Kind:
 		return protoreflect.ValueOfInt64(int64(r.Uint64() >> r.IntN(65)))
 	case protoreflect.BytesKind:

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/fairleadio/fairlead/internal/appbuild"
@@ -76,8 +77,16 @@ func TestNames(t *testing.T) {
 			t.Errorf("%q is taken", name)
 		}
 	}
+	for name, why := range map[string]string{"dev": "fairlead dev calls", "flow": "packages of the SDK", "com1": "Windows", "errors": "standard library", "Pay": "as in pay or pay-now"} {
+		if err := CheckName(name); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want %q", name, err, why)
+		}
+	}
+	if err := CheckName("devices"); err != nil {
+		t.Error(err)
+	}
 	dir := filepath.Join(t.TempDir(), "x", "y")
-	if err := New(dir, "pay"); err == nil {
-		t.Error("a folder in a folder that is not there")
+	if err := New(dir, "pay"); err == nil || !strings.Contains(err.Error(), "is not there: make it first") {
+		t.Errorf("a folder in a folder that is not there: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -102,6 +103,29 @@ func Build(id string, records []Record) Trace {
 		grown = len(picked) > before
 	}
 	return x.trace(id, picked)
+}
+
+// Beginning finds the ids that begin with some characters: flow ids, session ids and client request ids, each once, and
+// sorted.
+func Beginning(prefix string, records []Record) []string {
+	found := map[string]bool{}
+	for _, r := range records {
+		if !strings.HasPrefix(r.Key, prefix) {
+			continue
+		}
+		id := r.Key
+		if _, err := identity.ParseUUID(id); err != nil {
+			if at := strings.LastIndexByte(id, '-'); at >= len(prefix) && identity.IsShortHash(id[at+1:]) {
+				id = id[:at]
+			}
+			// The two sides of a session have one id.
+			if session, ok := strings.CutSuffix(id, identity.SessionKey("", false)); ok && strings.HasPrefix(session, prefix) {
+				id = session
+			}
+		}
+		found[id] = true
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 // belongs tells whether a key is the id, or the id and a virtual node's short hash.

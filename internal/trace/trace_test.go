@@ -219,3 +219,20 @@ func TestTopicsLeaveOutWhatIsNoHop(t *testing.T) {
 		}
 	}
 }
+
+// The beginning of an id is enough: of a flow, of a request whose key has the virtual node behind it, and of a session
+// whichever side's key it is.
+func TestBeginning(t *testing.T) {
+	const session = "a50a09b3-829a-5df7-8b38-811de0115a19"
+	var records []Record
+	for _, key := range []string{request, "r2-253501665E9D", flow1, flow2, session, session + "-INITIATED", session + "-INITIATED-253501665E9D"} {
+		records = append(records, Record{Key: key})
+	}
+	for prefix, want := range map[string][]string{
+		"a50a": {session}, "r1": {"r1"}, "r": {"r1", "r2"}, "00000000": {flow1, flow2}, flow1[:35]: {flow1, flow2}, flow2: {flow2}, "zzzz": nil, request: {request},
+	} {
+		if got := Beginning(prefix, records); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", prefix, got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fairleadio/fairlead/engine"
@@ -263,16 +264,21 @@ func (w *Worker) dead(ctx engine.Context, msg any, reason string, cause error) e
 	if _, err := w.wayBack(ctx, requester); err != nil {
 		return nil //nolint:nilerr // nobody waits whom an answer could reach
 	}
-	text := reason
-	if cause != nil {
-		text = fmt.Sprintf("%s: %v", reason, cause)
-	}
-	f := fail(idDead, rpcv1.ErrorKind_ERROR_KIND_UNSPECIFIED, "dead-letter", "the request is in crypto.dlq: %s", text)
+	f := fail(idDead, rpcv1.ErrorKind_ERROR_KIND_UNSPECIFIED, "dead-letter", "the request is in crypto.dlq: %s", deathOf(reason, cause))
 	if r, ok := msg.(*cryptov1.Request); ok {
 		op, _ := operation(r)
 		w.deps.Metrics.count(requester, op, Failed)
 	}
 	return w.answer(ctx, requester, &rpcv1.Reply{Outcome: &rpcv1.Reply_Error{Error: f}})
+}
+
+// deathOf says why; the stack of a panic stays in the dead letter.
+func deathOf(reason string, cause error) string {
+	if cause == nil {
+		return reason
+	}
+	first, _, _ := strings.Cut(cause.Error(), "\n")
+	return reason + ": " + first
 }
 
 func requesterOf(topic string) (Requester, bool) {

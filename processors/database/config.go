@@ -11,6 +11,9 @@ import (
 type Config struct {
 	// TransactionTimeout bounds a request's transaction in Postgres. Default 8 s: below the engine's own.
 	TransactionTimeout time.Duration
+	// CallerTimeout bounds what is done with a database that a caller brought, migrations apart, which have Limits.Whole.
+	// Default 10 s.
+	CallerTimeout time.Duration
 	// JobWait is how long a record waits for a job before it asks again later. Default 30 ms:
 	// steps that are short end within it, and those of others go on beside long ones.
 	JobWait time.Duration
@@ -36,7 +39,7 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"TransactionTimeout", c.TransactionTimeout}, {"JobWait", c.JobWait}, {"JobPoll", c.JobPoll}, {"Keep", c.Keep}, {"Reconcile", c.Reconcile},
+		{"TransactionTimeout", c.TransactionTimeout}, {"CallerTimeout", c.CallerTimeout}, {"JobWait", c.JobWait}, {"JobPoll", c.JobPoll}, {"Keep", c.Keep}, {"Reconcile", c.Reconcile},
 		{"Limits.Statement", c.Limits.Statement}, {"Limits.Lock", c.Limits.Lock}, {"Limits.Whole", c.Limits.Whole},
 	} {
 		if d.value < 0 {
@@ -56,6 +59,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	set(&c.TransactionTimeout, 8*time.Second)
+	set(&c.CallerTimeout, 10*time.Second)
 	set(&c.JobWait, 30*time.Millisecond)
 	set(&c.JobPoll, 100*time.Millisecond)
 	set(&c.Keep, 8*24*time.Hour)

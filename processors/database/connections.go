@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
@@ -156,16 +157,46 @@ func (w *Worker) targets(ctx context.Context, op *clusterdb.Operation) (ddl, dml
 	return ddl, dml, errors.Join(err, notFoundIf(err == nil && dml == nil, hash))
 }
 
-// with connects to a target and runs f. What fails in a database that a caller named is the caller's to repair: waiting
-// for it helps nobody, so it is a refusal.
+// with connects to a target and runs f, within the time that a caller's database has. What fails in a database that a
+// caller named is the caller's to repair: waiting for it helps nobody, so it is a refusal.
 func (w *Worker) with(ctx context.Context, t *vaultdb.Target, f func(ctx context.Context, p *postgres.Pool) error) error {
+	return w.within(ctx, w.cfg.CallerTimeout, t, f)
+}
+
+// within is with for what may take longer, such as migrations; whether the database answers at all is found out before.
+func (w *Worker) within(ctx context.Context, limit time.Duration, t *vaultdb.Target, f func(ctx context.Context, p *postgres.Pool) error) error {
 	p, err := w.vaults.Connect(ctx, *t)
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	err = f(ctx, p)
-	if err == nil || t.Address == "" || ctx.Err() != nil {
+	if t.Address == "" {
+		defer p.Close()
+		return f(ctx, p)
+	}
+	silent := false
+	defer func() {
+		if silent { // closing takes long too
+			w.jobs.beside(p.Close)
+			return
+		}
+		p.Close()
+	}()
+	bounded := func(limit time.Duration, f func(ctx context.Context) error) error {
+		in, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		err := f(in)
+		if silent = err != nil && in.Err() != nil; silent && ctx.Err() == nil {
+			return invalid(ErrConnections, "the database of user %s at %s did not answer within %s: look whether it works, and what lies between", t.User, t.Address, limit)
+		}
+		return err
+	}
+	if limit > w.cfg.CallerTimeout {
+		err = bounded(w.cfg.CallerTimeout, p.Ping)
+	}
+	if err == nil {
+		err = bounded(limit, func(ctx context.Context) error { return f(ctx, p) })
+	}
+	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	failed := (*postgres.MigrationError)(nil)

@@ -32,5 +32,7 @@ func Explanations() map[string]string {
 			"Run the statement in the message as a superuser, once; the worker starts when it is done.",
 		ErrChannels:  "A channel of the package would be routed to a topic that cannot be a channel's: the message says why. Rename the channel, or change the patterns of section corda.externalMessaging.",
 		ErrMigration: "A migration of the package failed in a virtual node's schema; it was rolled back, those before it stay. The message has the database's reason; one that runs longer than its limit is ended. Repair the package, upload and upgrade again.",
+		ErrDeclared: "A table or named query that the package declares names a table or column that its migrations do not make, or the database does not take its SQL. The message has each, where it is declared, " +
+			"and the database's words. Its migrations ran and stay; the virtual node was not made, or keeps the package that it had. Correct fairlead.yaml or add a migration, upload and try again.",
 	}
 }

@@ -60,6 +60,9 @@ func (j *jobs) do(ctx context.Context, name string, wait time.Duration, f func(c
 	return Result{}, false
 }
 
+// beside runs f, and close waits for it.
+func (j *jobs) beside(f func()) { j.wg.Go(f) }
+
 // taken forgets a job whose result was taken.
 func (j *jobs) taken(name string) {
 	j.mu.Lock()

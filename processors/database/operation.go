@@ -178,3 +178,9 @@ func (s State) failed(o *Outcome, op *clusterdb.Operation, e StepDone) error {
 	}
 	return o.fail(op, e.Result.Err)
 }
+
+// end ends an operation whose step did its work, and that cannot go on all the same.
+func (s State) end(o *Outcome, op *clusterdb.Operation, e StepDone, err error) error {
+	e.Result.Err = err
+	return s.failed(o, op, e)
+}

@@ -34,6 +34,7 @@ const (
 	ErrHarden      = "FL-DB-021"
 	ErrChannels    = "FL-DB-022"
 	ErrMigration   = "FL-DB-023"
+	ErrDeclared    = "FL-DB-024"
 )
 
 // refusal is an error that the caller gets; nothing was changed.

@@ -2,18 +2,18 @@ package database
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
 
+	"github.com/fairleadio/fairlead/internal/channels"
 	"github.com/fairleadio/fairlead/internal/sections"
 	configv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/config/v1"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
-	"github.com/fairleadio/fairlead/topics"
 )
 
 // RoutesSection is the section that says how channels are routed.
-const RoutesSection = "corda.externalMessaging"
+const RoutesSection = channels.Section
 
 // routesOf binds the channels of a package to topics, as the section says; nil takes its defaults.
 func routesOf(shortHash string, c *cpiv1.Cpi, section *configv1.Configuration) ([]*vnodev1.ChannelRoute, error) {
@@ -24,38 +24,12 @@ func routesOf(shortHash string, c *cpiv1.Cpi, section *configv1.Configuration) (
 			return nil, err
 		}
 	}
-	var config struct {
-		RouteDefaults struct {
-			ReceiveTopicPattern, SendTopicPattern, FeedTopicPattern string
-			Active                                                  bool
-			InactiveResponseType                                    string
-		}
+	out, err := channels.Bind(shortHash, c, value)
+	if wrong := (*channels.TopicError)(nil); errors.As(err, &wrong) {
+		return nil, invalid(ErrChannels, "%v", wrong)
 	}
-	if err := json.Unmarshal([]byte(value), &config); err != nil {
-		return nil, fmt.Errorf("read section %s: %w", RoutesSection, err)
-	}
-	d := config.RouteDefaults
-	var out []*vnodev1.ChannelRoute
-	for _, cpk := range c.GetCpks() {
-		for _, channel := range cpk.GetChannels() {
-			pattern := d.ReceiveTopicPattern
-			switch channel.GetKind() {
-			case cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE:
-				pattern = d.SendTopicPattern
-			case cpiv1.ChannelKind_CHANNEL_KIND_FEED:
-				pattern = d.FeedTopicPattern
-			case cpiv1.ChannelKind_CHANNEL_KIND_SEND, cpiv1.ChannelKind_CHANNEL_KIND_UNSPECIFIED:
-			}
-			// Corda writes $HOLDING_ID$.
-			topic := strings.NewReplacer("$HOLDING_ID$", shortHash, "$CHANNEL_NAME$", channel.GetName(), "$HOLDING_ID", shortHash, "$CHANNEL_NAME", channel.GetName()).
-				Replace(pattern)
-			if err := topics.CheckChannelTopic(topic); err != nil {
-				return nil, invalid(ErrChannels, "channel %q would lead nowhere: %v", channel.GetName(), err)
-			}
-			out = append(out, &vnodev1.ChannelRoute{
-				Channel: channel.GetName(), Topic: topic, Active: d.Active, IgnoreWhenInactive: d.InactiveResponseType == "IGNORE",
-			})
-		}
+	if err != nil {
+		return nil, fmt.Errorf("section %s: %w", RoutesSection, err)
 	}
 	return out, nil
 }

@@ -13,7 +13,8 @@ import (
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 )
 
-// State is what an event concerns, as the database has it. Only what [Needs] names is loaded; what is not there is nil.
+// State is what an event concerns, as the database has it. Only what the event needs is loaded; what is not there
+// is nil.
 type State struct {
 	Config *configv1.Configuration
 
@@ -110,6 +111,8 @@ type Result struct {
 	// Package is what an upload holds, Migrations the text of its migrations.
 	Package    *cpiv1.Cpi
 	Migrations []clusterdb.Migrations
+	// Pending are the migrations that a virtual node lacks.
+	Pending []string
 	// Connections are those of a virtual node's roles.
 	Connections []*clusterdb.VaultConnection
 	// Dropped are roles that have no connection any more.

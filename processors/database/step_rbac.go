@@ -65,7 +65,7 @@ func hash(h string) error {
 	if h == "" {
 		return nil
 	}
-	if _, err := rbac.Verify(h, ""); err != nil {
+	if err := rbac.CheckHash(h); err != nil {
 		return invalid(ErrMalformed, "the password's hash cannot be read: %v", err)
 	}
 	return nil

@@ -104,14 +104,14 @@ func (s State) creationGoesOn(o *Outcome, op *clusterdb.Operation, e StepDone) e
 			return o.succeed(op, stageOK)
 		}
 		if s.Cpi == nil {
-			return o.fail(op, notFound("CPI with file checksum %s was not found.", w.Checksum))
+			return s.end(o, op, e, notFound("CPI with file checksum %s was not found.", w.Checksum))
 		}
 		v := &vnodev1.VirtualNode{
 			Identity: &vnodev1.HoldingIdentity{X500Name: w.X500Name, GroupId: w.GroupID}, ShortHash: w.ShortHash, CreatedAtUs: e.NowUs,
 			FlowStart: active, FlowOperation: active, FlowP2P: active, VaultDb: active,
 		}
 		if err := s.install(v, s.Cpi); err != nil {
-			return o.fail(op, err)
+			return s.end(o, op, e, err)
 		}
 		connected(v, e.Result.Connections)
 		o.putNode(v)
@@ -120,7 +120,7 @@ func (s State) creationGoesOn(o *Outcome, op *clusterdb.Operation, e StepDone) e
 		})
 		return o.succeed(op, stageOK)
 	default:
-		return o.fail(op, fmt.Errorf("there is no step %s of a creation", e.Result.Step))
+		return s.end(o, op, e, fmt.Errorf("there is no step %s of a creation", e.Result.Step))
 	}
 	return nil
 }
@@ -307,17 +307,17 @@ func (s State) changeGoesOn(o *Outcome, op *clusterdb.Operation, e StepDone) err
 			o.put(PutConnections{op.Work.ShortHash, e.Result.Connections, e.Result.Dropped})
 		}
 	default:
-		return o.fail(op, fmt.Errorf("there is no step %s of a change", e.Result.Step))
+		return s.end(o, op, e, fmt.Errorf("there is no step %s of a change", e.Result.Step))
 	}
 	after := clone(v)
 	after.OperationInProgress = ""
 	connected(after, e.Result.Connections)
 	if op.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_UPGRADE_VIRTUAL_NODE {
 		if s.Cpi == nil {
-			return o.fail(op, notFound("CPI with file checksum %s was not found.", op.Work.Checksum))
+			return s.end(o, op, e, notFound("CPI with file checksum %s was not found.", op.Work.Checksum))
 		}
 		if err := s.install(after, s.Cpi); err != nil {
-			return o.fail(op, err)
+			return s.end(o, op, e, err)
 		}
 	}
 	o.putNode(after)

@@ -3,12 +3,15 @@ package database
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/internal/vaultdb"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	operationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/operation/v1"
 )
 
 // own makes the connections of the cluster's own roles, with passwords of this attempt.
@@ -72,7 +75,7 @@ func (w *Worker) migratePlatform(ctx context.Context, op *clusterdb.Operation) R
 		return Result{Err: err}
 	}
 	if ddl != nil {
-		err := w.with(ctx, ddl, func(ctx context.Context, p *postgres.Pool) error {
+		err := w.within(ctx, w.cfg.Limits.Whole, ddl, func(ctx context.Context, p *postgres.Pool) error {
 			return vaultdb.PlatformElsewhere(ctx, p, ddl.Schema, dml.User)
 		})
 		if refused := (*refusal)(nil); err != nil && ctx.Err() == nil && again(err) == nil && !errors.As(err, &refused) {
@@ -114,11 +117,15 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 		if err == nil {
 			err = w.usable(ctx, op, dml, declared, true)
 		}
+		if err == nil {
+			err = w.fits(ctx, op, dml, declared)
+		}
 		return Result{Err: err}
 	}
 	var r Result
 	session := 0
-	r.Err = w.with(ctx, ddl, func(ctx context.Context, p *postgres.Pool) error {
+	// Its own limit ends it first, and its session in the server.
+	r.Err = w.within(ctx, 2*w.cfg.Limits.Whole, ddl, func(ctx context.Context, p *postgres.Pool) error {
 		ctx, cancel := context.WithTimeout(ctx, w.cfg.Limits.Whole)
 		defer cancel()
 		if err := p.One(ctx, []any{&session}, "SELECT pg_backend_pid()"); err != nil {
@@ -149,7 +156,49 @@ func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation
 	if r.Err == nil && !r.Again {
 		r.Err = w.usable(ctx, op, dml, declared, false)
 	}
+	if r.Err == nil && !r.Again {
+		r.Err = w.fits(ctx, op, dml, declared)
+	}
 	return r
+}
+
+// fits refuses a package whose tables and named queries the schema does not take: the first flow that needs them would
+// fail. A package that is there already may have one that nobody uses, which must not keep its virtual node from another
+// database or password.
+func (w *Worker) fits(ctx context.Context, op *clusterdb.Operation, dml *vaultdb.Target, declared *rows.Schema) error {
+	if declared == nil || op.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_CHANGE_VIRTUAL_NODE_DB {
+		return nil
+	}
+	return w.with(ctx, dml, func(ctx context.Context, p *postgres.Pool) error {
+		misfits, err := vaultdb.Misfits(ctx, p, declared)
+		if err != nil || len(misfits) == 0 {
+			return err
+		}
+		cpi, err := clusterdb.Cpi(ctx, w.deps.Cluster, op.Work.Checksum)
+		if err != nil {
+			return err
+		}
+		home := homes(cpi)
+		var problems []string
+		for _, m := range misfits {
+			problems = append(problems, fmt.Sprintf("%s (fairlead.yaml of %s): %s", m.What, home[m.What], m.Reason))
+		}
+		return invalid(ErrDeclared, "the migrations of the package do not make what it declares: %s; correct fairlead.yaml, or add a migration", strings.Join(problems, "; "))
+	})
+}
+
+// homes tell in which package of code each table and query is declared, by what [vaultdb.Misfit] calls them.
+func homes(c *cpiv1.Cpi) map[string]string {
+	out := map[string]string{}
+	for _, cpk := range c.GetCpks() {
+		for _, t := range cpk.GetTables() {
+			out[`table "`+t.GetName()+`"`] = cpk.GetName()
+		}
+		for _, q := range cpk.GetQueries() {
+			out[`query "`+q.GetName()+`"`] = cpk.GetName()
+		}
+	}
+	return out
 }
 
 // noStrays refuses what migrations made under names of fairlead's own.

@@ -51,6 +51,7 @@ type Worker struct {
 	deps   Deps
 	gate   *gate
 	jobs   *jobs
+	checks *jobs           // what requests look at in databases of virtual nodes
 	vaults *vaultdb.Vaults // set before the gate opens
 }
 
@@ -63,14 +64,17 @@ func NewWorker(cfg Config, deps Deps) (*Worker, error) {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	return &Worker{cfg: cfg, deps: deps, gate: newGate(), jobs: newJobs(cfg.Jobs)}, nil
+	return &Worker{cfg: cfg, deps: deps, gate: newGate(), jobs: newJobs(cfg.Jobs), checks: newJobs(cfg.Jobs)}, nil
 }
 
 // Bind hands over the engine that runs [Worker.Graph], before it runs: it is paused while Postgres is away.
 func (w *Worker) Bind(e Pauser) { w.gate.bind(e) }
 
 // Close ends the jobs and waits for them. The group and [Worker.Run] must have ended.
-func (w *Worker) Close() { w.jobs.close() }
+func (w *Worker) Close() {
+	w.checks.close()
+	w.jobs.close()
+}
 
 // nobodyWaits tells whether a request needs no memory of its answer: it changes nothing.
 func nobodyWaits(r *dbv1.Request) bool {
@@ -120,6 +124,7 @@ func (w *Worker) onRequest(ctx engine.Context, m *dbv1.Request) error {
 	}
 	name := operationName(m)
 	if expired(ctx) {
+		w.checks.taken(ctx.Header(engine.HeaderRequest))
 		w.cfg.Metrics.request(name, "expired")
 		return nil
 	}
@@ -159,7 +164,16 @@ func (w *Worker) ask(ctx context.Context, e Asked) (reply *rpcv1.Reply, records 
 	}
 	var pending []string
 	if p := e.Request.GetSetVirtualNodeState(); p.GetState() == vnodev1.OperationalStatus_OPERATIONAL_STATUS_ACTIVE {
-		if pending, err = w.pendingOf(ctx, p.GetShortHash()); err != nil {
+		// Its database may be one that does not answer, and nobody else's record may wait for it.
+		check, done := w.checks.do(ctx, e.ID, w.cfg.JobWait, func(ctx context.Context) Result {
+			pending, err := w.pendingOf(ctx, p.GetShortHash())
+			return Result{Pending: pending, Err: err}
+		})
+		if !done {
+			return nil, nil, "", errBusy
+		}
+		w.checks.taken(e.ID)
+		if pending, err = check.Pending, check.Err; err != nil {
 			return nil, nil, "", err
 		}
 	}

@@ -103,6 +103,7 @@ func (d *draft) confirm(s *flowv1.Session, info *flowv1.SessionInfoResponse) {
 	}
 	if s.GetStatus() == flowv1.SessionStatus_SESSION_STATUS_CREATED {
 		s.Status = flowv1.SessionStatus_SESSION_STATUS_CONFIRMED
+		s.Properties = nil // they are said until the other side was heard
 	}
 	if info != nil && s.GetProtocolVersion() == 0 {
 		s.ProtocolVersion = info.GetProtocolVersion()
@@ -120,7 +121,10 @@ func (d *draft) data(s *flowv1.Session, sequence uint32, data *flowv1.SessionDat
 		d.note(OutcomeUnread)
 	case int(s.GetArrived()-s.GetRead())+len(s.GetAhead()) > d.Rules.MaxUnread:
 		d.breakSession(s, "too-many-messages", fmt.Sprintf("%d messages arrived that the flow has not read; more are not kept", d.Rules.MaxUnread), true, nowUs)
+	case s.GetUnreadBytes()+uint64(len(data.GetPayload())) > uint64(d.Rules.MaxUnreadBytes):
+		d.breakSession(s, "too-many-messages", fmt.Sprintf("%d bytes arrived that the flow has not read; more than %d are not kept", s.GetUnreadBytes(), d.Rules.MaxUnreadBytes), true, nowUs)
 	default:
+		s.UnreadBytes += uint64(len(data.GetPayload()))
 		m := Message{sequence, &flowv1.InboxRow{Payload: data.GetPayload(), More: data.GetMore()}}
 		d.do(KeepMessage{s.GetSessionId(), m})
 		d.Bytes += len(data.GetPayload())

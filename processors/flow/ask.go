@@ -46,6 +46,10 @@ func (d *draft) ask(i int, a journal.Asked, known Known, nowUs int64) (durable b
 		d.sign(i, op.Sign, known.VaultName, nowUs)
 	case *appv1.Request_Persist, *appv1.Request_Merge, *appv1.Request_Remove, *appv1.Request_Find, *appv1.Request_FindAll, *appv1.Request_Query:
 		d.rows(i, a, nowUs)
+	case *appv1.Request_CheckUniqueness:
+		d.uniqueness(i, op.CheckUniqueness, nowUs)
+	case *appv1.Request_Verify:
+		d.verify(i, op.Verify, nowUs)
 	case *appv1.Request_LookupMembers, *appv1.Request_FindKeys:
 		d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Result{Result: known.Result}}, nowUs)
 	case *appv1.Request_Emit:
@@ -127,6 +131,13 @@ func (d *draft) answer(i int, a *appv1.Answer, nowUs int64) {
 	if err != nil { // an answer is made of valid UTF-8 only, so this cannot be
 		raw = nil
 	}
+	if d.crowded(len(raw)) {
+		if limit := limitAnswer(d.Rules); len(raw) > len(limit) {
+			d.note(OutcomeTooLarge)
+			raw = limit
+		}
+	}
+	d.Head.AnsweredBytes += uint64(len(raw))
 	d.Bytes += len(raw)
 	row := d.change(i)
 	row.Answer = raw
@@ -138,6 +149,28 @@ func (d *draft) answer(i int, a *appv1.Answer, nowUs int64) {
 		}
 	}
 	d.Head.Waiting = waiting
+}
+
+// crowded tells whether so many bytes more would be too much for the answers to the step. The first always has room.
+func (d *draft) crowded(n int) bool {
+	return d.Head.GetAnsweredBytes() > 0 && d.Head.GetAnsweredBytes()+uint64(n) > uint64(d.Rules.MaxAnswers)
+}
+
+// limitText takes the bound.
+const limitText = "the answers to this step have more than %d bytes together: ask for less at once, in several steps"
+
+// answerFrame is more than what is around the payload of a message in an answer, bytes.
+const answerFrame = 64
+
+// limitAnswer is the answer to what the other answers of its step leave no room for.
+func limitAnswer(r Rules) []byte {
+	raw, err := schemas.Marshal(&appv1.Answer{Outcome: &appv1.Answer_Error{Error: &appv1.Error{
+		Type: TypeLimit, Message: fmt.Sprintf(limitText, r.MaxAnswers),
+	}}})
+	if err != nil { // its text is valid UTF-8
+		return nil
+	}
+	return raw
 }
 
 func micros(us int64) time.Duration { return time.Duration(us) * time.Microsecond }

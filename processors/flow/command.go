@@ -97,6 +97,11 @@ func (d *draft) retry(e Commanded) {
 		d.refuse(e, ErrJournal, "the journal has no rows for step %d", step)
 		return
 	}
+	if lost := d.lostSessions(step, e.NowUs); len(lost) > 0 && !e.Command.GetForce() {
+		d.refuse(e, RefusedSession, "%s; so the flow would most likely get a session-error after step %d. %s, or force the retry (--force) when it copes with that",
+			strings.Join(lost, "; "), step, d.reopening(step, e.NowUs))
+		return
+	}
 	if step < d.Head.GetStep() {
 		d.cancelTimers()
 		d.Head.Waiting = nil
@@ -105,6 +110,10 @@ func (d *draft) retry(e Commanded) {
 			d.Open = nil
 		}
 		d.dirty = nil
+		d.Head.AnsweredBytes = 0
+		for _, row := range d.Open {
+			d.Head.AnsweredBytes += uint64(len(row.GetAnswer()))
+		}
 	}
 	if d.Head.GetEnding() { // what it returned is forgotten with what it did after the step
 		d.Head.Ending, d.Head.Result, d.Head.Waiting = false, nil, nil
@@ -221,7 +230,7 @@ func stateName(s flowv1.FlowState) string { return strings.TrimPrefix(s.String()
 
 func validText(s string) string { return strings.ToValidUTF8(s, "�") }
 
-// requestOf takes the request out of a row, nil when it is none.
+// requestsOf takes the requests out of rows.
 func requestsOf(rows []*flowv1.JournalRow) []*flowv1.JournalRequest {
 	var out []*flowv1.JournalRequest
 	for _, row := range rows {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/fairleadio/fairlead/internal/sandbox"
 )
 
 // Config holds the settings of the group. Zero values take the defaults. They apply to the next event of every flow,
@@ -14,11 +16,16 @@ type Config struct {
 	// MaxStepsPerEvent is after how many steps a flow that never has to wait lets the others of its partition go
 	// first; MaxRequestsPerStep requests have the same effect. Default 100.
 	MaxStepsPerEvent int
+	// MaxUnitsPerEvent is after how many instructions, in units of the meter, the same happens: with the last step, which
+	// has as many for itself, an event takes at most twice as many. Default 200,000,000, some 100 ms.
+	MaxUnitsPerEvent int64
 	// MaxRequestsPerStep bounds what a flow asks for at once. Default 1,000.
 	MaxRequestsPerStep int
 	// MaxArgument and MaxResult bound the arguments of an operation, the flow's own argument and its result, bytes.
 	// Default 512 KiB.
 	MaxArgument, MaxResult int
+	// MaxAnswers bounds the answers to one step, bytes: together they are the module's argument. Default 3.75 MiB.
+	MaxAnswers int
 	// MaxSleep bounds a sleep. Default ten years.
 	MaxSleep time.Duration
 	// MaxSessions bounds the sessions that a flow has open at once. Default 250.
@@ -26,6 +33,8 @@ type Config struct {
 	// MaxUnread bounds the messages of one session that arrived and were not read; over it the session fails.
 	// Default 2,000.
 	MaxUnread int
+	// MaxUnreadBytes bounds them in bytes, in the same way. Default 64 MiB.
+	MaxUnreadBytes int
 	// SessionTimeout is how long a session may be silent, unless its initiator says otherwise. Default 30 min.
 	SessionTimeout time.Duration
 	// RequestTimeout is the deadline of requests to other workers. Default 1 min.
@@ -53,6 +62,7 @@ func (c Config) Validate() error {
 		{"MaxSteps", int64(c.MaxSteps)}, {"MaxStepsPerEvent", int64(c.MaxStepsPerEvent)},
 		{"MaxRequestsPerStep", int64(c.MaxRequestsPerStep)}, {"MaxArgument", int64(c.MaxArgument)},
 		{"MaxResult", int64(c.MaxResult)}, {"MaxSessions", int64(c.MaxSessions)}, {"MaxUnread", int64(c.MaxUnread)},
+		{"MaxUnitsPerEvent", c.MaxUnitsPerEvent}, {"MaxUnreadBytes", int64(c.MaxUnreadBytes)}, {"MaxAnswers", int64(c.MaxAnswers)},
 		{"SessionTimeout", int64(c.SessionTimeout)}, {"RequestTimeout", int64(c.RequestTimeout)}, {"MaxSleep", int64(c.MaxSleep)}, {"Keep", int64(c.Keep)},
 		{"ViewWait", int64(c.ViewWait)}, {"InstallWait", int64(c.InstallWait)}, {"LiveCount", int64(c.LiveCount)},
 		{"LiveBytes", c.LiveBytes},
@@ -80,6 +90,8 @@ func (c Config) withDefaults() Config {
 	orInt(&c.MaxRequestsPerStep, 1_000)
 	orInt(&c.MaxArgument, 512<<10)
 	orInt(&c.MaxResult, 512<<10)
+	orInt(&c.MaxAnswers, sandbox.DefaultLimits().MaxArgument-answersReserve)
+	orInt(&c.MaxUnreadBytes, 64<<20)
 	orInt(&c.LiveCount, 10_000)
 	orInt(&c.MaxSessions, 250)
 	orInt(&c.MaxUnread, 2_000)
@@ -89,6 +101,9 @@ func (c Config) withDefaults() Config {
 	orTime(&c.Keep, 7*24*time.Hour)
 	orTime(&c.ViewWait, time.Minute)
 	orTime(&c.InstallWait, 500*time.Millisecond)
+	if c.MaxUnitsPerEvent == 0 {
+		c.MaxUnitsPerEvent = sandbox.DefaultLimits().Instructions
+	}
 	if c.LiveBytes == 0 {
 		c.LiveBytes = 256 << 20
 		if runtime.GOOS == "linux" {
@@ -98,11 +113,16 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// answersReserve is room for the answers that say only that there is no room, bytes.
+const answersReserve = 256 << 10
+
 // Rules are the settings that decide. The limits on steps, requests, sizes and sleeps are seen by a flow's code, as
 // errors.
 type Rules struct {
 	MaxSteps, MaxStepsPerEvent, MaxRequestsPerStep uint32
 	MaxArgument, MaxResult, MaxSessions, MaxUnread int
+	MaxAnswers, MaxUnreadBytes                     int
+	MaxUnitsPerEvent                               int64
 	// Microseconds.
 	MaxSleepUs, KeepUs, SessionTimeoutUs, RequestTimeoutUs int64
 }
@@ -116,6 +136,9 @@ func (c Config) rules() Rules {
 		MaxResult:          c.MaxResult,
 		MaxSessions:        c.MaxSessions,
 		MaxUnread:          c.MaxUnread,
+		MaxAnswers:         c.MaxAnswers,
+		MaxUnitsPerEvent:   c.MaxUnitsPerEvent,
+		MaxUnreadBytes:     c.MaxUnreadBytes,
 		MaxSleepUs:         c.MaxSleep.Microseconds(),
 		SessionTimeoutUs:   c.SessionTimeout.Microseconds(),
 		RequestTimeoutUs:   c.RequestTimeout.Microseconds(),

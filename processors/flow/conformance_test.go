@@ -54,8 +54,9 @@ func TestConformance(t *testing.T) {
 			t.Cleanup(worker.Close)
 			return worker.Graph()
 		},
-		Inputs: inputs,
-		Poison: &enginetest.Input{Topic: topics.FlowEvents, Key: "no id", Value: startRecord(t, w, "steps", 1000)},
+		Inputs:  inputs,
+		Content: enginetest.OnlyKeys,
+		Poison:  &enginetest.Input{Topic: topics.FlowEvents, Key: "no id", Value: startRecord(t, w, "steps", 1000)},
 	}.Run(t)
 }
 

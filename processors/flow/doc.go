@@ -7,10 +7,14 @@
 //
 // A flow is a WebAssembly module that runs until it asks for something. Each such yield is a step: its requests are
 // written to the journal, and when all of them are answered the module is resumed, many steps in one event if nothing
-// has to wait. A module that waits stays in memory, if there is room; else its journal is fed to a fresh instance.
+// has to wait: up to 100 steps, and no further step once an event took 200,000,000 instructions, so that it takes some
+// 200 ms at most. A module that waits stays in memory, if there is room; else its journal is fed to a fresh instance, in
+// as many events as that takes by the same bound of instructions. (An instance that is let go on the way for want of memory
+// is then made again in one event, however long, or it might never arrive.) While its module is compiled, a flow waits
+// by a timer.
 //
 // A request is answered within the event when nobody else is needed (opening a session, sending, emitting to an
-// external channel, look-ups from views), or waits: for a message, a close, an answer of crypto or persistence, or a
+// external channel, look-ups from views), or waits: for a message, a close, an answer of another worker, or a
 // time. Messages that arrive before they are read lie in the store "inbox"; sessions are part of the head.
 //
 // Always true: a message of a session is read once and in order, whatever comes early, late or twice; a reply is taken

@@ -11,6 +11,8 @@ import (
 const (
 	// ErrApplication: the flow's own code returned an error.
 	ErrApplication = journal.ApplicationErrorID
+	// ErrPanic: the flow's own code panicked.
+	ErrPanic = journal.PanicErrorID
 	// ErrNotHere: the virtual node, its package or the module did not become visible to this worker in time.
 	ErrNotHere = "FL-FLOW-002"
 	// ErrDeterminism: a replay did something else than the journal has. The flow is parked.
@@ -50,11 +52,15 @@ const (
 	RefusedStep = "FL-FLOW-023"
 	// RefusedMalformed: a command is none of those that exist.
 	RefusedMalformed = "FL-FLOW-024"
+	// RefusedSession: a retry would go on with a session that cannot be used any more.
+	RefusedSession = "FL-FLOW-025"
 )
 
 // Types of the errors that the platform gives a flow or reports of it; an application's own errors have its own types.
 const (
-	TypePlatform    = "platform"
+	TypePlatform = "platform"
+	// typePanic is what the SDKs make of a panic of the flow's own code.
+	typePanic       = "panic"
 	TypeLimit       = "limit"
 	TypeUnsupported = "unsupported"
 	TypeInvalid     = "invalid-argument"
@@ -68,6 +74,7 @@ const (
 	// TypeNotFound: there is no such key. TypeNoChannel: the package declares no such channel to send to.
 	// TypeChannelInactive: the virtual node has no active route for it, or its topic cannot be written.
 	TypeNotFound        = "not-found"
+	TypeNotNotary       = "not-a-notary"
 	TypeNoChannel       = "no-channel"
 	TypeChannelInactive = "channel-inactive"
 )

@@ -38,6 +38,8 @@ type Yielded struct {
 	Known []Known
 	// Inbox has the messages that may be read: those that arrived for the sessions of the yield's receives.
 	Inbox Inbox
+	// Units are the instructions that it took.
+	Units int64
 	NowUs int64
 }
 
@@ -56,7 +58,8 @@ type Known struct {
 // Inbox has messages by session id, in the order of their sequence numbers, beginning with the next one to read.
 type Inbox map[string][]Message
 
-// Message is one part of a message of a session.
+// Message is one part of a message of a session. Row is nil when it is there but was not loaded, for the answers to the
+// step have no room for it.
 type Message struct {
 	Sequence uint32
 	Row      *flowv1.InboxRow
@@ -295,6 +298,7 @@ const (
 	OutcomeTooLarge    Outcome = "too-large"
 	OutcomeStale       Outcome = "stale"
 	OutcomeParked      Outcome = "parked"
+	OutcomeInstalling  Outcome = "installing" // it waits for its module to be compiled
 	OutcomeCompleted   Outcome = "completed"
 	OutcomeFailed      Outcome = "failed"
 	OutcomeKilled      Outcome = "killed"

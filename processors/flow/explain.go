@@ -5,6 +5,9 @@ func Explanations() map[string]string {
 	return map[string]string{
 		ErrApplication: "The flow's own code returned an error: its type and message are the application's. " +
 			"`fairlead flow history ID` shows what the flow did before. The end is final; start a new flow when the cause is gone.",
+		ErrPanic: "The flow's own code panicked: a nil pointer, an index out of range, a map that was never made, or a call of panic. The message names the function and the line; " +
+			"the log of the flow worker that ran it has the whole way there, under the flow's id (`panic: …`). `fairlead flow history ID` shows what the flow did before. " +
+			"The end is final; mend the application, upload it, and start a new flow.",
 		ErrNotHere: "The virtual node, its package or the package's module was not visible to the flow worker within a minute. " +
 			"`fairlead tail virtual.node.info --from start --key VNODE` shows whether the virtual node is there and which package it has, `fairlead tail cpi.info --from start` the packages. " +
 			"A start fails with this; a flow that was running is parked: resume it when the missing part is back.",
@@ -31,13 +34,15 @@ func Explanations() map[string]string {
 			"The flow failed with it, so that nobody waits in vain. The record is in flow.dlq, with the reason; after the cause is mended, start the flow again under a new client request id.",
 		ErrSession: "The flow's own code had returned, but the other side of a session that must be closed by both sides failed, or was silent for too long. " +
 			"The message names the other side and its reason. Let the initiating flow close the session itself to see this as an error value, or open the session without requiring the close.",
-		ErrService: "Another worker (crypto or persistence) said that what the flow asked cannot be done and will not be possible later. The message says what and why; `fairlead flow history ID` shows the request.",
+		ErrService: "Another worker (crypto, persistence, uniqueness or verification) said that what the flow asked cannot be done and will not be possible later. The message says what and why; `fairlead flow history ID` shows the request.",
 		ErrWorker: "The worker could not run the module, through no fault of the flow's: the machine is overloaded, out of memory, or fairlead has a fault. " +
 			"The flow is parked. Look at the worker's log and resume the flow when the worker is well.",
-		RefusedUnknown:   "A command named a flow that does not run and has not run in the last seven days, or that was killed before it began. The command changed nothing.",
-		RefusedEnded:     "A command named a flow that has ended. COMPLETED, FAILED and KILLED are final. The command changed nothing.",
-		RefusedState:     "A command makes no sense now: pause for a flow that is paused or parked, or resume for one that is not. The command changed nothing.",
-		RefusedStep:      "A retry named a step that the flow has not reached. `fairlead flow history ID` shows the steps. The command changed nothing.",
+		RefusedUnknown: "A command named a flow that does not run and has not run in the last seven days, or that was killed before it began. The command changed nothing.",
+		RefusedEnded:   "A command named a flow that has ended. COMPLETED, FAILED and KILLED are final. The command changed nothing.",
+		RefusedState:   "A command makes no sense now: pause for a flow that is paused or parked, or resume for one that is not. The command changed nothing.",
+		RefusedStep:    "A retry named a step that the flow has not reached. `fairlead flow history ID` shows the steps. The command changed nothing.",
+		RefusedSession: "A retry would go on after the opening of a session that is dead, or that would be broken by it: it failed, timed out, or was used after the step, and the other side's flow does not go back. " +
+			"The flow would get a session-error and most likely fail for good. The message names the session, and the step before its opening: a retry from there opens it anew. `fairlead flow retry ID --step N --force` goes on all the same. The command changed nothing.",
 		RefusedMalformed: "A record on flow.commands carries none of KILL, PAUSE, RESUME and RETRY_FROM_STEP: its writer is newer than this worker, or wrong. Nothing was changed.",
 	}
 }

@@ -15,7 +15,7 @@ func TestExplanations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := map[string]bool{flow.ErrApplication: true}
+	ids := map[string]bool{flow.ErrApplication: true, flow.ErrPanic: true}
 	for _, f := range files {
 		source, err := os.ReadFile(f)
 		if err != nil {

@@ -12,11 +12,13 @@ import (
 // Callbacks gives tests the group's callbacks by topic, "loop" for the loop's.
 func Callbacks(w *Worker) map[string]engine.Callback {
 	return map[string]engine.Callback{
-		topics.FlowEvents:             engine.Typed(w.onEvent),
-		topics.FlowCommands:           engine.Typed(w.onCommand),
-		topics.FlowRepliesCrypto:      engine.Typed(w.onReply),
-		topics.FlowRepliesPersistence: engine.Typed(w.onReply),
-		"loop":                        engine.Typed(w.onTimer),
+		topics.FlowEvents:              engine.Typed(w.onEvent),
+		topics.FlowCommands:            engine.Typed(w.onCommand),
+		topics.FlowRepliesCrypto:       engine.Typed(w.onReply),
+		topics.FlowRepliesPersistence:  engine.Typed(w.onReply),
+		topics.FlowRepliesUniqueness:   engine.Typed(w.onReply),
+		topics.FlowRepliesVerification: engine.Typed(w.onReply),
+		"loop":                         engine.Typed(w.onTimer),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
 // talk makes the request of a word that concerns others, and tells whether it was one.
@@ -74,9 +75,22 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 		r.Operation = &appv1.Request_Persist{Persist: &appv1.PersistRows{Table: words[1], Rows: [][]byte{text(2)}}}
 	case "find":
 		r.Operation = &appv1.Request_Find{Find: &appv1.FindRows{Table: words[1], Keys: [][]byte{text(2)}}}
+	case "verify": // a transaction, garbage for one, or garbage for what proves its inputs
+		op := &appv1.VerifyTransaction{Transaction: anyTransaction().Encode()}
+		switch words[1] {
+		case "garbage":
+			op.Transaction = text(2)
+		case "with":
+			op.Sources = [][]byte{text(2)}
+		}
+		r.Operation = &appv1.Request_Verify{Verify: op}
 	case "emit":
 		r.Operation = &appv1.Request_Emit{Emit: &appv1.EmitMessage{
 			Channel: words[1], Key: []byte("k"), Value: text(2), Headers: []*appv1.Property{{Name: "FL-cause", Value: "forged"}, {Name: "own", Value: "1"}},
+		}}
+	case "check":
+		r.Operation = &appv1.Request_CheckUniqueness{CheckUniqueness: &appv1.CheckUniqueness{
+			Mode: appv1.UniquenessMode_UNIQUENESS_MODE_CHECK, Transaction: text(1), Originator: "O=Forged, L=London, C=GB",
 		}}
 	case "members":
 		r.Operation = &appv1.Request_LookupMembers{LookupMembers: &appv1.LookupMembers{X500Names: named(words[1:])}}
@@ -86,6 +100,22 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 		return false
 	}
 	return true
+}
+
+// anyTransaction makes one state.
+func anyTransaction() *ledger.Transaction {
+	tx, err := ledger.New(ledger.Content{
+		Metadata: ledger.Metadata{
+			LedgerVersion: ledger.Version, Packages: []ledger.Package{{Name: "p", Version: "1", Checksum: ledger.Hash{1}, Signer: ledger.Hash{2}}},
+		},
+		Notary: ledger.Notary{Name: "O=Notary, L=London, C=GB", Key: []byte("key")}, Window: ledger.TimeWindow{UntilUs: 1},
+		Signatories: []ledger.PublicKey{[]byte("a")}, Commands: []ledger.Command{{Type: "issue", TypeVersion: 1}},
+		Outputs: []ledger.State{{Type: "T", TypeVersion: 1, Contract: "C", Payload: []byte("{}"), Participants: []ledger.PublicKey{[]byte("a")}}},
+	}, ledger.Salt{1})
+	if err != nil {
+		panic(err)
+	}
+	return tx
 }
 
 func named(names []string) []string {
@@ -136,7 +166,11 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 			ids = append(ids, x.GetId()+" "+x.GetCategory())
 		}
 		return strings.Join(ids, "; ")
-	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find:
+	case *appv1.Request_Verify:
+		var v appv1.Verification
+		read(&v)
+		return fmt.Sprintf("%s %d", v.GetStatus(), len(v.GetFailures()))
+	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_CheckUniqueness:
 		return "ok " + string(result)
 	}
 	return "ok"

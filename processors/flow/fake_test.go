@@ -29,6 +29,7 @@ import (
 //	                     several requests in one step
 //	sleep-some           sleeps for a time that depends on all that the program has seen
 //	log TEXT             writes a line
+//	work 1000            takes so many instructions
 //	done JSON            ends; $seen is what the program has seen, as a hash, $answers the last answers
 //	fail TYPE MESSAGE    ends with an error
 //	trap KIND            fails as the sandbox would: out-of-instructions, panic, …
@@ -39,7 +40,7 @@ import (
 //	open NAME PROTO 1 quiet 5m   the same, without a close that is required, with a time-out
 //	send 0 TEXT          sends; $last is what was received last, "more TEXT" has more parts to follow
 //	receive 0, close 0, info 0
-//	sign TEXT, persist TABLE ROW, find TABLE KEY, emit CHANNEL TEXT, members NAME…, keys CATEGORY
+//	sign TEXT, persist TABLE ROW, find TABLE KEY, emit CHANNEL TEXT, members NAME…, keys CATEGORY, check TRANSACTION
 //	                     $got is all that was received, $answers tells errors and some results
 type fakeSandbox struct {
 	mu      sync.Mutex
@@ -117,7 +118,10 @@ type fakeInstance struct {
 	sessions []string
 	got      []string
 	asked    []*appv1.Request
+	units    int64 // of the last call
 }
+
+func (i *fakeInstance) Instructions() int64 { return i.units }
 
 func (i *fakeInstance) MemoryBytes() int { return 1 << 20 }
 
@@ -167,6 +171,7 @@ func (i *fakeInstance) run(nowUs int64, in []byte) ([]byte, error) {
 		panic(fmt.Sprintf("the clock went from %d back to %d", i.clock, nowUs))
 	}
 	i.clock = nowUs
+	i.units = 0
 	h := sha256.New()
 	h.Write(i.seen[:])
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(nowUs)))
@@ -180,6 +185,12 @@ func (i *fakeInstance) run(nowUs int64, in []byte) ([]byte, error) {
 		i.pc++
 		word, rest, _ := strings.Cut(line, " ")
 		switch word {
+		case "work":
+			n, err := strconv.ParseInt(rest, 10, 64)
+			if err != nil {
+				panic(err)
+			}
+			i.units += n
 		case "log":
 			i.log(rest)
 		case "done":

@@ -18,6 +18,8 @@ import (
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
+	uniquenessv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/uniqueness/v1"
+	verificationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -29,12 +31,16 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.Input(topics.FlowCommands, schemas.Codec[*flowv1.FlowCommand](), engine.Typed(w.onCommand)),
 		engine.Input(topics.FlowRepliesCrypto, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Input(topics.FlowRepliesPersistence, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
+		engine.Input(topics.FlowRepliesUniqueness, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
+		engine.Input(topics.FlowRepliesVerification, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Loop(schemas.Codec[*flowv1.FlowTimer](), engine.Typed(w.onTimer)),
 		goka.Persist(schemas.Codec[*flowv1.Checkpoint]()),
 		engine.Store(topics.FlowJournalStore),
 		engine.Store(topics.FlowInboxStore),
 		goka.Output(topics.CryptoRequests, schemas.Codec[*cryptov1.Request]()),
 		goka.Output(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request]()),
+		goka.Output(topics.UniquenessRequests, schemas.Codec[*uniquenessv1.Request]()),
+		goka.Output(topics.VerificationRequests, schemas.Codec[*verificationv1.Request]()),
 		goka.Output(topics.FlowStatus, schemas.Codec[*flowv1.FlowStatus]()),
 		goka.Output(topics.FlowMapperStart, schemas.Codec[*flowv1.MapperStart]()),
 		goka.Output(topics.FlowMapperSession, schemas.Codec[*flowv1.MapperSession]()),
@@ -117,7 +123,7 @@ func (w *Worker) onReply(ctx engine.Context, m *rpcv1.Reply) error {
 	if err != nil {
 		return engine.Poison("%s: record %q of %s: the key must be a flow's id", ErrJournal, ctx.Key(), ctx.Topic())
 	}
-	t := w.newTurn(ctx, id, writtenAt(ctx, 0))
+	t := w.replyTurn(ctx, id, ctx.Header(engine.HeaderRequest))
 	return t.goOn(Replied{Topic: string(ctx.Topic()), RequestID: ctx.Header(engine.HeaderRequest), Reply: m, NowUs: t.nowUs})
 }
 
@@ -137,6 +143,7 @@ func (w *Worker) onTimer(ctx engine.Context, m *flowv1.FlowTimer) error {
 		return t.goOn(Due{e.Due.GetAttempt(), e.Due.GetStep(), e.Due.GetOrdinal(), t.nowUs})
 	case *flowv1.FlowTimer_Continue_:
 		t.sinceUs = t.state.Head.GetUpdatedAtUs()
+		t.replayed = e.Continue.GetReplayed() > 0
 		return t.goOn(Continued{e.Continue.GetAttempt(), e.Continue.GetStep(), t.nowUs})
 	case *flowv1.FlowTimer_SessionDue_:
 		return t.goOn(Silent{e.SessionDue.GetSessionId(), t.nowUs})

@@ -32,6 +32,8 @@ type Instance interface {
 	journal.Instance
 	// MemoryBytes is what it takes.
 	MemoryBytes() int
+	// Instructions is how many units of the meter the last call took.
+	Instructions() int64
 	// Release gives it back.
 	Release(ctx context.Context)
 }

@@ -72,39 +72,46 @@ func (b *inbox) dropAll(session string) error {
 	return nil
 }
 
-// read returns up to n messages of a session, in order.
-func (b *inbox) read(session string, n int) ([]Message, error) {
-	prefix, err := b.prefix(session)
-	if err != nil {
-		return nil, err
-	}
-	var out []Message
-	add := func(key string, row *flowv1.InboxRow) {
-		if len(key) == inboxKeyLength && row != nil {
-			out = append(out, Message{binary.BigEndian.Uint32([]byte(key[inboxKeyLength-4:])), row})
+// unread is what is to be read of a session: up to n messages, the first numbered next. Arriving, if not zero, is the
+// number of one that the event itself brings.
+type unread struct {
+	session        string
+	next, arriving uint32
+	n              int
+}
+
+// read returns messages that can be read one behind the other, in order, and what is left of room. From the first on
+// for which there is no room they are told but not loaded: there may be more than fits into memory.
+func (b *inbox) read(u unread, room int) (out []Message, left int, err error) {
+	for next := u.next; len(out) < u.n; next++ {
+		key, err := b.key(u.session, next)
+		if err != nil {
+			return nil, room, err
 		}
-	}
-	for key, row := range b.changed {
-		if key[:len(prefix)] == string(prefix) {
-			add(key, row)
+		row, changed := b.changed[key]
+		raw := []byte(nil)
+		if !changed {
+			raw = b.store.Get([]byte(key))
 		}
-	}
-	stored := 0
-	for key, raw := range b.store.Scan(prefix) {
-		if _, ok := b.changed[string(key)]; ok {
+		switch {
+		case raw == nil && row == nil && next == u.arriving:
 			continue
+		case raw == nil && row == nil:
+			return out, room, nil
+		case row != nil:
+			room -= len(row.GetPayload())
+		case room >= len(raw):
+			row = &flowv1.InboxRow{}
+			if err := proto.Unmarshal(raw, row); err != nil {
+				return nil, room, fmt.Errorf("flow %s: inbox row %x: %w", b.flow, key, err)
+			}
+			room -= len(raw)
+		default:
+			room = 0
 		}
-		if stored++; stored > n {
-			break
-		}
-		row := &flowv1.InboxRow{}
-		if err := proto.Unmarshal(raw, row); err != nil {
-			return nil, fmt.Errorf("flow %s: inbox row %x: %w", b.flow, key, err)
-		}
-		add(string(key), row)
+		out = append(out, Message{next, row})
 	}
-	slices.SortFunc(out, func(a, b Message) int { return int(int64(a.Sequence) - int64(b.Sequence)) })
-	return out[:min(n, len(out))], nil
+	return out, room, nil
 }
 
 // save writes what changed.
@@ -136,18 +143,35 @@ func sortedKeys[V any](m map[string]V) []string {
 	return out
 }
 
-// wanted counts, by session, the messages that an event may read: those that the flow waits for, or now asks for.
-func wanted(head *flowv1.Checkpoint, e Event) map[string]int {
-	out := map[string]int{}
-	for _, w := range head.GetWaiting() {
-		if w.GetOperation() == opReceive {
-			out[w.GetSessionId()]++
+// wanted tells the messages that an event may read: those that the flow waits for, or now asks for.
+func wanted(head *flowv1.Checkpoint, e Event) []unread {
+	var out []unread
+	add := func(session string) {
+		at := slices.IndexFunc(out, func(u unread) bool { return u.session == session })
+		s := sessionOf(head, session)
+		switch {
+		case at >= 0:
+			out[at].n++
+		case s != nil: // else the flow will be told
+			out = append(out, unread{session: session, next: s.GetRead() + 1, n: 1})
 		}
 	}
-	if y, ok := e.(Yielded); ok {
-		for _, a := range y.Yield.Asked {
+	for _, w := range head.GetWaiting() {
+		if w.GetOperation() == opReceive {
+			add(w.GetSessionId())
+		}
+	}
+	switch e := e.(type) {
+	case Yielded:
+		for _, a := range e.Yield.Asked {
 			if r := a.Request.GetReceive(); r != nil {
-				out[r.GetSessionId()]++
+				add(r.GetSessionId())
+			}
+		}
+	case Arrived:
+		for i := range out {
+			if out[i].session == e.Event.GetSessionId() {
+				out[i].arriving = e.Event.GetSequence()
 			}
 		}
 	}
@@ -157,15 +181,16 @@ func wanted(head *flowv1.Checkpoint, e Event) map[string]int {
 // stocked adds to an event the messages that it may read.
 func (t *turn) stocked(e Event) (Event, error) {
 	in := Inbox{}
-	for session, n := range wanted(t.state.Head, e) {
-		if sessionOf(t.state.Head, session) == nil {
-			continue // the flow will be told
-		}
-		messages, err := t.inbox.read(session, n)
+	room := t.state.Rules.MaxAnswers
+	if _, ok := e.(Yielded); !ok { // which begins a step
+		room -= min(room, int(t.state.Head.GetAnsweredBytes()))
+	}
+	for _, u := range wanted(t.state.Head, e) {
+		messages, left, err := t.inbox.read(u, room)
 		if err != nil {
 			return nil, err
 		}
-		in[session] = messages
+		in[u.session], room = messages, left
 	}
 	switch e := e.(type) {
 	case Yielded:

@@ -20,7 +20,15 @@ import (
 // known finds out what the requests of a step need of the views.
 func (t *turn) known(asked []journal.Asked) []Known {
 	out := make([]Known, len(asked))
+	room := t.state.Rules.MaxAnswers
 	for i, a := range asked {
+		if room < 0 { // nothing more is looked up
+			switch a.Request.GetOperation().(type) {
+			case *appv1.Request_LookupMembers, *appv1.Request_FindKeys:
+				out[i] = refused(TypeLimit, limitText, t.state.Rules.MaxAnswers)
+				continue
+			}
+		}
 		switch op := a.Request.GetOperation().(type) {
 		case *appv1.Request_LookupMembers:
 			out[i] = t.members(op.LookupMembers)
@@ -28,9 +36,12 @@ func (t *turn) known(asked []journal.Asked) []Known {
 			out[i] = t.keys(op.FindKeys)
 		case *appv1.Request_Sign:
 			out[i] = t.signingKey(op.Sign)
+		case *appv1.Request_CheckUniqueness:
+			out[i] = t.notary()
 		case *appv1.Request_Emit:
 			out[i] = t.channel(op.Emit.GetChannel())
 		}
+		room -= len(out[i].Result)
 	}
 	return out
 }
@@ -82,6 +93,15 @@ func (t *turn) signingKey(op *appv1.Sign) Known {
 		return refused(TypeInvalid, "key %s is of category %s; a flow signs with LEDGER or NOTARY keys", found[0].GetKeyId(), found[0].GetCategory())
 	}
 	return Known{VaultName: found[0].GetVaultName()}
+}
+
+// notary refuses what only a notary may ask. A virtual node is one when it has a NOTARY key, which operators alone make; and
+// it is itself the notary whose memory is asked, whatever its flow would like.
+func (t *turn) notary() Known {
+	if len(t.w.deps.Directory.findKeys(t.start().GetVnode(), nil, "NOTARY")) == 0 {
+		return refused(TypeNotNotary, "virtual node %s is not a notary: it has no key of category NOTARY", t.start().GetVnode())
+	}
+	return Known{}
 }
 
 // channel finds the topic that a channel leads to.

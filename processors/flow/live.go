@@ -21,6 +21,7 @@ type parked struct {
 	partition int32
 	at        place
 	instance  Instance
+	muted     *bool // while the journal is replayed: its log is
 	bytes     int64
 }
 

@@ -53,6 +53,7 @@ type modules struct {
 
 // installation is a module on its way; done is closed when the other fields are set.
 type installation struct {
+	began  time.Time
 	done   chan struct{}
 	module Module
 	err    error
@@ -73,7 +74,8 @@ func (m *modules) get(ctx context.Context, sha [32]byte) (Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	timer := time.NewTimer(m.wait)
+	// A partition waits once, not once for each of its flows.
+	timer := time.NewTimer(m.wait - time.Since(in.began))
 	defer timer.Stop()
 	select {
 	case <-in.done:
@@ -169,7 +171,7 @@ func (m *modules) install(sha [32]byte) (*installation, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &installation{done: make(chan struct{})}
+	in := &installation{began: time.Now(), done: make(chan struct{})}
 	m.pending[sha] = in
 	m.work.Go(func() {
 		m.turn.Lock()

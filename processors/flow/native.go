@@ -24,6 +24,9 @@ func (s nativeSandbox) NewInstance(_ context.Context, seed [32]byte, log func(li
 // nativeInstance has the errors of a guest.
 type nativeInstance struct{ *native.Instance }
 
+// Instructions is nothing: a native program has no meter.
+func (nativeInstance) Instructions() int64 { return 0 }
+
 func (i nativeInstance) Start(ctx context.Context, nowMicros int64, start []byte) ([]byte, error) {
 	return guestErrors(i.Instance.Start(ctx, nowMicros, start))
 }

@@ -13,10 +13,13 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/identity"
 	"github.com/fairleadio/fairlead/processors/flow"
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
+	uniquenessv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/uniqueness/v1"
+	verificationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -46,7 +49,7 @@ func (n *network) collect() {
 	for ; n.read < len(n.w.state.out); n.read++ {
 		o := n.w.state.out[n.read]
 		switch m := o.msg.(type) {
-		case *cryptov1.Request, *persistencev1.Request:
+		case *cryptov1.Request, *persistencev1.Request, *uniquenessv1.Request, *verificationv1.Request:
 			n.asked = append(n.asked, o)
 		case *flowv1.MapperSession:
 			if m.GetCleanUp() != nil {
@@ -129,6 +132,16 @@ func (n *network) reply(what, topic, request string) ([]string, error) {
 			text = strings.Repeat("x", 600<<10)
 		}
 		r.Outcome = &rpcv1.Reply_Result{Result: []byte(text)}
+	case "verification":
+		v := &appv1.Verification{Status: words[1]}
+		if len(words) > 2 {
+			v.Failures = []*appv1.VerificationFailure{{Contract: words[2], Component: "output 0", Message: strings.Join(words[3:], " ")}}
+		}
+		result, err := proto.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		r.Outcome = &rpcv1.Reply_Result{Result: result}
 	case "application", "fatal":
 		class := rpcv1.ErrorClass_ERROR_CLASS_APPLICATION
 		if words[0] == "fatal" {
@@ -226,6 +239,10 @@ func describeRecord(o record) string {
 		return fmt.Sprintf("key %s: %s signs %q for %s,%s", o.key, m.GetTenant(), m.GetSign().GetData(), strings.TrimPrefix(m.GetSign().GetPurpose().String(), "PURPOSE_"), headers)
 	case *persistencev1.Request:
 		return fmt.Sprintf("key %s: %T of %s,%s", o.key, m.GetOperation(), m.GetVnode(), headers)
+	case *uniquenessv1.Request:
+		return fmt.Sprintf("key %s: %s of %q for notary %s, flow %s,%s", o.key, m.GetCheck().GetMode(), m.GetCheck().GetTransaction(), m.GetNotary(), m.GetFlowId(), headers)
+	case *verificationv1.Request:
+		return fmt.Sprintf("key %.8s…: %s shows %d, packages %.2x,%s", o.key, m.GetVnode(), len(m.GetSources()), m.GetPackages(), headers)
 	case *flowv1.InboxRow:
 		return fmt.Sprintf("key %s: %q,%s", o.key, m.GetPayload(), headers)
 	case nil:

@@ -60,8 +60,14 @@ func silenceTimer(session string) string { return "session/" + session }
 
 // repliesFrom is where the replies to a request topic come in.
 func repliesFrom(requests string) string {
-	if requests == topics.CryptoRequests {
+	switch requests {
+	case topics.CryptoRequests:
 		return topics.FlowRepliesCrypto
+	case topics.UniquenessRequests:
+		return topics.FlowRepliesUniqueness
+	case topics.VerificationRequests:
+		return topics.FlowRepliesVerification
+	default:
+		return topics.FlowRepliesPersistence
 	}
-	return topics.FlowRepliesPersistence
 }

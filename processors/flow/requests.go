@@ -11,6 +11,7 @@ import (
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
+	uniquenessv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/uniqueness/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -34,6 +35,10 @@ func repliesTo(operation string) string {
 		return topics.FlowRepliesCrypto
 	case "persist", "merge", "remove", "find", "find_all", "query":
 		return topics.FlowRepliesPersistence
+	case "check_uniqueness":
+		return topics.FlowRepliesUniqueness
+	case "verify":
+		return topics.FlowRepliesVerification
 	default:
 		return ""
 	}
@@ -41,10 +46,16 @@ func repliesTo(operation string) string {
 
 // requestsTo is where the requests go whose replies come in on a topic.
 func requestsTo(replies string) string {
-	if replies == topics.FlowRepliesCrypto {
+	switch replies {
+	case topics.FlowRepliesCrypto:
 		return topics.CryptoRequests
+	case topics.FlowRepliesUniqueness:
+		return topics.UniquenessRequests
+	case topics.FlowRepliesVerification:
+		return topics.VerificationRequests
+	default:
+		return topics.PersistenceRequests
 	}
-	return topics.PersistenceRequests
 }
 
 // timerAt is when the timer of a waiting request is due, zero when it has none.
@@ -96,6 +107,12 @@ func (d *draft) rows(i int, a journal.Asked, nowUs int64) {
 		r.Operation = &persistencev1.Request_Query{Query: op.Query}
 	}
 	d.request(i, r.GetFlowId(), r, nowUs)
+}
+
+// uniqueness asks the memory of the notary that the flow's virtual node is.
+func (d *draft) uniqueness(i int, op *appv1.CheckUniqueness, nowUs int64) {
+	notary := d.Head.GetStart().GetVnode()
+	d.request(i, notary, &uniquenessv1.Request{Notary: notary, FlowId: d.id().String(), Check: op}, nowUs)
 }
 
 // replied takes another worker's answer, if it is the one that is waited for.

@@ -20,6 +20,14 @@ const (
 	noVirtualNode = "no-virtual-node"
 )
 
+// peerInMaintenance is the type of the error that the other sides hear of a flow whose virtual node is in maintenance.
+const peerInMaintenance = "peer-in-maintenance"
+
+// inMaintenance tells why a virtual node stops its flows, and how they run again.
+func inMaintenance(v *vnodev1.VirtualNode, what string) string {
+	return fmt.Sprintf("virtual node %s is in maintenance and %s: `fairlead vnode state %s active` ends that", v.GetShortHash(), what, v.GetShortHash())
+}
+
 // onSession takes a message of a session. The first one of a responder's side begins its flow.
 func (w *Worker) onSession(ctx engine.Context, id identity.UUID, e *flowv1.SessionEvent) error {
 	if err := checkSessionEvent(e); err != nil {
@@ -78,8 +86,11 @@ func (t *turn) responder(e *flowv1.SessionEvent) (Started, *NoResponder, error) 
 		return refuse(noResponder, "%s has no responder for protocol %q in versions %v: its package %s %s has %s",
 			holder.Name, init.GetProtocol(), init.GetVersions(), cpi.GetName(), cpi.GetVersion(), orNone(protocols(cpi)))
 	}
-	if vnode.GetFlowStart() == vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE {
-		s.Stopped = fmt.Sprintf("virtual node %s lets no flow start", hash)
+	const inactive = vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE
+	if vnode.GetFlowStart() == inactive {
+		s.Stopped = inMaintenance(vnode, "lets no flow start")
+	} else if vnode.GetFlowP2P() == inactive {
+		s.Stopped = inMaintenance(vnode, "takes part in no session")
 	}
 	s.Module, s.CPIChecksum = module, vnode.GetCpiChecksum()
 	s.Session = begunBy(e, version, t.nowUs)

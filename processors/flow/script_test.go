@@ -88,13 +88,22 @@ func command(t *testing.T, w *world, d *datadriven.TestData) ([]string, error) {
 		w.sandbox.sick = false
 		return nil, nil
 	case "vnode":
-		v := w.vnodes[w.holder().ShortHash()].(*vnodev1.VirtualNode)
+		holder := w.holder()
+		if d.HasArg("of") {
+			var name string
+			d.ScanArgs(t, "of", &name)
+			holder = holderOf(name)
+		}
+		v := w.vnodes[holder.ShortHash()].(*vnodev1.VirtualNode)
 		if d.HasArg("gone") {
-			delete(w.vnodes, w.holder().ShortHash())
+			delete(w.vnodes, holder.ShortHash())
 			return nil, nil
 		}
 		status := vnodev1.OperationalStatus(vnodev1.OperationalStatus_value["OPERATIONAL_STATUS_"+arg(0)])
-		v.FlowStart, v.FlowOperation = status, status
+		v.FlowP2P = status
+		if !d.HasArg("sessions-only") {
+			v.FlowStart, v.FlowOperation = status, status
+		}
 		return nil, nil
 	case "hide":
 		clear(map[string]view{"packages": w.cpis, "chunks": w.chunks, "vnodes": w.vnodes}[arg(0)])
@@ -115,6 +124,7 @@ func command(t *testing.T, w *world, d *datadriven.TestData) ([]string, error) {
 			var step uint64
 			d.ScanArgs(t, "step", &step)
 			c.Step = uint32(step)
+			c.Force = d.HasArg("force")
 		}
 		if d.HasArg("by-the-mapper") {
 			c.Id = "00000000-0000-5000-8000-0000000000c0"

@@ -20,6 +20,7 @@ const (
 	maxProperties      = 100     // context properties
 	maxPropertyBytes   = 8 << 10 // all of them together
 	maxSessionError    = 1 << 10 // bytes of a reason that goes to the other side
+	maxSessionBytes    = 1 << 20 // of a flow's sessions together, in its head
 	shortSessionDigits = 8       // of an id, for people
 )
 
@@ -60,9 +61,8 @@ func (d *draft) open(i int, op *appv1.OpenSession, nowUs int64) {
 		d.answerError(i, TypeLimit, fmt.Sprintf("the flow has %d open sessions, which is as many as it may have: close some", live), nowUs)
 		return
 	}
-	d.Head.SessionsOpened++
 	s := &flowv1.Session{
-		SessionId:        identity.SessionID(d.id(), d.attempt(), d.Head.GetSessionsOpened()).String(),
+		SessionId:        identity.SessionID(d.id(), d.attempt(), d.Head.GetSessionsOpened()+1).String(),
 		Initiator:        true,
 		Counterparty:     &vnodev1.HoldingIdentity{X500Name: name, GroupId: d.Head.GetStart().GetIdentity().GetGroupId()},
 		Status:           flowv1.SessionStatus_SESSION_STATUS_CREATED,
@@ -80,6 +80,12 @@ func (d *draft) open(i int, op *appv1.OpenSession, nowUs int64) {
 	for _, p := range op.GetProperties() {
 		s.Properties = append(s.Properties, &flowv1.SessionProperty{Name: p.GetName(), Value: p.GetValue()})
 	}
+	// The head must fit into a record whatever comes, or nobody could end the flow.
+	if n := proto.Size(&flowv1.Checkpoint{Sessions: d.Head.GetSessions()}) + proto.Size(s); n > maxSessionBytes {
+		d.answerError(i, TypeLimit, fmt.Sprintf("the flow's sessions would have %d bytes with this one, mostly properties; at most %d are allowed: close some, or give fewer properties", n, maxSessionBytes), nowUs)
+		return
+	}
+	d.Head.SessionsOpened++
 	d.addSession(s)
 	d.note(OutcomeOpened)
 	d.answerWith(i, &appv1.OpenedSession{SessionId: s.GetSessionId(), CounterpartyX500Name: name}, nowUs)
@@ -192,7 +198,14 @@ func infoOf(s *flowv1.Session) *flowv1.SessionInfoResponse {
 func (d *draft) receive(i int, s *flowv1.Session, nowUs int64) (answered bool) {
 	id := s.GetSessionId()
 	if next := d.inbox[id]; len(next) > 0 && next[0].Sequence == s.GetRead()+1 && !s.GetCloseSent() {
+		size := len(next[0].Row.GetPayload())
+		if next[0].Row == nil || d.crowded(size+answerFrame) { // it stays to be read by a later step
+			d.note(OutcomeTooLarge)
+			d.answerError(i, TypeLimit, fmt.Sprintf(limitText, d.Rules.MaxAnswers), nowUs)
+			return true
+		}
 		d.inbox[id] = next[1:]
+		s.UnreadBytes -= min(s.UnreadBytes, uint64(size))
 		s.Read++
 		s.UsedStep = d.Head.GetStep()
 		d.do(DropMessage{id, s.GetRead()})
@@ -251,8 +264,16 @@ func (d *draft) shut(s *flowv1.Session, nowUs int64) bool {
 
 func (d *draft) closed(s *flowv1.Session) {
 	s.Status = flowv1.SessionStatus_SESSION_STATUS_CLOSED
+	s.UnreadBytes = 0
+	lighten(s)
 	d.leave(s)
 	d.do(DropMessages{s.GetSessionId()})
+}
+
+// lighten drops what an ended session needs no more. The other side's properties may still be asked for; only the one
+// session that began a responder has any.
+func lighten(s *flowv1.Session) {
+	s.Properties, s.Versions, s.Ahead = nil, nil, nil
 }
 
 // leave ends what the worker and the mapper keep going for a session.
@@ -276,6 +297,7 @@ func (d *draft) breakSession(s *flowv1.Session, kind, message string, tell bool,
 	}
 	s.Status = flowv1.SessionStatus_SESSION_STATUS_ERROR
 	s.Error = e
+	lighten(s)
 	d.leave(s)
 	d.note(OutcomeSessionError)
 }
@@ -457,6 +479,52 @@ func (d *draft) rewindSessions(step uint32, nowUs int64) {
 		}
 	}
 	d.Head.Sessions = kept
+}
+
+// lostSessions tells which sessions a retry from a step would take up that cannot be used any more, and why.
+func (d *draft) lostSessions(step uint32, nowUs int64) []string {
+	var out []string
+	for _, s := range d.Head.GetSessions() {
+		if why := lostAfter(s, step, nowUs); why != "" {
+			out = append(out, fmt.Sprintf("session %s with %s was opened at step %d and %s",
+				shortSession(s.GetSessionId()), s.GetCounterparty().GetX500Name(), s.GetOpenedStep(), why))
+		}
+	}
+	return out
+}
+
+// lostAfter tells why a session cannot be used by a flow that goes on after a step, empty when it can. One that the
+// flow itself closed by then is done with, not lost.
+func lostAfter(s *flowv1.Session, step uint32, nowUs int64) string {
+	switch {
+	case s.GetOpenedStep() > step: // it is opened anew
+		return ""
+	case s.GetStatus() == flowv1.SessionStatus_SESSION_STATUS_ERROR:
+		return "failed since: " + s.GetError().GetType() + ": " + s.GetError().GetMessage()
+	case s.GetUsedStep() > step:
+		return fmt.Sprintf("was used up to step %d, where the other side's flow still is", s.GetUsedStep())
+	case !sessionEnded(s) && silentAt(s) <= nowUs:
+		return fmt.Sprintf("timed out: no message of the other side for %s", micros(s.GetTimeoutUs()))
+	default:
+		return ""
+	}
+}
+
+// reopening says from where a retry opens all sessions anew that it would else miss.
+func (d *draft) reopening(step uint32, nowUs int64) string {
+	for again := true; again; {
+		again = false
+		for _, s := range d.Head.GetSessions() {
+			if lostAfter(s, step, nowUs) == "" {
+				continue
+			}
+			if s.GetOpenedStep() == 0 {
+				return "No step helps, for the session began this flow: kill it and let the other side open a new session"
+			}
+			step, again = s.GetOpenedStep()-1, true
+		}
+	}
+	return fmt.Sprintf("Retry from step %d, so that it is opened anew", step)
 }
 
 // shortSession is enough of an id for people to tell sessions apart.

@@ -30,6 +30,7 @@ func StatusOf(head *flowv1.Checkpoint) *flowv1.FlowStatus {
 		InitiatedBy:      head.GetStart().GetInitiatedBy(),
 		WaitingFor:       WaitingFor(head),
 		LastCommand:      head.GetLastCommand(),
+		Paused:           head.GetPause() != nil,
 	}
 	if head.GetState() == flowv1.FlowState_FLOW_STATE_COMPLETED { // before, other sides may still have to close
 		s.Result = head.GetResult()

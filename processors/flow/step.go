@@ -20,9 +20,10 @@ type State struct {
 	// Open has the rows of the step that is being answered, by ordinal.
 	Open []*flowv1.JournalRequest
 	// Burst counts the steps that were taken in the running event, Rows the requests in them, Bytes what they sent and
-	// were answered.
+	// were answered, Units their instructions.
 	Burst, Rows uint32
 	Bytes       int
+	Units       int64
 	Rules       Rules
 }
 
@@ -152,7 +153,7 @@ func (d *draft) started(e Started) error {
 	}
 	switch {
 	case e.Stopped != "":
-		d.kill(e.Stopped, e.NowUs)
+		d.suspend(e.Stopped, e.NowUs)
 	case e.Refused != nil:
 		d.fail(e.Refused, e.NowUs)
 	case len(start.GetRequestBody()) > d.Rules.MaxArgument:
@@ -208,6 +209,7 @@ func (d *draft) yielded(e Yielded) error {
 	}
 	d.Head.UpdatedAtUs = e.NowUs
 	d.Burst++
+	d.Units += e.Units
 	d.stock(e.Inbox)
 	switch {
 	case e.Yield.Done != nil:
@@ -249,8 +251,11 @@ const maxErrorText = 32 << 10
 
 func applicationError(e *appv1.Error) *flowv1.FlowError {
 	out := &flowv1.FlowError{Type: e.GetType(), Message: e.GetMessage(), Id: ErrApplication}
-	if out.Type == "" {
+	switch out.Type {
+	case "":
 		out.Type = "application"
+	case typePanic:
+		out.Id = ErrPanic
 	}
 	if len(out.Type) > 256 {
 		out.Type = out.Type[:256]
@@ -274,6 +279,7 @@ func (d *draft) asked(e Yielded, nowUs int64) {
 		return
 	}
 	d.Head.Step++
+	d.Head.AnsweredBytes = 0
 	d.Open = make([]*flowv1.JournalRequest, len(asked))
 	d.Rows += uint32(len(asked))
 	d.Head.Waiting = nil
@@ -307,7 +313,7 @@ func (d *draft) proceed(nowUs int64) {
 	if d.Head.GetPause() != nil || !journal.AllAnswered(d.Open) {
 		return
 	}
-	if d.Burst >= d.Rules.MaxStepsPerEvent || d.Rows >= d.Rules.MaxRequestsPerStep || d.Bytes >= maxEventBytes {
+	if d.Burst >= d.Rules.MaxStepsPerEvent || d.Rows >= d.Rules.MaxRequestsPerStep || d.Bytes >= maxEventBytes || d.Units >= d.Rules.MaxUnitsPerEvent {
 		d.do(GoOn{d.attempt(), d.Head.GetStep()})
 		return
 	}
@@ -376,6 +382,10 @@ func (d *draft) continued(e Continued) error {
 
 func (d *draft) broke(e Broke) error {
 	if !d.alive() {
+		if d.Head != nil && e.Park { // what was kept before it has ended the flow, with an error of its own
+			d.note(OutcomeStale)
+			return nil
+		}
 		return engine.Poison("flow: a module failed for a flow that is not running: %s", e.Error.GetMessage())
 	}
 	d.Head.UpdatedAtUs = e.NowUs
@@ -392,7 +402,7 @@ func (d *draft) broke(e Broke) error {
 func (d *draft) stopped(e Stopped) error {
 	if d.alive() {
 		d.Head.UpdatedAtUs = e.NowUs
-		d.kill(e.Reason, e.NowUs)
+		d.suspend(e.Reason, e.NowUs)
 	}
 	return nil
 }
@@ -414,7 +424,7 @@ func (d *draft) fail(e *flowv1.FlowError, nowUs int64) {
 	d.Head.Error = e
 	d.Head.Result = nil
 	reason := e.GetId()
-	if e.GetId() == ErrApplication {
+	if e.GetId() == ErrApplication || e.GetId() == ErrPanic {
 		reason = e.GetType() + ": " + e.GetMessage()
 	}
 	d.abandonSessions("flow-failed", reason, nowUs)
@@ -423,9 +433,21 @@ func (d *draft) fail(e *flowv1.FlowError, nowUs int64) {
 }
 
 func (d *draft) kill(reason string, nowUs int64) {
+	d.terminate(reason, "flow-killed", "the flow was killed", nowUs)
+}
+
+// suspend kills a flow whose virtual node lets none run. The other sides hear that it is nobody's decision about this
+// flow: the same can be tried again later.
+func (d *draft) suspend(reason string, nowUs int64) {
+	me := d.Head.GetStart().GetIdentity().GetX500Name()
+	d.terminate(reason, peerInMaintenance, me+" is in maintenance, and its flows do not run: open a new session when its operator has made it ACTIVE again", nowUs)
+}
+
+// terminate ends the flow as KILLED; kind and told are what the other sides of its sessions hear.
+func (d *draft) terminate(reason, kind, told string, nowUs int64) {
 	d.Head.TerminatedReason = reason
 	d.Head.Result = nil
-	d.abandonSessions("flow-killed", "the flow was killed", nowUs)
+	d.abandonSessions(kind, told, nowUs)
 	d.end(flowv1.FlowState_FLOW_STATE_KILLED, &flowv1.JournalEnd{Error: &flowv1.FlowError{Type: "killed", Message: reason}}, nowUs)
 	d.note(OutcomeKilled)
 }
@@ -440,6 +462,10 @@ func (d *draft) end(state flowv1.FlowState, row *flowv1.JournalEnd, nowUs int64)
 	d.Head.Waiting = nil
 	d.Head.Pause = nil
 	d.Head.Ending = false
+	for _, s := range d.Head.GetSessions() { // those that ended under an older version, too: the end must be writable
+		lighten(s)
+		s.PeerProperties = nil
+	}
 	d.Head.UpdatedAtUs = nowUs
 	d.Head.KeepUntilUs = nowUs + d.Rules.KeepUs
 	d.run = nil

@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -36,17 +37,49 @@ type turn struct {
 
 	inst Instance // in use; nil when there is none
 	at   place    // where inst stands
+	// muted is set while inst is replayed, and with it its log is. Replayed tells that an event before has begun with it.
+	muted    *bool
+	replayed bool
 }
 
 func (w *Worker) newTurn(ctx engine.Context, flow identity.UUID, sinceUs int64) *turn {
+	t := w.bareTurn(ctx, flow, sinceUs)
+	if head := t.state.Head; head != nil && !Ended(head.GetState()) && head.GetStep() > 0 {
+		var rows []*flowv1.JournalRow
+		rows, t.loadErr = t.rows(head.GetStep())
+		t.state.Open = requestsOf(rows)
+	}
+	return t
+}
+
+// replyTurn is a turn for a reply. While others are waited for, too, only the row that it answers is loaded: else the
+// replies to a step with many requests would read all answers once for each.
+func (w *Worker) replyTurn(ctx engine.Context, flow identity.UUID, request string) *turn {
+	t := w.bareTurn(ctx, flow, writtenAt(ctx, 0))
+	waiting := t.state.Head.GetWaiting()
+	at := slices.IndexFunc(waiting, func(w *flowv1.Waiting) bool { return w.GetRequestId() == request && request != "" })
+	if len(waiting) < 2 || at < 0 || Ended(t.state.Head.GetState()) {
+		return w.newTurn(ctx, flow, t.sinceUs)
+	}
+	n := waiting[at].GetOrdinal()
+	row, err := t.row(t.state.Head.GetStep(), n)
+	if err != nil || row == nil {
+		t.loadErr = err
+		return t
+	}
+	// The others stand for requests without an answer, of which there is at least one.
+	t.state.Open = make([]*flowv1.JournalRequest, n+2)
+	for i := range t.state.Open {
+		t.state.Open[i] = &flowv1.JournalRequest{}
+	}
+	t.state.Open[n] = row
+	return t
+}
+
+func (w *Worker) bareTurn(ctx engine.Context, flow identity.UUID, sinceUs int64) *turn {
 	t := &turn{w: w, ctx: ctx, flow: flow, nowUs: ctx.Now().UnixMicro(), sinceUs: sinceUs, state: State{Rules: w.rules()}, inbox: newInbox(ctx, flow)}
 	if head, ok := ctx.Value().(*flowv1.Checkpoint); ok {
 		t.state.Head = head
-		if !Ended(head.GetState()) && head.GetStep() > 0 {
-			var rows []*flowv1.JournalRow
-			rows, t.loadErr = t.rows(head.GetStep())
-			t.state.Open = requestsOf(rows)
-		}
 	}
 	return t
 }
@@ -70,7 +103,7 @@ func (t *turn) goOn(e Event) error {
 	case err != nil:
 		return err
 	case v.GetFlowOperation() == vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE:
-		return t.run(Stopped{Reason: fmt.Sprintf("virtual node %s lets no flow go on", hash), NowUs: t.nowUs})
+		return t.run(Stopped{Reason: inMaintenance(v, "lets no flow go on"), NowUs: t.nowUs})
 	}
 	return t.run(e)
 }
@@ -164,7 +197,7 @@ func (t *turn) keep() bool {
 func (t *turn) release() {
 	if t.inst != nil {
 		t.inst.Release(t.w.ctx)
-		t.inst = nil
+		t.inst, t.muted = nil, nil
 	}
 }
 
@@ -248,6 +281,16 @@ func (t *turn) write(attempt, step, ordinal uint32, row *flowv1.JournalRow) erro
 	return nil
 }
 
+// row reads one request of a step of the flow's line, nil when there is none.
+func (t *turn) row(step, ordinal uint32) (*flowv1.JournalRequest, error) {
+	key := journal.Key{Flow: t.flow, Attempt: line(t.state.Head).AttemptOf(step), Step: step, Ordinal: ordinal}.Bytes()
+	row := &flowv1.JournalRow{}
+	if err := proto.Unmarshal(t.ctx.Store(topics.FlowJournalStore).Get(key), row); err != nil {
+		return nil, fmt.Errorf("flow %s: journal row %x: %w", t.flow, key, err)
+	}
+	return row.GetRequest(), nil
+}
+
 // rows reads the rows of a step of the flow's line.
 func (t *turn) rows(step uint32) ([]*flowv1.JournalRow, error) {
 	attempt := line(t.state.Head).AttemptOf(step)
@@ -265,7 +308,7 @@ func (t *turn) rows(step uint32) ([]*flowv1.JournalRow, error) {
 // call runs the module. The event says what came of it; an error means that the record is run again later.
 func (t *turn) call(r Run) (Event, error) {
 	inst, start, broke, err := t.instance(r)
-	if broke != nil || err != nil {
+	if inst == nil {
 		return broke, err
 	}
 	raw, err := guarded(func() ([]byte, error) {
@@ -292,7 +335,7 @@ func (t *turn) call(r Run) (Event, error) {
 		return Broke{Error: platformError(ErrInterface, "%s: build the application with an SDK of this version", validText(err.Error())), NowUs: t.nowUs}, nil
 	}
 	t.at = place{attempt: t.state.Head.GetAttempt(), step: r.Step + 1, askedAtUs: t.nowUs}
-	return Yielded{Yield: yield, Known: t.known(yield.Asked), NowUs: t.nowUs}, nil
+	return Yielded{Yield: yield, Known: t.known(yield.Asked), Units: inst.Instructions(), NowUs: t.nowUs}, nil
 }
 
 // log is the worker's log with the flow's names.

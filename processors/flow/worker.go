@@ -130,7 +130,7 @@ func (w *Worker) resolve(e *Started) error {
 		return err
 	}
 	if vnode.GetFlowStart() == vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE {
-		e.Stopped = fmt.Sprintf("virtual node %s lets no flow start", start.GetVnode())
+		e.Stopped = inMaintenance(vnode, "lets no flow start")
 	}
 	e.CPIChecksum = vnode.GetCpiChecksum()
 	fromClient := start.GetInitiator() != flowv1.Initiator_INITIATOR_P2P

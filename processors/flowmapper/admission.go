@@ -20,6 +20,10 @@ const (
 	rowTotal   = 't'
 	rowVnode   = 'v'
 	rowWaiting = 'w'
+	// rowHeld is an event of a session that waits for its peer's virtual node to become known.
+	rowHeld = 'h'
+	// rowResponders counts the responders' sides of sessions that are open on a virtual node.
+	rowResponders = 'r'
 )
 
 // admissionStore is the store "admission" with its rows' encoding.
@@ -121,6 +125,48 @@ func (a admissionStore) queued(m *flowv1.MapperState) bool {
 // leave removes a place of a queue.
 func (a admissionStore) leave(vnode string, position uint64) {
 	a.s.Delete(a.waitingKey(vnode, position))
+}
+
+func (a admissionStore) responders(vnode string) (uint64, error) {
+	var v flowv1.AdmissionVnode
+	key := a.key(rowResponders, vnode)
+	err := unmarshal(key, a.s.Get(key), &v)
+	return v.GetRunning(), err
+}
+
+func (a admissionStore) setResponders(vnode string, n uint64) error {
+	if n == 0 {
+		a.s.Delete(a.key(rowResponders, vnode))
+		return nil
+	}
+	return a.set(a.key(rowResponders, vnode), &flowv1.AdmissionVnode{Running: n})
+}
+
+func (a admissionStore) heldKey(session string, position uint32) []byte {
+	return binary.BigEndian.AppendUint32(a.key(rowHeld, session), position)
+}
+
+func (a admissionStore) hold(session string, position uint32, e *flowv1.SessionEvent) error {
+	return a.set(a.heldKey(session, position), e)
+}
+
+// held returns the first n events that are kept of one side of a session.
+func (a admissionStore) held(session string, n uint32) ([]*flowv1.SessionEvent, error) {
+	out := make([]*flowv1.SessionEvent, n)
+	for i := range out {
+		key := a.heldKey(session, uint32(i))
+		out[i] = &flowv1.SessionEvent{}
+		if err := unmarshal(key, a.s.Get(key), out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (a admissionStore) dropHeld(session string, n uint32) {
+	for i := range n {
+		a.s.Delete(a.heldKey(session, i))
+	}
 }
 
 func (a admissionStore) set(key []byte, m proto.Message) error {

@@ -12,6 +12,9 @@ type Config struct {
 	MaxRunningPerVnode int
 	// MaxRunning bounds the running flows of one partition, all virtual nodes together. Default 10,000.
 	MaxRunning int
+	// MaxResponders bounds the sessions that are open as responders' on a virtual node in one partition. They do not wait
+	// for admission, so who opens more is told to try again. Default 5,000.
+	MaxResponders int
 	// Keep is how long a mapping and the flow's status outlive the flow. Default seven days.
 	Keep time.Duration
 	// SessionKeep is how long the mapping of a session outlives it (Corda's session.cleanupTime). Default 10 min. It must be
@@ -39,6 +42,7 @@ const (
 	DefaultPeerWait           = 5 * time.Second
 	DefaultMaxRunningPerVnode = 1_000
 	DefaultMaxRunning         = 10_000
+	DefaultMaxResponders      = 5_000
 	DefaultKeep               = 7 * 24 * time.Hour
 )
 
@@ -49,6 +53,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxRunning < 0 {
 		return fmt.Errorf("flow-mapper: MaxRunning is %d; give 1 or more, or 0 for %d", c.MaxRunning, DefaultMaxRunning)
+	}
+	if c.MaxResponders < 0 {
+		return fmt.Errorf("flow-mapper: MaxResponders is %d; give 1 or more, or 0 for %d", c.MaxResponders, DefaultMaxResponders)
 	}
 	if c.Keep < 0 {
 		return fmt.Errorf("flow-mapper: Keep is %s; give a positive duration, or 0 for %s", c.Keep, DefaultKeep)
@@ -77,6 +84,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxRunning == 0 {
 		c.MaxRunning = DefaultMaxRunning
 	}
+	if c.MaxResponders == 0 {
+		c.MaxResponders = DefaultMaxResponders
+	}
 	if c.Keep == 0 {
 		c.Keep = DefaultKeep
 	}
@@ -87,8 +97,10 @@ func (c Config) rules() Rules {
 	return Rules{
 		MaxRunningPerVnode: uint64(c.MaxRunningPerVnode),
 		MaxRunning:         uint64(c.MaxRunning),
+		MaxResponders:      uint64(c.MaxResponders),
 		KeepUs:             c.Keep.Microseconds(),
 		SessionKeepUs:      c.SessionKeep.Microseconds(),
 		SessionTTLUs:       c.SessionTTL.Microseconds(),
+		PeerWaitUs:         c.PeerWait.Microseconds(),
 	}
 }

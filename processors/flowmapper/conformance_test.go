@@ -67,6 +67,7 @@ func TestConformance(t *testing.T) {
 		},
 		Inputs:     inputs,
 		Poison:     &enginetest.Input{Topic: topics.FlowMapperStart, Key: "no request", Value: inputs[0].Value},
+		Content:    enginetest.OnlyCounts,
 		Repeatable: true,
 	}.Run(t)
 }

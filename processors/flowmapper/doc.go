@@ -2,7 +2,8 @@
 //
 // It consumes flow.mapper.start, keyed by "<client request id>-<virtual node's short hash>", so that each client
 // request id has one decision maker. Its table holds the mapping (flow id, status, expiry); its store "admission"
-// counts the running flows of each virtual node in the partition and holds the queues of those that wait.
+// counts the running flows of each virtual node in the partition and holds the queues of those that wait, and what is
+// kept of sessions whose peer is not known yet.
 //
 // It also carries the messages of sessions: it consumes flow.mapper.session, keyed by the session id of one side, holds
 // which flow that side belongs to, begins a responder's flow with the first message that names none, and hands every
@@ -17,7 +18,8 @@
 // Of sessions: each side has one flow; a message of a side that is over is dropped, or its sender is told; nothing is
 // put in order or freed of repetitions here (sequence numbers do that in the flows). Responders' flows neither wait for
 // admission nor count: an initiator holds a place while it waits for its responder, so virtual nodes whose places are
-// all taken by initiators would wait for each other for ever.
+// all taken by initiators would wait for each other for ever. Over a bound for each virtual node and partition their
+// initiators are told to try again.
 //
 // [Step] is the whole decision and touches nothing; [Graph] is the goka group around it. Starts come from rest and
 // from flows, commands for flows that have not begun from rest; the flow worker sends FlowEnded. internal/app runs the

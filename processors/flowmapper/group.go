@@ -1,8 +1,6 @@
 package flowmapper
 
 import (
-	"fmt"
-
 	"github.com/lovoo/goka"
 
 	"github.com/fairleadio/fairlead/engine"
@@ -14,8 +12,11 @@ import (
 	"github.com/fairleadio/fairlead/topics"
 )
 
-// expiryTimer names the timer that forgets a mapping.
-const expiryTimer = "expire"
+// Names of timers: the one that forgets a mapping, and the one that looks for the peer of a session.
+const (
+	expiryTimer = "expire"
+	peerTimer   = "peer"
+)
 
 // Graph is the goka group of the flow mapper. A wrong setting is told by [Config.Validate].
 func Graph(cfg Config) *engine.Graph {
@@ -66,9 +67,11 @@ func (g group) onSession(ctx engine.Context, m *flowv1.MapperSession) error {
 			Key: ctx.Key(), Event: e.Session, FlowID: identity.FlowID(ctx.TopicID(), cause.Partition, cause.Offset),
 			PeerHere: g.isHere(Peer(e.Session)), NowUs: now,
 		}
-		// A virtual node that was made a moment ago may not be in this process's view yet.
-		if young := now-e.Session.GetSentAtUs() < g.cfg.PeerWait.Microseconds(); !came.PeerHere && young && CheckSession(came.Key, e.Session) == nil && e.Session.GetDirection() == flowv1.Direction_DIRECTION_OUTBOUND {
-			return engine.Retry(0, fmt.Errorf("session %s: no virtual node of %s is known to this worker", e.Session.GetSessionId(), Peer(e.Session).GetX500Name()))
+		var err error
+		if came.PeerHere {
+			if came.Held, err = g.held(ctx); err != nil {
+				return engine.Fatal(err)
+			}
 		}
 		return g.runSession(ctx, came)
 	case *flowv1.MapperSession_CleanUp_:
@@ -76,6 +79,12 @@ func (g group) onSession(ctx engine.Context, m *flowv1.MapperSession) error {
 	default:
 		return engine.Poison("FL-MAPPER-004: record %q of %s has neither session nor clean-up; send one of them", ctx.Key(), topics.FlowMapperSession)
 	}
+}
+
+// held are the events that wait for the peer of the side under the record's key.
+func (g group) held(ctx engine.Context) ([]*flowv1.SessionEvent, error) {
+	m, _ := ctx.Value().(*flowv1.MapperState)
+	return admissionStore{ctx.Store(topics.FlowMapperAdmissionStore), ctx.Partition()}.held(ctx.Key(), m.GetHeld())
 }
 
 // isHere tells whether an identity has a virtual node in this cluster.
@@ -92,6 +101,17 @@ func (g group) isHere(h *vnodev1.HoldingIdentity) bool {
 func (g group) runSession(ctx engine.Context, event Event) error {
 	before := State{Rules: g.cfg.rules()}
 	before.Mapping, _ = ctx.Value().(*flowv1.MapperState)
+	admission := admissionStore{ctx.Store(topics.FlowMapperAdmissionStore), ctx.Partition()}
+	vnode := before.Mapping.GetVnode()
+	if came, ok := event.(SessionCame); ok && before.Mapping == nil {
+		vnode = Responder(came.Event)
+	}
+	var err error
+	if vnode != "" {
+		if before.Responders, err = admission.responders(vnode); err != nil {
+			return engine.Fatal(err)
+		}
+	}
 	after, effects, err := Step(before, event)
 	if err != nil {
 		return err
@@ -99,8 +119,13 @@ func (g group) runSession(ctx engine.Context, event Event) error {
 	if after.Mapping != before.Mapping {
 		ctx.SetValue(after.Mapping)
 	}
+	if after.Responders != before.Responders {
+		if err := admission.setResponders(vnode, after.Responders); err != nil {
+			return engine.Fatal(err)
+		}
+	}
 	for _, effect := range effects {
-		if err := g.apply(ctx, admissionStore{}, effect); err != nil {
+		if err := g.apply(ctx, admission, effect); err != nil {
 			return err
 		}
 	}
@@ -114,8 +139,18 @@ func (g group) onTimer(ctx engine.Context, m *flowv1.MapperTimer) error {
 		return g.run(ctx, "", Expired{Key: ctx.Key(), NowUs: now})
 	case *flowv1.MapperTimer_Admit_:
 		return g.run(ctx, "", Admitted{Key: ctx.Key(), NowUs: now})
+	case *flowv1.MapperTimer_Peer_:
+		held, err := g.held(ctx)
+		if err != nil {
+			return engine.Fatal(err)
+		}
+		due := PeerDue{Key: ctx.Key(), Held: held, NowUs: now}
+		if len(held) > 0 {
+			due.PeerHere = g.isHere(Peer(held[0]))
+		}
+		return g.runSession(ctx, due)
 	default:
-		return engine.Poison("FL-MAPPER-004: timer %q has neither expire nor admit", ctx.Key())
+		return engine.Poison("FL-MAPPER-004: timer %q has none of expire, admit and peer", ctx.Key())
 	}
 }
 
@@ -172,6 +207,12 @@ func (g group) apply(ctx engine.Context, admission admissionStore, effect Effect
 		ctx.Emit(topics.FlowMapperSession, e.Key, &flowv1.MapperSession{Event: &flowv1.MapperSession_Session{Session: e.Event}})
 	case SetExpiry:
 		ctx.SetTimer(expiryTimer, microTime(e.AtUs), &flowv1.MapperTimer{Event: &flowv1.MapperTimer_Expire_{Expire: &flowv1.MapperTimer_Expire{}}})
+	case CheckPeer:
+		ctx.SetTimer(peerTimer, microTime(e.AtUs), &flowv1.MapperTimer{Event: &flowv1.MapperTimer_Peer_{Peer: &flowv1.MapperTimer_Peer{}}})
+	case Hold:
+		return admission.hold(ctx.Key(), e.Position, e.Event)
+	case DropHeld:
+		admission.dropHeld(ctx.Key(), e.Count)
 	case Enqueue:
 		return admission.enqueue(e.Vnode, e.Position, ctx.Key())
 	case Leave:

@@ -20,7 +20,9 @@ type SessionCame struct {
 	FlowID identity.UUID
 	// PeerHere tells that the other side's virtual node lives in this cluster.
 	PeerHere bool
-	NowUs    int64
+	// Held are the events of this side that wait for the peer to become known.
+	Held  []*flowv1.SessionEvent
+	NowUs int64
 }
 
 // CleanedUp tells that the flow is done with its side of a session.
@@ -54,6 +56,8 @@ const (
 	sessionExpired = "session-expired"
 	// noPeer: the other side's virtual node is not in this cluster.
 	noPeer = "no-peer"
+	// busy: the other side's virtual node has as many sessions as it may have.
+	busy = "busy"
 )
 
 // CheckSession tells what is wrong with a record of flow.mapper.session: the field, and what it must be. Its error
@@ -65,9 +69,12 @@ func CheckSession(key string, e *flowv1.SessionEvent) error {
 	if _, err := identity.ParseUUID(e.GetSessionId()); err != nil {
 		return bad("field session_id: %v", err)
 	}
-	for field, h := range map[string]*vnodev1.HoldingIdentity{"initiating": e.GetInitiating(), "initiated": e.GetInitiated()} {
-		if _, err := identity.NewHolding(h.GetX500Name(), h.GetGroupId()); err != nil {
-			return bad("field %s: %v", field, err)
+	for _, side := range []struct {
+		field string
+		h     *vnodev1.HoldingIdentity
+	}{{"initiating", e.GetInitiating()}, {"initiated", e.GetInitiated()}} {
+		if _, err := identity.NewHolding(side.h.GetX500Name(), side.h.GetGroupId()); err != nil {
+			return bad("field %s: %v", side.field, err)
 		}
 	}
 	if e.GetPayload() == nil {
@@ -120,6 +127,11 @@ func (s State) session(e SessionCame) (State, []Effect, error) {
 		return s, nil, engine.Poison("FL-MAPPER-005: session event %q: its key is a start's", e.Key)
 	}
 	outbound := e.Event.GetDirection() == flowv1.Direction_DIRECTION_OUTBOUND
+	if outbound && e.PeerHere && s.Mapping.GetHeld() > 0 { // it became known just now: first what came before
+		released, before := s.release(e.Held, e.NowUs)
+		after, effects, err := released.session(e)
+		return after, append(before, effects...), err
+	}
 	if e.Event.GetError() != nil {
 		return s.sessionError(e, outbound)
 	}
@@ -132,13 +144,20 @@ func (s State) session(e SessionCame) (State, []Effect, error) {
 		return s, append(toPeer(e, errorEvent(sessionExpired, "the other side of this session is over, or it began too long ago")), Note{OutcomeSessionExpired}), nil
 	case s.Mapping == nil:
 		id := e.FlowID
-		if outbound {
+		if !outbound && s.Rules.MaxResponders > 0 && s.Responders >= s.Rules.MaxResponders {
+			return s.busy(e)
+		}
+		vnode := ""
+		if !outbound {
+			s.Responders++
+			vnode = Responder(e.Event)
+		} else {
 			var err error
 			if id, err = identity.UUIDFromBytes(e.Event.GetFlowId()); err != nil {
 				return s, nil, engine.Poison("FL-MAPPER-005: session event %q: field flow_id: %w", e.Key, err)
 			}
 		}
-		s.Mapping = &flowv1.MapperState{FlowId: id[:], Status: flowv1.MappingStatus_MAPPING_STATUS_OPEN, Session: true}
+		s.Mapping = &flowv1.MapperState{FlowId: id[:], Status: flowv1.MappingStatus_MAPPING_STATUS_OPEN, Session: true, Vnode: vnode}
 	case status != flowv1.MappingStatus_MAPPING_STATUS_OPEN && !outbound:
 		return s, []Effect{Note{OutcomeSessionStale}}, nil
 	}
@@ -146,9 +165,32 @@ func (s State) session(e SessionCame) (State, []Effect, error) {
 		return s.toFlow(e.Event, OutcomeSessionIn)
 	}
 	if !e.PeerHere {
-		return s.peerMissing(e)
+		// A virtual node that was made a moment ago may not be in this process's view yet.
+		if s.Mapping.GetStatus() == flowv1.MappingStatus_MAPPING_STATUS_OPEN && s.young(e.Event, e.NowUs) {
+			return s.hold(e)
+		}
+		return s.peerMissing(e, notHereText(e.Event))
 	}
 	return s, append(toPeer(e, e.Event), Note{OutcomeSessionOut}), nil
+}
+
+// Responder is the virtual node on which an event begins a responder's flow.
+func Responder(e *flowv1.SessionEvent) string {
+	h, err := identity.NewHolding(e.GetInitiated().GetX500Name(), e.GetInitiated().GetGroupId())
+	if err != nil {
+		return ""
+	}
+	return h.ShortHash()
+}
+
+// busy refuses what would begin a responder: it must not wait, for its initiator holds a place while it does. The mapping
+// keeps what was sent after it from beginning one in its middle.
+func (s State) busy(e SessionCame) (State, []Effect, error) {
+	s.Mapping = &flowv1.MapperState{
+		FlowId: e.FlowID[:], Status: flowv1.MappingStatus_MAPPING_STATUS_ERROR, Session: true, ExpiresAtUs: e.NowUs + s.Rules.SessionKeepUs,
+	}
+	m := errorEvent(busy, fmt.Sprintf("%s has %d sessions that others opened, which is as many as it may have here: try again later", e.Event.GetInitiated().GetX500Name(), s.Responders))
+	return s, append(toPeer(e, m), SetExpiry{s.Mapping.GetExpiresAtUs()}, Note{OutcomeSessionBusy}), nil
 }
 
 // tooOld tells that nobody waits any more for what an event would begin. Events of a mapping that exists have no such
@@ -166,7 +208,8 @@ func (s State) sessionError(e SessionCame, outbound bool) (State, []Effect, erro
 		case !outbound:
 			return s.toFlow(e.Event, OutcomeSessionError)
 		case !e.PeerHere:
-			return s, []Effect{Note{OutcomeSessionStale}}, nil
+			s, effects := s.forget()
+			return s, append(effects, Note{OutcomeSessionStale}), nil
 		default:
 			return s, append(toPeer(e, e.Event), Note{OutcomeSessionError}), nil
 		}
@@ -199,16 +242,18 @@ func toPeer(e SessionCame, m *flowv1.SessionEvent) []Effect {
 }
 
 // peerMissing tells a flow that nobody will get what it sends.
-func (s State) peerMissing(e SessionCame) (State, []Effect, error) {
+func (s State) peerMissing(e SessionCame, text string) (State, []Effect, error) {
+	s, dropped := s.forget()
 	if s.Mapping.GetStatus() != flowv1.MappingStatus_MAPPING_STATUS_OPEN {
-		return s, []Effect{Note{OutcomeSessionStale}}, nil
+		return s, append(dropped, Note{OutcomeSessionStale}), nil
 	}
 	s.Mapping = clone(s.Mapping)
 	s.Mapping.Status = flowv1.MappingStatus_MAPPING_STATUS_ERROR
-	m := errorEvent(noPeer, fmt.Sprintf("%s has no virtual node in this cluster, and this version of fairlead has no link to other clusters", Peer(e.Event).GetX500Name()))
+	m := errorEvent(noPeer, text)
 	m.SessionId, m.Initiating, m.Initiated = e.Event.GetSessionId(), e.Event.GetInitiating(), e.Event.GetInitiated()
 	m.FromInitiator, m.SentAtUs = !e.Event.GetFromInitiator(), e.NowUs
-	return s.toFlow(m, OutcomeSessionNoPeer)
+	after, effects, err := s.toFlow(m, OutcomeSessionNoPeer)
+	return after, append(dropped, effects...), err
 }
 
 func errorEvent(kind, message string) *flowv1.SessionEvent {
@@ -233,5 +278,8 @@ func (s State) cleanedUp(e CleanedUp) (State, []Effect, error) {
 		s.Mapping.Status = flowv1.MappingStatus_MAPPING_STATUS_CLOSING
 	}
 	s.Mapping.ExpiresAtUs = e.NowUs + s.Rules.SessionKeepUs
+	if s.Mapping.GetVnode() != "" && s.Responders > 0 {
+		s.Responders--
+	}
 	return s, []Effect{SetExpiry{s.Mapping.GetExpiresAtUs()}, Note{OutcomeSessionEnded}}, nil
 }

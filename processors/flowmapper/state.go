@@ -13,18 +13,22 @@ type State struct {
 	Mapping *flowv1.MapperState
 	// Places counts who runs and who waits in the partition.
 	Places Places
-	Rules  Rules
+	// Responders counts the responders' sides of sessions that are open on the virtual node of the event, in the partition.
+	Responders uint64
+	Rules      Rules
 }
 
 // Rules are the settings that decide.
 type Rules struct {
 	MaxRunningPerVnode uint64
 	MaxRunning         uint64
+	// MaxResponders bounds Responders; 0 for no bound.
+	MaxResponders uint64
 	// KeepUs is how long a mapping outlives its flow, microseconds.
 	KeepUs int64
 	// SessionKeepUs is how long the mapping of a session outlives it, SessionTTLUs how old a message may be that begins
-	// one; microseconds.
-	SessionKeepUs, SessionTTLUs int64
+	// one, PeerWaitUs how long one waits for its peer's virtual node to become known; microseconds.
+	SessionKeepUs, SessionTTLUs, PeerWaitUs int64
 }
 
 // Places is the admission of one partition. A value is never changed after it was handed over.

@@ -116,6 +116,10 @@ const (
 	// dropped.
 	OutcomeSessionExpired Outcome = "session-expired"
 	OutcomeSessionStale   Outcome = "session-stale"
+	// OutcomeSessionBusy: a session would have begun one responder too many; its initiator was told.
+	OutcomeSessionBusy Outcome = "session-busy"
+	// OutcomeSessionHeld: an event waits for its peer's virtual node to become known.
+	OutcomeSessionHeld Outcome = "session-held"
 	// OutcomeSessionEnded: a flow is done with its side.
 	OutcomeSessionEnded Outcome = "session-ended"
 )
@@ -134,6 +138,8 @@ func Step(s State, event Event) (State, []Effect, error) {
 		return s.session(e)
 	case CleanedUp:
 		return s.cleanedUp(e)
+	case PeerDue:
+		return s.peerDue(e)
 	case Expired:
 		return s.expired(e)
 	case Commanded:

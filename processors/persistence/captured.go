@@ -66,6 +66,9 @@ func capturedChange(values [][]byte) (CapturedChange, error) {
 	if err != nil {
 		return fail("operation", err)
 	}
+	if op < 1 || op > 3 {
+		return c, fmt.Errorf("captured change %d: its operation is %d; it must be 1 to 3", c.Number, op)
+	}
 	c.Operation = int32(op)
 	shape, err := rows.ParseShape(c.Shape)
 	if err != nil {

@@ -22,8 +22,8 @@ const (
 	DefaultFeedPage   = 500
 )
 
-// maxBatch bounds the requests that are worked off together: they must be done within a third of the engine's
-// transaction.
+// maxBatch bounds the requests that are worked off together. A batch is held up by a virtual node for a second at most;
+// what takes longer is looked for again in a later one.
 const maxBatch = 1000
 
 // MaxBatch is the engine setting that the group persistence needs.

@@ -1,10 +1,10 @@
 // Package persistence answers for the data that applications keep in the databases of their virtual nodes.
 //
-// Two groups. persistence consumes persistence.requests, keyed by flow id: it works off a poll's requests together,
-// each flow's in order, and answers on flow.replies.persistence; internal/ledgerstore decides on those of the ledger.
-// persistence.feed consumes persistence.drain, keyed by
-// virtual node: it is the only reader of a virtual node's outbox and emits its changes to the topics of its channels of
-// kind FEED.
+// Two groups. persistence consumes persistence.requests, keyed by flow id: it runs requests beside each other, those of one
+// flow too, waits a little for each virtual node, looks again later at what takes long, and answers on
+// flow.replies.persistence; internal/ledgerstore decides on those of the ledger. persistence.feed consumes
+// persistence.drain, keyed by virtual node: it is the only reader of a virtual node's outbox and emits its changes to the
+// topics of its channels of kind FEED.
 //
 // Always true: what a request changes commits in one transaction of Postgres with the row that remembers its answer, so
 // that a request that comes again, from wherever, has no second effect and gets the first answer (for eight days);

@@ -19,12 +19,12 @@ func Explanations() map[string]string {
 	out := map[string]string{
 		IDVnode: "The database of a virtual node must not be used: an operator put it into maintenance. Flows get this error until it is ACTIVE again " +
 			"(PUT /virtualnode/{hash}/state/ACTIVE).",
-		IDTimeout: "A statement in a virtual node's database took longer than one request may (persistence.time_limit), and was cancelled; nothing was changed. " +
+		IDTimeout: "A query in a virtual node's database took longer than one request may (persistence.time_limit), and was cancelled; nothing was changed. " +
 			"Ask for smaller pages, add an index with a migration, or make the query simpler.",
 		IDRequest: "A record on persistence.requests cannot be right: a header or field is missing or wrong, or it asks for its answer where none may go. " +
 			"It is in persistence.dlq and changed nothing. Flow workers never write such; look for another writer of the topic.",
-		IDGivenUp: "A request to a virtual node's database failed for so long that it was put into persistence.dlq. Its flow got this error. It may have been run: " +
-			"the flow should look before it tries again. The dead letter says why; when the reason is gone, new requests work again.",
+		IDGivenUp: "A request to a virtual node's database failed for 30 s although Postgres could be reached, or was put into persistence.dlq. Its flow got this error. " +
+			"It may have been run: the flow should look before it tries again. The message or the dead letter says why; when the reason is gone, new requests work again.",
 		IDAway: "Postgres cannot be reached, or refuses connections. Reading of requests is paused and nothing is lost; it goes on by itself. " +
 			"Requests whose deadline passes meanwhile are dropped, and their flows see a time-out.",
 		IDGap: "The outbox of a virtual node goes on with a number that is not the next: changes were deleted by hand, or the database was restored. " +
@@ -35,6 +35,13 @@ func Explanations() map[string]string {
 			"`fairlead topics plan` shows the topics of channels that are missing.",
 		IDNoLedger: "The schema of a virtual node has no tables of the ledger: it was made by a version that had none. Its tables and queries work as before. " +
 			"The owner of the schema runs the platform's migrations that it lacks (GET /virtualnode/create/db/vault/{cpi} shows all of them); then the same flows work.",
+		IDParked: "The outbox of one virtual node cannot be read or worked off, so its change feed stands still; other virtual nodes are not concerned, and no change " +
+			"is lost. The log says why. It is looked at again after persistence.sweep_every (after 30 s when only time or the virtual node's own database " +
+			"was lacking). A row of fl_outbox that cannot be read was written by the application itself or before this version: correct or delete it.",
+		IDStripped: "A change is too large for a record of Kafka (3.9 MiB with its key). The change feed tells it without the row's columns or the state's payload, in " +
+			"the extreme without its key, and goes on; readers who need them ask the application. Keep what is large in a table without feed.",
+		IDElsewhere: "A virtual node has a database of its own, and that cannot be reached. Its requests are tried for 30 s and then answered with this error; they may have " +
+			"been run before the connection was lost. Other virtual nodes are not concerned. It goes on by itself when its administrator has repaired the database.",
 	}
 	maps.Copy(out, rows.Explanations())
 	maps.Copy(out, ledgerstore.Explanations())

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fairleadio/fairlead/internal/postgres"
+	"github.com/fairleadio/fairlead/internal/postgres/vnodes"
 	"github.com/fairleadio/fairlead/internal/rows"
 )
 
@@ -26,6 +27,9 @@ func (p *Plan) problem(err error) *rows.Problem {
 	}
 	switch e.Class {
 	case postgres.Constraint:
+		if strings.HasPrefix(e.Constraint, "fl_outbox_") {
+			return &rows.Problem{ID: rows.IDTooLarge, Type: rows.TypeTooLarge, Message: p.subject() + ": " + untellable(e) + ". Nothing was changed"}
+		}
 		return &rows.Problem{ID: rows.IDConstraint, Type: rows.TypeConstraint, Message: p.subject() + ": " + brokenRule(e) + ". Nothing was changed"}
 	case postgres.Data:
 		if p.isQuery() {
@@ -45,11 +49,26 @@ func (p *Plan) problem(err error) *rows.Problem {
 	case postgres.Access:
 		return query("the statement uses what applications have no right to: %s", e.Message)
 	case postgres.Timeout:
+		if !p.isQuery() {
+			return nil // not the application's statement: it waited, for a lock of a process that died or froze, or for the machine
+		}
 		return &rows.Problem{ID: IDTimeout, Type: TypeTimeout, Message: p.subject() + ": the statement took too long and was cancelled; make it faster, or ask for less. Nothing was changed"}
 	case postgres.Unavailable, postgres.Retry:
 		return nil
 	default: // raised by the application's own functions, or a limit of the server's
 		return query("%s", e.Message)
+	}
+}
+
+// untellable says why the change feed cannot tell a row.
+func untellable(e *postgres.Error) string {
+	switch e.Constraint {
+	case "fl_outbox_columns":
+		return "a row of a table with feed has more than 2 MiB as text, which no change feed can tell; make it smaller, or keep what is large in a table without feed"
+	case "fl_outbox_key":
+		return "a primary key of a table with feed has more than 128 KiB as text, which no change feed can tell; make it shorter"
+	default:
+		return fmt.Sprintf("constraint %q of fairlead's outbox refuses a change; leave the outbox to fairlead", e.Constraint)
 	}
 }
 
@@ -69,13 +88,14 @@ func brokenRule(e *postgres.Error) string {
 	}
 }
 
-// isAway tells whether an error says that the server as a whole cannot be reached, not one session or role.
+// isAway tells whether an error says that the server that virtual nodes share cannot be reached, not one session or role,
+// nor the server of a virtual node that has its own.
 func isAway(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
 	var e *postgres.Error
-	if !errors.As(err, &e) || e.Class != postgres.Unavailable {
+	if !errors.As(err, &e) || e.Class != postgres.Unavailable || isElsewhere(err) {
 		return false
 	}
 	switch e.Code {
@@ -84,4 +104,10 @@ func isAway(err error) bool {
 	default:
 		return false
 	}
+}
+
+// isElsewhere tells whether an error is that of a virtual node's own server.
+func isElsewhere(err error) bool {
+	var e *vnodes.ElsewhereError
+	return errors.As(err, &e)
 }

@@ -42,7 +42,7 @@ func TestFeedFrame(t *testing.T) {
 	if err != nil || !strings.HasPrefix(hex.EncodeToString(got), want) || contentType != "application/x-protobuf" || (feedCodec{}).TypeName(r) != "fairlead.feed.v1.Change" {
 		t.Errorf("%s: %x, %v", contentType, got, err)
 	}
-	if _, key := (Looked{Vnode: "A6B620476147"}).change(CapturedChange{Shape: `{"t":"orders"}`, Key: []byte(`{"id": "k"}`)}); !strings.HasSuffix(key, ` {"id": "k"}`) {
+	if _, key, _, _ := (Looked{Vnode: "A6B620476147"}).change(CapturedChange{Shape: `{"t":"orders"}`, Key: []byte(`{"id": "k"}`)}); !strings.HasSuffix(key, ` {"id": "k"}`) {
 		t.Errorf("key %s", key)
 	}
 	r, _ = newFeedRecord(change(feedv1.RowOperation_ROW_OPERATION_UNSPECIFIED, ""), cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON)
@@ -82,7 +82,7 @@ func ledgerFrame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		change, key := (Looked{Vnode: "A6B620476147"}).change(captured)
+		change, key, _, _ := (Looked{Vnode: "A6B620476147"}).change(captured)
 		r, _ := newFeedRecord(change, cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON)
 		if got, err := (feedCodec{}).Encode(r); err != nil || string(got) != head+c.want || key != c.key {
 			t.Errorf("%s: %s, %v; want %s", key, got, err, head+c.want)

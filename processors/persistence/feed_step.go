@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/rows"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	feedv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/feed/v1"
@@ -59,6 +60,8 @@ type Looked struct {
 	Changes Changes
 	Routes  []Route
 	Hold    bool
+	// Resumed: the feed stood still before, and what was told then may not have left the outbox.
+	Resumed bool
 	NowUs   int64
 	Rules   FeedRules
 }
@@ -109,6 +112,8 @@ const (
 	FeedHeld FeedOutcome = "held"
 	// FeedGap: the outbox goes on with a number that is not the next.
 	FeedGap FeedOutcome = "gap"
+	// FeedStripped: it was told without its columns or its payload, which are too large.
+	FeedStripped FeedOutcome = "stripped"
 )
 
 // FeedStep decides what is emitted. It is pure: the same arguments have the same result. A state that is nil is that
@@ -128,6 +133,9 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 			fmt.Sprintf("virtual node %s: its database counts %d changes, but %d were told", e.Vnode, e.Changes.Last, next.GetEmitted())})
 	}
 	if len(e.Changes.Rows) == 0 {
+		if e.Resumed && next.GetEmitted() > 0 {
+			effects = append(effects, ConfirmLater{next.GetEmitted(), next.GetEmitted() < e.Changes.Last})
+		}
 		return next, effects
 	}
 	for _, r := range e.Routes {
@@ -139,13 +147,21 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 	if e.Hold {
 		return next, append(effects, FeedNote{FeedHeld, len(e.Changes.Rows)})
 	}
+	told, written := 0, 0
 	for _, c := range e.Changes.Rows {
+		change, key, size, stripped := e.change(c)
+		if written += size * len(e.Routes); told > 0 && written > maxStepBytes {
+			break // the rest follows when these are confirmed
+		}
+		told++
+		if stripped {
+			effects = append(effects, FeedNote{FeedStripped, 1}, Report{IDStripped, stripReport(change)})
+		}
 		if c.Number != next.GetEmitted()+1 {
 			effects = append(effects, FeedNote{FeedGap, 1},
 				Report{IDGap, fmt.Sprintf("virtual node %s: change %d follows on %d", e.Vnode, c.Number, next.GetEmitted())})
 		}
 		next.Emitted = c.Number
-		change, key := e.change(c)
 		for _, r := range e.Routes {
 			effects = append(effects, EmitChange{r, key, change})
 		}
@@ -154,22 +170,76 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 	if len(e.Routes) == 0 {
 		what = FeedDropped
 	}
-	return next, append(effects, FeedNote{what, len(e.Changes.Rows)}, ConfirmLater{next.GetEmitted(), next.GetEmitted() < e.Changes.Last})
+	return next, append(effects, FeedNote{what, told}, ConfirmLater{next.GetEmitted(), next.GetEmitted() < e.Changes.Last})
 }
 
-// change makes the record of a captured change, and its key: the table and the row's primary key, or what changed on the
-// ledger.
-func (e Looked) change(c CapturedChange) (*feedv1.Change, string) {
-	out, key := &feedv1.Change{}, ""
+// maxStepBytes bounds what one step writes, well below what the engine lets it.
+const maxStepBytes = engine.MaxTransactionBytes * 3 / 4
+
+// change makes the record of a captured change, its key (the table and the row's primary key, or what changed on the
+// ledger), and a bound of the size of both. What is too large for a record is told without the row's columns or the state's
+// payload, or even without the row's primary key: a feed that stands still would be worse.
+func (e Looked) change(c CapturedChange) (change *feedv1.Change, key string, size int, stripped bool) {
 	if c.Ledger != nil {
-		out, key = ledgerChange(c.Ledger) // both were read before
+		change, key = ledgerChange(c.Ledger)
 	} else {
 		shape, _ := rows.ParseShape(c.Shape)
-		out.Change = &feedv1.Change_Row{Row: &feedv1.RowChange{Table: shape.Table, Operation: feedv1.RowOperation(c.Operation), Key: c.Key, Row: c.Columns}}
-		key = shape.Table + " " + string(c.Key)
+		row := &feedv1.RowChange{Table: shape.Table, Operation: feedv1.RowOperation(c.Operation), Key: c.Key, Row: c.Columns}
+		change, key = &feedv1.Change{Change: &feedv1.Change_Row{Row: row}}, shape.Table+" "+string(c.Key)
+	} // both were read before
+	change.Vnode, change.Number, change.CommittedAtUs, change.FlowId = e.Vnode, c.Number, c.CommittedAtUs, c.FlowID
+	most := min(engine.MaxRecordBytes, maxStepBytes/max(1, len(e.Routes))) - roomForHeaders
+	if size = e.size(change, key, most); size > most && strip(change) {
+		stripped = true
+		size = e.size(change, key, most)
 	}
-	out.Vnode, out.Number, out.CommittedAtUs, out.FlowId = e.Vnode, c.Number, c.CommittedAtUs, c.FlowID
-	return out, key
+	if row := change.GetRow(); row != nil && size > most {
+		row.Key, key, stripped = []byte("{}"), row.GetTable()+" {}", true
+		size = e.size(change, key, most)
+	}
+	return change, key, size, stripped
+}
+
+// strip takes away what a change can be told without, and tells whether there was anything.
+func strip(c *feedv1.Change) bool {
+	if row := c.GetRow(); len(row.GetRow()) > 0 {
+		row.Row = nil
+		return true
+	}
+	if state := c.GetState(); len(state.GetPayload()) > 0 {
+		state.Payload = nil
+		return true
+	}
+	return false
+}
+
+// stripReport says of a change that it was stripped.
+func stripReport(c *feedv1.Change) string {
+	if state := c.GetState(); state != nil {
+		return fmt.Sprintf("virtual node %s: change %d of state %s is told without its payload: it is too large", c.GetVnode(), c.GetNumber(), stateRef(state.GetRef()))
+	}
+	return fmt.Sprintf("virtual node %s: change %d of table %s is told without its columns: it is too large", c.GetVnode(), c.GetNumber(), c.GetRow().GetTable())
+}
+
+// roomForHeaders is left of a record for what the engine adds.
+const roomForHeaders = 16 << 10
+
+// size is how much the largest record of a change has. It is measured only when a bound is not good enough.
+func (e Looked) size(c *feedv1.Change, key string, most int) int {
+	const escaped = 6 // bytes that one byte of text may become in JSON
+	if bound := len(key) + escaped*proto.Size(c) + roomForHeaders; bound <= most {
+		return bound
+	}
+	largest := 0
+	for _, r := range e.Routes {
+		record, _ := newFeedRecord(c, r.Format)
+		b, err := feedCodec{}.Encode(record)
+		if err != nil {
+			continue // emitting it will say so
+		}
+		largest = max(largest, len(b))
+	}
+	return len(key) + largest
 }
 
 // ledgerChange reads a change of the ledger; its key is empty when it is none that this version knows.

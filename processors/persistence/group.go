@@ -18,10 +18,11 @@ import (
 	"github.com/fairleadio/fairlead/topics"
 )
 
-// Graph is the goka group that answers requests.
+// Graph is the goka group that answers requests. Those of one flow are independent: it asks for several in one step only
+// when none needs what another brings, and for those of the next step when it has the answers.
 func (w *Worker) Graph() *engine.Graph {
 	return engine.Define(topics.PersistenceGroup,
-		engine.Batch(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request](), engine.BatchOptions{}, w.onRequests),
+		engine.Batch(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request](), engine.BatchOptions{Independent: true}, w.onRequests),
 		engine.OnDeadLetter(w.onDeadLetter),
 		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
 		engine.Reads(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]()),
@@ -46,49 +47,52 @@ func (w *Worker) state(ctx engine.Context, r *persistencev1.Request) State {
 	return s
 }
 
-// onRequests decides on all requests, runs the plans side by side, and applies what comes of each.
+// onRequests decides on all requests, runs the plans beside each other, and applies what comes of each. What is not done
+// soon goes on without the batch, for one virtual node must not hold up the others.
 func (w *Worker) onRequests(ctx context.Context, items []request) []error {
-	states, effects, plans := make([]State, len(items)), make([][]Effect, len(items)), make([]*Plan, len(items))
-	var running sync.WaitGroup
-	results := make([]Result, len(items))
+	begin := time.Now()
+	effects, runs := make([][]Effect, len(items)), make([]*run, len(items))
+	byVnode := map[string][]*run{}
+	var order []string
 	for n, it := range items {
-		states[n] = w.state(it.Context, it.Msg)
-		effects[n] = Step(states[n], Asked{metaOf(it.Context), it.Msg})
-		if len(effects[n]) == 1 {
-			if run, ok := effects[n][0].(Run); ok {
-				plans[n] = run.Plan
-				running.Go(func() { results[n] = w.run(ctx, metaOf(it.Context), run.Plan) })
+		cause := it.Cause()
+		if runs[n] = w.running.find(cause); runs[n] == nil {
+			effects[n] = Step(w.state(it.Context, it.Msg), Asked{metaOf(it.Context), it.Msg})
+			ask, ok := effects[n][0].(Run)
+			if !ok {
+				continue
+			}
+			m := metaOf(it.Context)
+			runs[n] = w.running.start(cause, ask.Plan, m.DeadlineUs, func(ctx context.Context) Result { return w.run(ctx, cause, ask.Plan) })
+			if runs[n] == nil {
+				effects[n] = []Effect{Later{errShare, lastLook}, Note{OutcomeLater}}
+				continue
 			}
 		}
+		vnode := runs[n].plan.Vnode
+		if byVnode[vnode] == nil {
+			order = append(order, vnode)
+		}
+		byVnode[vnode] = append(byVnode[vnode], runs[n])
 	}
-	running.Wait()
+	var waiting sync.WaitGroup
+	for _, vnode := range order {
+		waiting.Go(func() { w.running.await(ctx, vnode, begin, byVnode[vnode]) })
+	}
+	waiting.Wait()
 	errs := make([]error, len(items))
 	for n, it := range items {
-		if plans[n] != nil {
-			effects[n] = Step(states[n], Done{metaOf(it.Context), plans[n], results[n]})
+		switch r := runs[n]; {
+		case r == nil:
+		case !r.answered():
+			effects[n] = []Effect{Later{errRunning, r.again(time.Now())}, Note{OutcomeLater}}
+		default:
+			w.running.taken(it.Cause())
+			effects[n] = Step(w.state(it.Context, it.Msg), Done{metaOf(it.Context), r.plan, r.result})
 		}
 		errs[n] = w.apply(it.Context, effects[n])
 	}
 	return errs
-}
-
-// run runs a plan, no longer than its requester waits.
-func (w *Worker) run(ctx context.Context, m Meta, p *Plan) (r Result) {
-	defer func() {
-		if x := recover(); x != nil { // in a goroutine of its own it would end the process
-			r = Result{Err: fmt.Errorf("persistence: running a request of %s: %v", p.subject(), x)}
-		}
-	}()
-	if m.DeadlineUs > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, time.UnixMicro(m.DeadlineUs))
-		defer cancel()
-	}
-	r = w.deps.Store.Do(ctx, p)
-	if isAway(r.Err) {
-		w.serverAway(p.Vnode)
-	}
-	return r
 }
 
 // apply does what a step asks for, and returns what becomes of the record.
@@ -97,7 +101,7 @@ func (w *Worker) apply(ctx engine.Context, effects []Effect) error {
 		switch e := effect.(type) {
 		case Later:
 			w.noteAll(effects)
-			return engine.Retry(0, e.Err)
+			return engine.Retry(e.After, e.Err)
 		case Refuse:
 			return engine.Poison("%w", e.Err)
 		default:

@@ -11,5 +11,8 @@ const (
 	IDBehind    = "FL-PERSISTENCE-014"
 	IDFeedTopic = "FL-PERSISTENCE-015"
 	// 016 to 019 are those of the ledger's tables, in ledgerstore.
-	IDNoLedger = "FL-PERSISTENCE-020"
+	IDNoLedger  = "FL-PERSISTENCE-020"
+	IDParked    = "FL-PERSISTENCE-030"
+	IDStripped  = "FL-PERSISTENCE-031"
+	IDElsewhere = "FL-PERSISTENCE-032"
 )

@@ -12,6 +12,7 @@ import (
 type Metrics struct {
 	requests *prometheus.CounterVec
 	changes  *prometheus.CounterVec
+	parked   prometheus.Gauge
 	r        prometheus.Registerer
 }
 
@@ -20,15 +21,18 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_persistence_requests_total",
-			Help: "Requests by what became of them: done, repeated, refused, expired, later.",
+			Help: "Requests by what became of them: done, repeated, refused, expired, later (it runs on, or again), given up.",
 		}, []string{"outcome"}),
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_persistence_feed_changes_total",
-			Help: "Changes of virtual nodes by what became of them: emitted, dropped (nobody is to be told), held (the channel is inactive or its topic missing), gap.",
+			Help: "Changes of virtual nodes by what became of them: emitted, dropped (nobody is to be told), held (the channel is inactive or its topic missing), gap, stripped (told without columns: too large).",
 		}, []string{"outcome"}),
+		parked: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_persistence_feeds_parked", Help: "Change feeds of virtual nodes that stand still: their outbox cannot be worked off (FL-PERSISTENCE-030).",
+		}),
 		r: r,
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.changes} {
+	for _, c := range []prometheus.Collector{m.requests, m.changes, m.parked} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("persistence: register metrics: %w", err)
 		}
@@ -63,5 +67,11 @@ func (m *Metrics) count(o Outcome) {
 func (m *Metrics) told(o FeedOutcome, n int) {
 	if m != nil && n > 0 {
 		m.changes.WithLabelValues(string(o)).Add(float64(n))
+	}
+}
+
+func (m *Metrics) standing(n int) {
+	if m != nil {
+		m.parked.Set(float64(n))
 	}
 }

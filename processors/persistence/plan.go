@@ -53,14 +53,38 @@ func newPlan(m Meta, r *persistencev1.Request, schema *rows.Schema) (*Plan, erro
 		p.Writes = ledgerWrites(op.Ledger)
 		p.Feeds = p.Feeds || p.Writes
 	}
-	_, err := p.job()
-	return p, err
+	return p, p.check()
+}
+
+// check finds what is wrong with the request. It makes no statements where they are large: a request that waits for a
+// connection should not hold them. Its error is a *[rows.Problem].
+func (p *Plan) check() error {
+	table := func(name string, f func(*rows.Table) error) error {
+		t, err := p.schema.Table(name)
+		if err != nil {
+			return err
+		}
+		return f(t)
+	}
+	switch op := p.Request.GetOperation().(type) {
+	case *persistencev1.Request_Persist:
+		return table(op.Persist.GetTable(), func(t *rows.Table) error { return t.Check(op.Persist.GetRows(), true) })
+	case *persistencev1.Request_Merge:
+		return table(op.Merge.GetTable(), func(t *rows.Table) error { return t.Check(op.Merge.GetRows(), false) })
+	case *persistencev1.Request_Remove:
+		return table(op.Remove.GetTable(), func(t *rows.Table) error { return t.CheckKeys(op.Remove.GetKeys()) })
+	case *persistencev1.Request_Find:
+		return table(op.Find.GetTable(), func(t *rows.Table) error { return t.CheckKeys(op.Find.GetKeys()) })
+	default:
+		_, err := p.job()
+		return err
+	}
 }
 
 // maxDedupID bounds an id that an application gives, in bytes.
 const maxDedupID = 200
 
-// job makes the statements anew, for each run. Its error is a *[rows.Problem].
+// job makes the statements, for one run that has its connection. Its error is a *[rows.Problem].
 func (p *Plan) job() (*job, error) {
 	switch op := p.Request.GetOperation().(type) {
 	case *persistencev1.Request_Persist:

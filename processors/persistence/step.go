@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -61,7 +63,7 @@ type Result struct {
 	Err      error
 }
 
-// Given up tells that a request goes to the dead letters.
+// GivenUp tells that a request goes to the dead letters.
 type GivenUp struct {
 	Meta
 	Vnode string
@@ -90,8 +92,11 @@ type SendReply struct {
 // SendDrain tells the feed that the virtual node's outbox may have rows.
 type SendDrain struct{ Vnode string }
 
-// Later asks for the request to be run again.
-type Later struct{ Err error }
+// Later asks for the request to be run again, after a time; zero leaves that to the engine.
+type Later struct {
+	Err   error
+	After time.Duration
+}
 
 // Refuse sends the request to the dead letters.
 type Refuse struct{ Err error }
@@ -154,7 +159,7 @@ func (s State) asked(e Asked) []Effect {
 	}
 	switch {
 	case s.Vnode == nil:
-		return []Effect{Later{fmt.Errorf("virtual node %s is not known here yet", e.Request.GetVnode())}, Note{OutcomeLater}}
+		return []Effect{Later{Err: fmt.Errorf("virtual node %s is not known here yet", e.Request.GetVnode())}, Note{OutcomeLater}}
 	case s.Vnode.GetVaultDb() == vnodev1.OperationalStatus_OPERATIONAL_STATUS_INACTIVE:
 		return s.refuse(e.Meta, &rows.Problem{ID: IDVnode, Type: TypeUnavailable,
 			Message: "the database of virtual node " + e.Request.GetVnode() + " must not be used now: it is in maintenance; try again when it is active"})
@@ -162,7 +167,7 @@ func (s State) asked(e Asked) []Effect {
 		return s.refuse(e.Meta, &rows.Problem{ID: rows.IDDeclaration, Type: rows.TypeDeclaration,
 			Message: fmt.Sprintf("package %s: %v", e.Request.GetCpiChecksum(), s.SchemaErr)})
 	case s.Schema == nil:
-		return []Effect{Later{fmt.Errorf("package %s is not known here yet", e.Request.GetCpiChecksum())}, Note{OutcomeLater}}
+		return []Effect{Later{Err: fmt.Errorf("package %s is not known here yet", e.Request.GetCpiChecksum())}, Note{OutcomeLater}}
 	}
 	plan, err := newPlan(e.Meta, e.Request, s.Schema)
 	if err != nil {
@@ -215,7 +220,7 @@ func (s State) refuse(m Meta, err error) []Effect {
 
 func (s State) done(e Done) []Effect {
 	if e.Result.Err != nil {
-		return []Effect{Later{e.Result.Err}, Note{OutcomeLater}}
+		return []Effect{Later{Err: e.Result.Err}, Note{OutcomeLater}}
 	}
 	effects := []Effect{s.reply(e.Meta, e.Result.Reply)}
 	if e.Plan.Writes && e.Plan.Feeds {
@@ -240,11 +245,17 @@ func (s State) givenUp(e GivenUp) []Effect {
 		return effects
 	}
 	reply := s.reply(e.Meta, errorReply(&rows.Problem{ID: IDGivenUp, Type: TypeUnavailable,
-		Message: fmt.Sprintf("the request was given up and may have been run: %v", e.Cause)}))
+		Message: fmt.Sprintf("the request was given up and may have been run: %s", firstLine(e.Cause.Error()))}))
 	if _, ok := reply.(SendReply); ok {
 		effects = append(effects, reply)
 	}
 	return effects
+}
+
+// firstLine leaves the stack of a panic to the dead letter.
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }
 
 // resultReply makes the answer with an operation's result; nil for operations without one.

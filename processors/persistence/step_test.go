@@ -12,7 +12,10 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/processors/persistence"
+	"github.com/fairleadio/fairlead/schemas"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	feedv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/feed/v1"
+	ledgerv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/ledger/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
@@ -221,14 +224,129 @@ func TestFeedReports(t *testing.T) {
 }
 
 func TestExplanations(t *testing.T) {
-	all := persistence.Explanations()
-	for n := 1; n <= 20; n++ {
-		id := fmt.Sprintf("FL-PERSISTENCE-%03d", n)
-		if len(all[id]) < 80 {
-			t.Errorf("%s: %q", id, all[id])
+	for id, text := range persistence.Explanations() {
+		if !strings.HasPrefix(id, "FL-PERSISTENCE-") || len(text) < 80 {
+			t.Errorf("%s: %q", id, text)
 		}
 	}
-	if len(all) != 20 {
-		t.Errorf("%d explanations", len(all))
+	for n := 1; n <= 20; n++ {
+		if id := fmt.Sprintf("FL-PERSISTENCE-%03d", n); persistence.Explanations()[id] == "" {
+			t.Errorf("%s is not explained", id)
+		}
 	}
+	for _, id := range []string{persistence.IDParked, persistence.IDStripped, persistence.IDElsewhere} {
+		if persistence.Explanations()[id] == "" {
+			t.Errorf("%s is not explained", id)
+		}
+	}
+}
+
+// What is too large for a record is told without its columns, and what follows is told all the same.
+func TestFeedStripsWhatIsTooLarge(t *testing.T) {
+	const shape = `{"table":"item","columns":["id","v"],"types":[25,25],"key":[0]}`
+	change := func(n uint64, key, columns string) persistence.CapturedChange {
+		return persistence.CapturedChange{Number: n, Shape: shape, Operation: 1, Key: []byte(key), Columns: []byte(columns)}
+	}
+	text := func(c string, n int) string { return `{"id":"` + strings.Repeat(c, n) + `"}` }
+	for name, c := range map[string]struct {
+		change   persistence.CapturedChange
+		row, key bool // whether they are told
+	}{
+		"small":                     {change(1, text("a", 1), text("a", 1)), true, true},
+		"large":                     {change(1, text("a", 1), text("a", 3<<20)), true, true},
+		"too large":                 {change(1, text("a", 1), text("a", 4<<20)), false, true},
+		"too large once it is JSON": {change(1, text("a", 1), text("<", 1<<20)), false, true},
+		"key too large":             {change(1, text("a", 3<<20), text("a", 1)), false, false},
+	} {
+		e := persistence.Looked{Vnode: vnodeA, NowUs: 1, Changes: persistence.Changes{Rows: []persistence.CapturedChange{c.change, change(2, "{}", "{}")}, Last: 2}}
+		e.Routes, _ = persistence.Routes(vnodeOf(vnodeA), cpi())
+		_, effects := persistence.FeedStep(nil, e)
+		emitted, reported := 0, false
+		for _, effect := range effects {
+			switch f := effect.(type) {
+			case persistence.EmitChange:
+				emitted++
+				row := f.Change.GetRow()
+				if f.Change.GetNumber() == 1 && (len(row.GetRow()) > 0 != c.row || string(row.GetKey()) == string(c.change.Key) != c.key || f.Change.GetNumber() == 2 && f.Key != "item {}") {
+					t.Errorf("%s: %d bytes of row, %d of key are told", name, len(row.GetRow()), len(row.GetKey()))
+				}
+			case persistence.Report:
+				reported = reported || f.ID == persistence.IDStripped
+			}
+		}
+		if emitted != 4 || reported == (c.row && c.key) {
+			t.Errorf("%s: %d emitted, reported %v", name, emitted, reported)
+		}
+	}
+}
+
+// The same holds for a state: its record goes on without its payload, under its key.
+func TestFeedStripsPayloads(t *testing.T) {
+	for size, stripped := range map[int]bool{448 << 10: false, 700 << 10: true} {
+		payload := []byte(`"` + strings.Repeat("<", size) + `"`) // six times as long in JSON
+		ledger, err := schemas.Marshal(&feedv1.Change{Change: &feedv1.Change_State{State: &feedv1.StateChange{
+			Operation: feedv1.StateOperation_STATE_OPERATION_CREATED, Ref: &ledgerv1.StateRef{Transaction: make([]byte, 32), Index: 3}, Type: "Coin", Payload: payload,
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := persistence.Looked{Vnode: vnodeA, NowUs: 1, Changes: persistence.Changes{Rows: []persistence.CapturedChange{{Number: 1, Ledger: ledger}}, Last: 1}}
+		e.Routes, _ = persistence.Routes(vnodeOf(vnodeA), cpi())
+		_, effects := persistence.FeedStep(nil, e)
+		emitted, reported := 0, ""
+		for _, effect := range effects {
+			switch f := effect.(type) {
+			case persistence.EmitChange:
+				emitted++
+				if state := f.Change.GetState(); len(state.GetPayload()) > 0 == stripped || state.GetType() != "Coin" || !strings.HasPrefix(f.Key, "state SHA-256:00") || f.Change.GetVnode() != vnodeA {
+					t.Errorf("%d: %q is told with %d bytes of payload", size, f.Key, len(state.GetPayload()))
+				}
+			case persistence.Report:
+				reported += f.ID + f.Message
+			}
+		}
+		if emitted != 2 || strings.HasPrefix(reported, persistence.IDStripped) != stripped || strings.Contains(reported, ":3 is told without its payload") != stripped {
+			t.Errorf("%d: %d emitted, reported %q", size, emitted, reported)
+		}
+	}
+}
+
+// A step writes no more than the engine takes: what does not fit follows when the rest is confirmed.
+func TestFeedStepIsBounded(t *testing.T) {
+	e := persistence.Looked{Vnode: vnodeA, NowUs: 1, Changes: persistence.Changes{Last: 40}}
+	for n := range uint64(40) {
+		e.Changes.Rows = append(e.Changes.Rows, persistence.CapturedChange{
+			Number: n + 1, Shape: `{"table":"item","columns":["id"],"types":[25],"key":[0]}`, Operation: 1, Key: []byte("{}"),
+			Columns: []byte(`{"id":"` + strings.Repeat("a", 2<<20) + `"}`),
+		})
+	}
+	e.Routes, _ = persistence.Routes(vnodeOf(vnodeA), cpi())
+	s, effects := persistence.FeedStep(nil, e)
+	size := 0
+	for _, effect := range effects {
+		switch f := effect.(type) {
+		case persistence.EmitChange:
+			size += proto.Size(f.Change)
+		case persistence.ConfirmLater:
+			if !f.More || f.UpTo != s.GetEmitted() || f.UpTo == 0 {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	if size == 0 || size > engine.MaxTransactionBytes {
+		t.Errorf("%d bytes are emitted", size)
+	}
+}
+
+// Whoever waits is told why, and not where in our code.
+func TestAnswersHaveNoStack(t *testing.T) {
+	for _, effect := range persistence.Step(state(t), persistence.GivenUp{Meta: persistence.Meta{Key: flowA, RequestID: "r1"}, Cause: errors.New("panic: boom\ngoroutine 1 [running]")}) {
+		if r, ok := effect.(persistence.SendReply); ok {
+			if m := r.Reply.GetError().GetMessage(); !strings.HasSuffix(m, ": panic: boom") {
+				t.Error(m)
+			}
+			return
+		}
+	}
+	t.Error("nobody was told")
 }

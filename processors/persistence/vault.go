@@ -69,28 +69,28 @@ func (v *Vault) Do(ctx context.Context, p *Plan) Result {
 }
 
 func (v *Vault) once(ctx context.Context, p *Plan) Result {
-	j, err := p.job()
+	if p.Writes {
+		return v.write(ctx, p)
+	}
+	var j *job
+	err := v.pool.Read(ctx, p.Vnode, func(tx *vnodes.Tx) (err error) {
+		if j, err = p.job(); err != nil {
+			return err
+		}
+		if j.run != nil {
+			return j.run(exchange{tx, tx.Flush})
+		}
+		j.queue(tx)
+		return nil
+	})
 	if err != nil {
-		return Result{Reply: errorReply(err)}
+		return p.failed(ctx, err)
 	}
-	if !p.Writes {
-		err := v.pool.Read(ctx, p.Vnode, func(tx *vnodes.Tx) error {
-			if j.run != nil {
-				return j.run(exchange{tx, tx.Flush})
-			}
-			j.queue(tx)
-			return nil
-		})
-		if err != nil {
-			return p.failed(ctx, err)
-		}
-		r, err := j.reply()
-		if err != nil {
-			return p.failed(ctx, err)
-		}
-		return Result{Reply: r}
+	r, err := j.reply()
+	if err != nil {
+		return p.failed(ctx, err)
 	}
-	return v.write(ctx, p, j)
+	return Result{Reply: r}
 }
 
 func (j *job) queue(tx *vnodes.Tx) {
@@ -115,7 +115,7 @@ func (p *Plan) failed(ctx context.Context, err error) Result {
 	if problem := p.problem(err); problem != nil {
 		return Result{Reply: errorReply(problem)}
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) && p.isQuery() {
 		return Result{Reply: errorReply(&rows.Problem{ID: IDTimeout, Type: TypeTimeout,
 			Message: p.subject() + ": the statement took too long and was cancelled; make it faster, or ask for less. Nothing was changed"})}
 	}
@@ -125,7 +125,7 @@ func (p *Plan) failed(ctx context.Context, err error) Result {
 // errRepeated ends a transaction whose request was answered before.
 var errRepeated = errors.New("the request was answered before")
 
-func (v *Vault) write(ctx context.Context, p *Plan, j *job) Result {
+func (v *Vault) write(ctx context.Context, p *Plan) Result {
 	var first []byte
 	var reply *rpcv1.Reply
 	begin := v.pool.Write
@@ -133,6 +133,10 @@ func (v *Vault) write(ctx context.Context, p *Plan, j *job) Result {
 		begin = v.pool.WriteLedger
 	}
 	err := begin(ctx, p.Vnode, func(tx *vnodes.Tx) error {
+		j, err := p.job()
+		if err != nil {
+			return err
+		}
 		tx.Queue(p.lookup(), takeAnswer(&first))
 		if p.Feeds {
 			// A flow's id was checked to be one; SET takes no arguments.
@@ -145,11 +149,10 @@ func (v *Vault) write(ctx context.Context, p *Plan, j *job) Result {
 			}
 			return err
 		}
-		j.queue(tx)
-		err := error(nil)
 		if j.run != nil {
 			err = j.run(exchange{tx, send})
 		} else {
+			j.queue(tx)
 			err = send()
 		}
 		if err != nil {
@@ -274,8 +277,10 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 			return false, err
 		})
 		// Not the column itself: a virtual node whose schema was made before there was a ledger has none until it is upgraded.
+		// Rows of tables are not made JSON for it: they are large.
 		tx.Queue(rows.Statement{
-			SQL: "SELECT number, (extract(epoch FROM committed_at) * 1000000)::bigint, flow_id, shape, operation, to_json(row_key), to_json(row_columns), to_jsonb(o) ->> 'change' " +
+			SQL: "SELECT number, (extract(epoch FROM committed_at) * 1000000)::bigint, flow_id, shape, operation, to_json(row_key), to_json(row_columns), " +
+				"CASE WHEN operation = 0 THEN to_jsonb(o) ->> 'change' END " +
 				"FROM fl_outbox AS o WHERE number > $1 ORDER BY number LIMIT $2",
 			Args: []rows.Arg{numberArg(after), numberArg(uint64(limit))},
 		}, func(_ []rows.Field, values [][]byte) (bool, error) {
@@ -283,7 +288,7 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 			if err != nil {
 				return false, err
 			}
-			if size += len(c.Key) + len(c.Columns) + len(c.Ledger); size > maxFeedBytes && len(out.Rows) > 0 {
+			if size += len(c.Shape) + len(c.Key) + len(c.Columns) + len(c.Ledger); size > maxFeedBytes && len(out.Rows) > 0 {
 				return true, nil
 			}
 			out.Rows = append(out.Rows, c)
@@ -294,7 +299,7 @@ func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit i
 	return out, err
 }
 
-// maxFeedBytes bounds the rows that one step emits.
+// maxFeedBytes bounds the rows that one step reads.
 const maxFeedBytes = 4 << 20
 
 // Told is [Store]'s.

@@ -3,8 +3,10 @@ package persistence
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairleadio/fairlead/internal/rows"
@@ -40,6 +42,9 @@ type Worker struct {
 	cfg     Config
 	deps    Deps
 	replies []string
+	parked  parkedFeeds
+	running *running
+	paused  atomic.Bool // the shared server is away
 
 	mu      sync.Mutex
 	schemas map[string]compiled
@@ -67,7 +72,7 @@ func NewWorker(cfg Config, deps Deps) (*Worker, error) {
 	if !ok {
 		return nil, errors.New("persistence: the catalogue has no " + topics.PersistenceRequests)
 	}
-	w := &Worker{cfg: cfg.withDefaults(), deps: deps, replies: t.Replies, schemas: map[string]compiled{},
+	w := &Worker{cfg: cfg.withDefaults(), deps: deps, replies: t.Replies, schemas: map[string]compiled{}, running: newRunning(),
 		feeds: map[string]map[string]bool{}, away: make(chan string, 1)}
 	if deps.VirtualNodes != nil {
 		deps.VirtualNodes.OnChange(w.routesChanged)
@@ -77,6 +82,9 @@ func NewWorker(cfg Config, deps Deps) (*Worker, error) {
 
 // PauseWith names an engine that is paused while Postgres is away. It is called before [Worker.Run].
 func (w *Worker) PauseWith(p Pauser) { w.pausers = append(w.pausers, p) }
+
+// Close ends the requests that run and waits for them. The groups must have ended.
+func (w *Worker) Close() { w.running.close() }
 
 // Run watches for the way back to Postgres until ctx ends.
 func (w *Worker) Run(ctx context.Context) error {
@@ -111,9 +119,11 @@ func (w *Worker) waitForServer(ctx context.Context, vnode string) {
 		}
 		if !paused {
 			paused = true
+			w.paused.Store(true)
+			w.running.recovered(nil) // it was not the requests' fault
 			w.deps.Log.Error("Postgres cannot be reached; requests wait in Kafka until it can", "id", IDAway, "error", err)
 			for _, p := range w.pausers {
-				p.Pause(IDAway + ": Postgres cannot be reached")
+				p.Pause(fmt.Sprintf("%s: Postgres cannot be reached: %v", IDAway, err))
 			}
 		}
 		select {
@@ -122,6 +132,7 @@ func (w *Worker) waitForServer(ctx context.Context, vnode string) {
 		}
 	}
 	if paused {
+		w.paused.Store(false)
 		for _, p := range w.pausers {
 			p.Resume()
 		}

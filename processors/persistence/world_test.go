@@ -34,6 +34,32 @@ func (v view) OnChange(f func(string, any)) {
 	}
 }
 
+// change puts another message under a key.
+func (v *changing) change(key string, m any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.view[key] = m
+}
+
+// changing is a view that changes, and that tells of every look at a key.
+type changing struct {
+	mu     sync.Mutex
+	view   view
+	looked chan string
+}
+
+func (v *changing) Get(key string) (any, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	select {
+	case v.looked <- key:
+	default:
+	}
+	return v.view.Get(key)
+}
+
+func (v *changing) OnChange(f func(string, any)) { v.view.OnChange(f) }
+
 // cpi declares table item (id text, v text) with a feed, and where it goes.
 func cpi() *cpiv1.Cpi {
 	return &cpiv1.Cpi{Checksum: checksum, Cpks: []*cpiv1.Cpk{{

@@ -191,6 +191,36 @@ func TestUpload(t *testing.T) {
 	w.want(w.do("alice", "POST /api/v5_2/cpi", "x"), 415, "")
 }
 
+// A package of which the views have not heard yet is waited for: who is told that an upload is done may use it at once, with
+// any replica.
+func TestUploadIsThereWhenItIsDone(t *testing.T) {
+	const checksum = "0123456789AB"
+	upload := &operationv1.OperationStatus{
+		RequestId: "u1", Kind: operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD, State: operationv1.OperationState_OPERATION_STATE_SUCCEEDED, ResourceId: checksum,
+	}
+	for name, ask := range map[string]func(*world) int{
+		"its status": func(w *world) int { return w.do("alice", "GET /api/v5_2/cpi/status/u1", "").Code },
+		"a virtual node": func(w *world) int {
+			return w.do("alice", "POST /api/v5_2/virtualnode", `{"request":{"x500Name":"C=GB,L=London,O=Carol","cpiFileChecksum":"`+checksum+`"}}`).Code
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, Config{})
+			w.servant.answer = func(Request) (*rpcv1.Reply, error) { return ok(t, &vnodev1.VirtualNode{}), nil }
+			w.operations.put("u1", upload)
+			waited := false
+			w.cpis.onWait = func() {
+				waited = true
+				there, _ := w.cpis.Get("C0FFEE000000")
+				w.cpis.put(checksum, there)
+			}
+			if code := ask(w); code >= 300 || !waited {
+				t.Errorf("status %d, waited: %v", code, waited)
+			}
+		})
+	}
+}
+
 func TestFailedUpload(t *testing.T) {
 	w := newWorld(t, Config{})
 	w.operations.put("u1", &operationv1.OperationStatus{

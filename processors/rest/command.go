@@ -16,6 +16,8 @@ type commandRequest struct {
 	Reason          string
 	// Step is the last step kept by a retry.
 	Step int64
+	// Force lets a retry go on although sessions are lost.
+	Force bool
 }
 
 // maxReason bounds the reason of a command in bytes.
@@ -36,7 +38,7 @@ func decideCommand(f facts, r commandRequest) (*flowv1.FlowStatus, *flowv1.FlowC
 	if r.Step > math.MaxUint32 {
 		return nil, nil, refuse(http.StatusBadRequest, idParameter, "step %d is too large.", r.Step)
 	}
-	return s, &flowv1.FlowCommand{Kind: r.Kind, By: r.User, Reason: r.Reason, Step: uint32(r.Step)}, nil
+	return s, &flowv1.FlowCommand{Kind: r.Kind, By: r.User, Reason: r.Reason, Step: uint32(r.Step), Force: r.Force}, nil
 }
 
 func isTerminal(s *flowv1.FlowStatus) *failure {

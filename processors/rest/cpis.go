@@ -238,7 +238,7 @@ type cpiStatusResponse struct {
 	Checksum string `json:"cpiFileChecksum"`
 }
 
-func (s *Server) cpiStatus(_ context.Context, c *call) (*answer, *failure) {
+func (s *Server) cpiStatus(ctx context.Context, c *call) (*answer, *failure) {
 	o, ok := get[*operationv1.OperationStatus](s.parts.Views.Operations, c.vars[varID])
 	if !ok || o.GetKind() != operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD {
 		return nil, refuse(http.StatusBadRequest, idNoUpload, "No such requestId=%s", c.vars[varID])
@@ -248,6 +248,7 @@ func (s *Server) cpiStatus(_ context.Context, c *call) (*answer, *failure) {
 		f := failureOf(&rpcv1.Error{Kind: rpcv1.ErrorKind(o.GetErrorKind()), Id: o.GetErrorId(), Message: o.GetError()})
 		return nil, f.with(map[string]string{"errorType": f.id, "errorMessage": o.GetError(), "message": o.GetError()})
 	case operationv1.OperationState_OPERATION_STATE_SUCCEEDED:
+		s.heard(ctx, s.parts.Views.Cpis, o.GetResourceId(), func(_ any, ok bool) bool { return ok }) // it may have been removed since
 		return &answer{status: http.StatusOK, body: cpiStatusResponse{"OK", o.GetResourceId()}}, nil
 	default:
 		return &answer{status: http.StatusOK, body: cpiStatusResponse{o.GetStage(), o.GetResourceId()}}, nil
@@ -255,8 +256,10 @@ func (s *Server) cpiStatus(_ context.Context, c *call) (*answer, *failure) {
 }
 
 // findCpiByChecksum finds a package by the checksum that callers know it by.
-func (s *Server) findCpiByChecksum(checksum string) (*cpiv1.Cpi, *failure) {
-	c, ok := s.parts.Views.Cpi(strings.ToUpper(checksum))
+func (s *Server) findCpiByChecksum(ctx context.Context, checksum string) (*cpiv1.Cpi, *failure) {
+	key := strings.ToUpper(checksum)
+	s.heard(ctx, s.parts.Views.Cpis, key, func(_ any, ok bool) bool { return ok })
+	c, ok := s.parts.Views.Cpi(key)
 	if !ok {
 		known := []string{}
 		for key := range s.parts.Views.Cpis.All() {

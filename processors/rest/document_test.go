@@ -173,6 +173,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	check("alice", "POST "+flows, startBody) // 409
 	for _, path := range []string{
 		"/openapi.json", "/health", "/virtualnode", "/flow/" + aliceHash + "/run", "/flow/" + aliceHash + "/run/result", "/flow/" + aliceHash + "/failed/result",
+		"/flow/" + aliceHash, "/flow/" + aliceHash + "?status=RUNNING&paused=false&limit=1", "/flow/" + aliceHash + "?limit=x", "/flow/zz",
 		"/flow/" + aliceHash + "/run/history", "/flow/" + aliceHash + "/none", "/flow/zz/none",
 	} {
 		check("alice", "GET /api/fairlead/v1"+path, "")

@@ -21,7 +21,8 @@ func Explanations() map[string]string {
 		idNoVNode: "This cluster has no virtual node of that short hash, or this worker has not seen it yet. " +
 			"`GET /api/fairlead/v1/virtualnode` lists those it knows.",
 		idNotOperational: "The virtual node's flow start capability is switched off, as it is during an upgrade or by an administrator. " +
-			"Flows that run are not touched. Start again when it is operational.",
+			"Flows that run are stopped at their next event. `fairlead vnode list` shows its state and an operation that is under way; " +
+			"when that is done, `fairlead vnode state VNODE active` (PUT /virtualnode/VNODE/state/ACTIVE) lets flows start again.",
 		idClientRequestID: "The client request id is malformed: it must have 1 to 242 of the characters A-Z, a-z, 0-9, the minus sign, the full stop and the underscore.",
 		idNotStartable: "The package that is installed in the virtual node has no flow of that name that a client may start. " +
 			"The details and `fairlead flow classes VNODE` list those it has.",

@@ -18,6 +18,7 @@ func (s *Server) ownRoutes() []route {
 		{method: http.MethodGet, pattern: "/openapi.json", open: true, handle: document(ownDocument())},
 		{method: http.MethodGet, pattern: "/health", handle: s.health},
 		{method: http.MethodGet, pattern: "/virtualnode", handle: s.virtualNodes},
+		{method: http.MethodGet, pattern: "/flow/{holdingidentityshorthash}", query: []string{"status", "paused", "limit"}, handle: s.ownStatuses},
 		{method: http.MethodGet, pattern: flow, handle: s.ownStatus},
 		{method: http.MethodGet, pattern: flow + "/result", handle: s.ownResult},
 		{method: http.MethodGet, pattern: flow + "/history", handle: s.history},
@@ -91,6 +92,8 @@ type ownStatusResponse struct {
 	CreatedAt   string `json:"createdAt"`
 	// WaitingFor says, for people, what the flow waits for.
 	WaitingFor string `json:"waitingFor"`
+	// Paused tells that only an operator lets it go on.
+	Paused bool `json:"paused"`
 	// LastCommand is what became of the last command; null when there was none.
 	LastCommand *commandOutcome `json:"lastCommand"`
 }
@@ -128,7 +131,7 @@ type commandResponse struct {
 func toOwnStatus(s *flowv1.FlowStatus) ownStatusResponse {
 	return ownStatusResponse{
 		flowStatusResponse: toStatus(s), FlowClass: s.GetFlowClass(), InitiatedBy: s.GetInitiatedBy(),
-		CreatedAt: instant(s.GetCreatedAtUs()), WaitingFor: s.GetWaitingFor(), LastCommand: toOutcome(s.GetLastCommand()),
+		CreatedAt: instant(s.GetCreatedAtUs()), WaitingFor: s.GetWaitingFor(), Paused: s.GetPaused(), LastCommand: toOutcome(s.GetLastCommand()),
 	}
 }
 
@@ -213,7 +216,7 @@ func (s *Server) command(kind flowv1.FlowCommandKind) handler {
 	retry := kind == flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP
 	known := []string{"reason"}
 	if retry {
-		known = append(known, "step")
+		known = append(known, "step", "force")
 	}
 	return func(ctx context.Context, c *call) (*answer, *failure) {
 		r := commandRequest{Holding: c.vars[varHolding], ClientRequestID: c.vars[varRequestID], Kind: kind, User: c.user}
@@ -234,6 +237,11 @@ func (s *Server) command(kind flowv1.FlowCommandKind) handler {
 			var fail *failure
 			if r.Step, fail = m.number(commandParameter, "step", 0); fail != nil {
 				return nil, fail
+			}
+			if raw := m["force"]; !isNull(raw) {
+				if fail = m.readOne(commandParameter, optional("force", &r.Force), raw); fail != nil {
+					return nil, fail
+				}
 			}
 		}
 		status, command, fail := decideCommand(s.parts.Views, r)

@@ -30,6 +30,9 @@ func TestCommands(t *testing.T) {
 		{"/run/pause", "", 202, &flowv1.FlowCommand{Kind: 2, By: "alice"}},
 		{"/run/resume", "{}", 202, &flowv1.FlowCommand{Kind: 3, By: "alice"}},
 		{"/run/retry", `{"step":4}`, 202, &flowv1.FlowCommand{Kind: 4, By: "alice", Step: 4}},
+		{"/run/retry", `{"step":4,"force":true}`, 202, &flowv1.FlowCommand{Kind: 4, By: "alice", Step: 4, Force: true}},
+		{"/run/retry", `{"step":4,"force":"perhaps"}`, 400, nil},
+		{"/run/kill", `{"force":true}`, 400, nil},
 		{"/run/retry", "", 400, nil},
 		{"/run/retry", `{"step":-1}`, 400, nil},
 		{"/run/retry", `{"step":99999999999}`, 400, nil},
@@ -193,4 +196,46 @@ func TestVirtualNodesAndHealth(t *testing.T) {
 		t.Errorf("got %s", rec.Body)
 	}
 	w.want(w.do("alice", "GET /api/fairlead/v1/Health", ""), 404, "")
+}
+
+// The list has what an operator looks for: class, what is waited for, the paused ones alone, and no more than asked for.
+func TestOwnStatuses(t *testing.T) {
+	w := newWorld(t, Config{})
+	for i, id := range []string{"old", "held", "young"} {
+		w.put(id, func(s *flowv1.FlowStatus) {
+			s.CreatedAtUs, s.FlowClass, s.WaitingFor = int64(i+1)*1_000_000, "pay", "sleep"
+			if id == "held" {
+				s.Paused, s.WaitingFor = true, "paused by olga"
+			}
+		})
+	}
+	for query, want := range map[string]string{
+		"": "old held young, 0 left", "?limit=2": "held young, 1 left", "?limit=0": "old held young, 0 left", "?paused=true": "held, 0 left",
+		"?paused=false&limit=1": "young, 1 left", "?status=COMPLETED": ", 0 left", "?status=running&limit=9": "old held young, 0 left",
+	} {
+		rec := w.do("alice", "GET "+ownFlows+query, "")
+		w.want(rec, 200, "")
+		var got ownStatusesResponse
+		if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
+			t.Fatalf("%s: %v: %s", query, err, rec.Body)
+		}
+		var ids []string
+		for _, f := range got.Flows {
+			ids = append(ids, *f.ClientRequestID)
+			if f.FlowClass != "pay" || f.WaitingFor == "" || f.Paused != (*f.ClientRequestID == "held") {
+				t.Errorf("%s: %+v", query, f)
+			}
+		}
+		if text := fmt.Sprintf("%s, %d left", strings.Join(ids, " "), got.Left); text != want {
+			t.Errorf("%q: %s, want %s", query, text, want)
+		}
+	}
+	for query, id := range map[string]string{"?limit=-1": idParameter, "?paused=perhaps": idParameter, "?status=x": idStatusFilter, "?page=1": idParameter} {
+		rec := w.do("alice", "GET "+ownFlows+query, "")
+		w.want(rec, 400, "")
+		if !strings.Contains(rec.Body.String(), id) {
+			t.Errorf("%s: %s", query, rec.Body)
+		}
+	}
+	w.want(w.do("nobody", "GET "+ownFlows, ""), 401, "")
 }

@@ -302,6 +302,20 @@ func (a *answer) writeTo(w http.ResponseWriter) error {
 // page is an answer for browsers.
 type page []byte
 
+// catchUp is how long a call waits for a view to hear of what another has heard of already, or another replica.
+const catchUp = time.Second
+
+// heard waits until a view has a message of which until is true, for a moment. Views of several topics do not move together:
+// whoever is told that something is done must find it done.
+func (s *Server) heard(ctx context.Context, v View, key string, until func(msg any, ok bool) bool) {
+	if m, ok := v.Get(key); until(m, ok) {
+		return
+	}
+	ctx, cancel := s.until(ctx, catchUp)
+	defer cancel()
+	_, _ = v.WaitKey(ctx, key, until) // what the view says then is what counts
+}
+
 // until returns a context that ends with the request, after d, or when the server drains.
 func (s *Server) until(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, d)

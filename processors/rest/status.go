@@ -133,11 +133,11 @@ func toResult(s *flowv1.FlowStatus) (int, flowResultResponse) {
 	return http.StatusAccepted, r
 }
 
-// listStatuses picks the statuses of a virtual node, oldest first.
-func listStatuses(all func(yield func(*flowv1.FlowStatus) bool), vnode string, state flowv1.FlowState) flowStatusResponses {
+// pickStatuses picks the statuses of a virtual node, oldest first. A nil keep keeps all.
+func pickStatuses(all func(yield func(*flowv1.FlowStatus) bool), vnode string, state flowv1.FlowState, keep func(*flowv1.FlowStatus) bool) []*flowv1.FlowStatus {
 	var picked []*flowv1.FlowStatus
 	for s := range all {
-		if s.GetVnode() == vnode && (state == flowv1.FlowState_FLOW_STATE_UNSPECIFIED || state == s.GetState()) {
+		if s.GetVnode() == vnode && (state == flowv1.FlowState_FLOW_STATE_UNSPECIFIED || state == s.GetState()) && (keep == nil || keep(s)) {
 			picked = append(picked, s)
 		}
 	}
@@ -147,6 +147,11 @@ func listStatuses(all func(yield func(*flowv1.FlowStatus) bool), vnode string, s
 		}
 		return strings.Compare(a.GetClientRequestId(), b.GetClientRequestId())
 	})
+	return picked
+}
+
+func listStatuses(all func(yield func(*flowv1.FlowStatus) bool), vnode string, state flowv1.FlowState) flowStatusResponses {
+	picked := pickStatuses(all, vnode, state, nil)
 	out := flowStatusResponses{Responses: make([]flowStatusResponse, 0, len(picked))}
 	for _, s := range picked {
 		out.Responses = append(out.Responses, toStatus(s))

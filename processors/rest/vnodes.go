@@ -184,7 +184,7 @@ func (s *Server) createVirtualNode(ctx context.Context, c *call) (*answer, *fail
 	if fail := m.read(parameter, append(all, given.members()...)...); fail != nil {
 		return nil, fail
 	}
-	cpi, fail := s.findCpiByChecksum(r.GetCpiChecksum())
+	cpi, fail := s.findCpiByChecksum(ctx, r.GetCpiChecksum())
 	if fail != nil {
 		return nil, fail
 	}
@@ -221,13 +221,19 @@ type operationResponse struct {
 	ResourceID  *string `json:"resourceId"`
 }
 
-func (s *Server) virtualNodeOperation(_ context.Context, c *call) (*answer, *failure) {
+func (s *Server) virtualNodeOperation(ctx context.Context, c *call) (*answer, *failure) {
 	o, ok := get[*operationv1.OperationStatus](s.parts.Views.Operations, c.vars[varRequest])
 	if !ok {
 		o, ok = get[*operationv1.OperationStatus](s.parts.Views.Operations, strings.ToUpper(c.vars[varRequest]))
 	}
 	if !ok || o.GetKind() == operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD {
 		return nil, refuse(http.StatusNotFound, idNoEntity, "Virtual node operation '%s' not found.", c.vars[varRequest])
+	}
+	if o.GetState() == operationv1.OperationState_OPERATION_STATE_SUCCEEDED {
+		s.heard(ctx, s.parts.Views.VirtualNodes, o.GetResourceId(), func(m any, _ bool) bool {
+			v, ok := m.(*vnodev1.VirtualNode)
+			return ok && v.GetOperationInProgress() != o.GetRequestId()
+		})
 	}
 	reason := o.GetError()
 	if o.GetErrorId() != "" && !strings.Contains(reason, o.GetErrorId()) {
@@ -271,7 +277,7 @@ func (s *Server) upgradeVirtualNode(ctx context.Context, c *call) (*answer, *fai
 	if fail != nil {
 		return nil, fail
 	}
-	cpi, fail := s.findCpiByChecksum(c.vars[varTargetCpi])
+	cpi, fail := s.findCpiByChecksum(ctx, c.vars[varTargetCpi])
 	if fail != nil {
 		return nil, fail
 	}

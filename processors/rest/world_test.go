@@ -97,6 +97,7 @@ type world struct {
 	creds                     *memory
 	perms                     *memory
 	vnodes                    *memory
+	cpis                      *memory
 	configs, operations, keys *memory
 	servant                   *servant
 	mu                        sync.Mutex
@@ -153,6 +154,7 @@ func newWorld(t testing.TB, cfg Config) *world {
 		commands: map[string]*flowv1.FlowCommand{}, now: time.Unix(1_700_000_000, 0),
 	}
 	roles, cpis := newMemory(), newMemory()
+	w.cpis = cpis
 	hash, err := rbac.Hash("pw", rbac.Cost{MemoryKiB: 64, Passes: 1, Lanes: 1})
 	if err != nil {
 		t.Fatal(err)

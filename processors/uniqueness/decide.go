@@ -7,6 +7,9 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
+// nanos are the nanoseconds of a microsecond.
+const nanos = 1000
+
 // Request asks whether a transaction may be accepted.
 type Request struct {
 	Tx ledger.Hash
@@ -56,8 +59,8 @@ type Conflict struct {
 // Answer is what a request gets.
 type Answer struct {
 	Kind Kind
-	// TimeUs is when it was decided, microseconds since 1970: for Accepted the commit time.
-	TimeUs int64
+	// TimeNs is when it was decided, nanoseconds since 1970: for Accepted the commit time.
+	TimeNs int64
 	// Unknown are the states that nobody made, for InputUnknown and ReferenceUnknown, in the request's order.
 	Unknown []ledger.StateRef
 	// Conflicts are the states that others have consumed, for InputConflict and ReferenceConflict, in the request's order.
@@ -94,19 +97,20 @@ type Effects struct {
 	Spent []ledger.StateRef
 }
 
-// Decide answers a request. NowUs must be greater for each request than for the one before.
-func Decide(m Memory, r Request, nowUs int64) (Answer, Effects) {
+// Decide answers a request. NowNs must be greater for each request than for the one before; its whole microseconds are what
+// is held against the time window.
+func Decide(m Memory, r Request, nowNs int64) (Answer, Effects) {
 	if text := malformed(r); text != "" {
-		return Answer{Kind: Malformed, TimeUs: nowUs, Text: text}, Effects{}
+		return Answer{Kind: Malformed, TimeNs: nowNs, Text: text}, Effects{}
 	}
 	if before, ok := m.Tx(r.Tx); ok {
 		return before.Answer, Effects{}
 	}
 	if r.Read {
-		return read(r, nowUs), Effects{}
+		return read(r, nowNs), Effects{}
 	}
-	a := check(m, r, nowUs)
-	a.TimeUs = nowUs
+	a := check(m, r, nowNs)
+	a.TimeNs = nowNs
 	record := &Record{Answer: a, ExpiryUs: r.Window.UntilUs, Originator: r.Originator}
 	if a.Kind != Accepted {
 		return a, Effects{Record: record}
@@ -141,22 +145,22 @@ func malformed(r Request) string {
 	return ""
 }
 
-func read(r Request, nowUs int64) Answer {
-	kind := NotSeen
+func read(r Request, nowNs int64) Answer {
+	kind, nowUs := NotSeen, nowNs/nanos
 	switch {
 	case nowUs < r.Window.FromUs:
 		kind = TooEarly
 	case nowUs >= r.Window.UntilUs:
 		kind = OutOfWindow
 	}
-	a := Answer{Kind: kind, TimeUs: nowUs}
+	a := Answer{Kind: kind, TimeNs: nowNs}
 	if kind != NotSeen {
 		a.Window = r.Window
 	}
 	return a
 }
 
-func check(m Memory, r Request, nowUs int64) Answer {
+func check(m Memory, r Request, nowNs int64) Answer {
 	for _, c := range []struct {
 		kind   Kind
 		states []ledger.StateRef
@@ -180,7 +184,7 @@ func check(m Memory, r Request, nowUs int64) Answer {
 			return Answer{Kind: c.kind, Conflicts: conflicts}
 		}
 	}
-	if nowUs < r.Window.FromUs || nowUs >= r.Window.UntilUs {
+	if nowUs := nowNs / nanos; nowUs < r.Window.FromUs || nowUs >= r.Window.UntilUs {
 		return Answer{Kind: OutOfWindow, Window: r.Window}
 	}
 	return Answer{Kind: Accepted}

@@ -33,7 +33,7 @@ func (n *notary) Spender(s ledger.StateRef) (ledger.Hash, bool) {
 
 func (n *notary) ask(r uniqueness.Request) uniqueness.Answer {
 	n.now++
-	a, e := uniqueness.Decide(n, r, n.now)
+	a, e := uniqueness.Decide(n, r, n.now*1000)
 	if e.Record != nil {
 		n.txs[r.Tx] = *e.Record
 		n.writes++
@@ -132,7 +132,7 @@ func TestInputs(t *testing.T) {
 	if again := n.ask(tx("pay", "issue:0 issue:1", "", 2)); !reflect.DeepEqual(again, second) {
 		t.Errorf("asked again it is %+v, it was %+v", again, second)
 	}
-	if first.TimeUs == second.TimeUs {
+	if first.TimeNs == second.TimeNs {
 		t.Error("two have one commit time")
 	}
 	want(t, n.ask(tx("other", "issue:2", "", 1)), uniqueness.Accepted)
@@ -202,7 +202,7 @@ func TestTime(t *testing.T) {
 	n.now = 998
 	early := within(tx("early", "", "", 1), 1000, 2000)
 	a := want(t, n.ask(early), uniqueness.OutOfWindow) // at 999
-	if a.Window != early.Window || a.TimeUs != 999 {
+	if a.Window != early.Window || a.TimeNs != 999_000 {
 		t.Errorf("it says %+v", a)
 	}
 	n.now = 1500
@@ -267,8 +267,18 @@ type naive struct {
 	now               int64
 }
 
+func newNaive() *naive {
+	return &naive{map[string]string{}, map[string]string{}, map[ledger.Hash]string{}, 1_000_000}
+}
+
 func (n *naive) ask(r uniqueness.Request) string {
 	n.now++
+	return n.at(r, n.now*1000)
+}
+
+// at answers at a time, in nanoseconds.
+func (n *naive) at(r uniqueness.Request, nowNs int64) string {
+	now := nowNs / 1000
 	names := func(list []ledger.StateRef) (out []string) {
 		for _, s := range list {
 			out = append(out, s.String())
@@ -298,14 +308,14 @@ func (n *naive) ask(r uniqueness.Request) string {
 	in1, in2, ref1, ref2 := pick(in, unknown), pick(in, taken), pick(ref, unknown), pick(ref, taken)
 	if r.Read {
 		switch {
-		case n.now < r.Window.FromUs:
+		case now < r.Window.FromUs:
 			return "too early"
-		case n.now >= r.Window.UntilUs:
+		case now >= r.Window.UntilUs:
 			return "out of window"
 		}
 		return "not seen"
 	}
-	answer := fmt.Sprint("accepted at ", n.now)
+	answer := fmt.Sprint("accepted at ", nowNs)
 	switch {
 	case in1 != "":
 		answer = "input unknown: " + in1
@@ -315,7 +325,7 @@ func (n *naive) ask(r uniqueness.Request) string {
 		answer = "input conflict: " + in2
 	case ref2 != "":
 		answer = "reference conflict: " + ref2
-	case n.now < r.Window.FromUs || n.now >= r.Window.UntilUs:
+	case now < r.Window.FromUs || now >= r.Window.UntilUs:
 		answer = "out of window"
 	default:
 		for _, s := range in {
@@ -341,7 +351,7 @@ func plain(a uniqueness.Answer) string {
 	}
 	switch {
 	case a.Kind == uniqueness.Accepted:
-		return fmt.Sprint("accepted at ", a.TimeUs)
+		return fmt.Sprint("accepted at ", a.TimeNs)
 	case len(out) > 0:
 		return a.Kind.String() + ": " + strings.Join(out, ",")
 	}
@@ -353,7 +363,7 @@ func TestAgainstTheNaive(t *testing.T) {
 	kinds := map[uniqueness.Kind]int{}
 	for seed := range uint64(60) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
-		n, m := newNotary(), &naive{map[string]string{}, map[string]string{}, map[ledger.Hash]string{}, 1_000_000}
+		n, m := newNotary(), newNaive()
 		var asked []uniqueness.Request
 		var made []ledger.StateRef
 		for step := range 400 {

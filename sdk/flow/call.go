@@ -274,6 +274,11 @@ func weight(o wire.Operation) (size int, brings bool) {
 		return len(o.Data) + frame, false
 	case *wire.EmitMessage:
 		return len(o.Key) + len(o.Value) + frame, false
+	case *wire.CheckUniqueness:
+		const ref = 48
+		return (len(o.Inputs)+len(o.References))*ref + len(o.Originator) + frame, len(o.Inputs)+len(o.References) > 64
+	case *wire.VerifyTransaction:
+		return len(o.Transaction) + sum(o.Sources), true
 	default:
 		return frame, false
 	}

@@ -30,7 +30,7 @@ func (r Incoming) Decode(into any) error {
 	if r.Value == nil {
 		return Errorf("bad-message", "the record at %d of partition %d of %s has no value that is JSON", r.Offset, r.Partition, r.Topic)
 	}
-	if err := json.Unmarshal(r.Value, into); err != nil {
+	if err := unmarshal(r.Value, into, false); err != nil {
 		return Errorf("bad-message", "the value of the record at %d of partition %d of %s: %s", r.Offset, r.Partition, r.Topic, err)
 	}
 	return nil

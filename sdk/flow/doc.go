@@ -22,7 +22,10 @@
 //	to talk to them    ctx.OpenSession; Session.Send, Receive, SendAndReceive, SendAll, ReceiveAll, Session.Close
 //	its tables         Table: Persist, Merge, Remove, Find, FindAll; Query: Rows
 //	its keys           ctx.Keys, MyKeys, Sign (package signature checks)
+//	transactions       ctx.Verify (packages ledger and contract)
 //	external channels  ctx.Emit
+//	as a notary, what  ctx.CheckUniqueness, ReadUniqueness
+//	was spent
 //	the log            ctx.Log
 //
 // Each of them is one step of the flow, a suspension that the flow's history shows. To wait for several things at once,
@@ -35,7 +38,8 @@
 // # Errors
 //
 // Errors are ordinary values; a flow that returns an error fails with it. An [Error] keeps its type for programs, every
-// other error has type "application". A panic fails the flow with type "panic". The platform's errors are compared by
+// other error has type "application". A panic fails the flow with type "panic" and its place; the log has the
+// whole way there. The platform's errors are compared by
 // errors.Is with the Err variables.
 //
 // # Sessions
@@ -62,7 +66,10 @@
 //	            message, after what it sent before.
 //	silence     A session fails with ErrSessionTimeout when nothing came from the other side for its time-out
 //	            ([SessionTimeout], 30 minutes without it).
-//	retry       An operator's retry from an earlier step breaks the sessions that were used after it.
+//	maintenance The same when the virtual node of the other side is in maintenance: the message begins with
+//	            peer-in-maintenance, and a new session works when it is ACTIVE again.
+//	retry       An operator's retry from an earlier step opens the sessions anew that were opened after it; it is refused
+//	            when one that was opened before failed since or was used after it, unless it is forced.
 //
 // # Building
 //

@@ -38,10 +38,18 @@ var (
 	ErrInvalidRow = &Error{Type: "invalid-row"}
 	// ErrNotDeclared: the package declares no table or query of that name.
 	ErrNotDeclared = &Error{Type: "not-declared"}
+	// ErrNotNotary: the flow's virtual node is not a notary, so it has no notary's memory to ask.
+	ErrNotNotary = &Error{Type: "not-a-notary"}
 	// ErrNoChannel: the package declares no channel of that name that flows can emit to.
 	ErrNoChannel = &Error{Type: "no-channel"}
 	// ErrChannelInactive: the channel's route is switched off in the virtual node.
 	ErrChannelInactive = &Error{Type: "channel-inactive"}
+	// ErrInvalidTransaction is what [Verification.Err] says of a transaction that keeps not all rules.
+	ErrInvalidTransaction = &Error{Type: "invalid-transaction"}
+	// ErrUnresolved: a state that a transaction consumes or looks at was not shown, or is not what its reference names.
+	ErrUnresolved = &Error{Type: "unresolved"}
+	// ErrPackageMissing: the cluster does not have a package that a transaction names. It may have it later.
+	ErrPackageMissing = &Error{Type: "package-missing"}
 )
 
 // Error returns the message, or the type when there is none.

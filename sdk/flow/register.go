@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/fairleadio/fairlead/sdk/internal/registry"
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
@@ -22,7 +20,8 @@ func Internal() Option { return func(f *registry.Flow) { f.Startable = false } }
 // letters, digits and . _ - $ is a mistake that shows at the program's first start.
 //
 // The caller's JSON is decoded into In: an empty argument gives the zero value, a field that In does not have is an
-// error, so that a misspelt amount is not taken for none. The result is encoded from Out.
+// error, so that a misspelt amount is not taken for none. The error, bad-input, names each field that does not fit, with
+// what is wanted and what was given. The result is encoded from Out.
 func Register[In, Out any](name string, f func(ctx *Context, in In) (Out, error), opts ...Option) {
 	r := registry.Flow{Name: name, Startable: true, Run: func(h registry.Host, start *wire.Start) wire.Yield {
 		return run(h, start, f)
@@ -48,7 +47,7 @@ func warm[In, Out any]() {
 
 // run is one whole flow.
 func run[In, Out any](h registry.Host, start *wire.Start, f func(*Context, In) (Out, error)) (y wire.Yield) {
-	defer rescue(&y)
+	defer rescue(h, &y)
 	var in In
 	if err := decode(start.Input, &in); err != nil {
 		return registry.Failed("bad-input", fmt.Sprintf("the argument of flow %q: %s", start.FlowClass, err))
@@ -68,15 +67,7 @@ func decode(b []byte, into any) error {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("there is something behind the JSON value")
-	}
-	return nil
+	return unmarshal(b, into, true)
 }
 
 func failure(err error) wire.Yield {

@@ -33,7 +33,7 @@ func Responder(protocol string, f func(ctx *Context, s *Session) error, opts ...
 
 // respond is one whole responder.
 func respond(h registry.Host, start *wire.Start, f func(*Context, *Session) error) (y wire.Yield) {
-	defer rescue(&y)
+	defer rescue(h, &y)
 	if start.Session == nil {
 		return registry.Failed("bad-input", fmt.Sprintf("flow %q is a responder: it is started by a session, not by itself", start.FlowClass))
 	}
@@ -47,25 +47,35 @@ func respond(h registry.Host, start *wire.Start, f func(*Context, *Session) erro
 	return wire.Yield{Done: &wire.Done{}}
 }
 
-// rescue makes a panic of the flow's code its failure.
-func rescue(y *wire.Yield) {
+// rescue makes a panic of the flow's code its failure: the place in the flow's status, the whole way there in the log.
+func rescue(h registry.Host, y *wire.Yield) {
 	if p := recover(); p != nil {
-		*y = registry.Failed("panic", fmt.Sprint(p)+panicPlace())
+		frames := panicFrames()
+		place := ""
+		if len(frames) > 0 {
+			place = " (in " + frames[0] + ")"
+		}
+		h.Log(fmt.Sprintf("panic: %v; in %s", p, strings.Join(frames, ", called by ")))
+		*y = registry.Failed("panic", fmt.Sprint(p)+place)
 	}
 }
 
-// panicPlace names the line that panicked, for the person who reads the flow's status.
-func panicPlace() string {
-	pc := make([]uintptr, 32)
+// maxFrames bounds the frames of a panic that are told.
+const maxFrames = 32
+
+// panicFrames names the lines that led to a panic, the one that panicked first.
+func panicFrames() []string {
+	pc := make([]uintptr, maxFrames)
 	frames := runtime.CallersFrames(pc[:runtime.Callers(3, pc)])
+	var out []string
 	for {
 		f, more := frames.Next()
 		if f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") {
 			file := f.File[strings.LastIndexByte(f.File, '/')+1:]
-			return fmt.Sprintf(" (in %s, %s:%d)", f.Function, file, f.Line)
+			out = append(out, fmt.Sprintf("%s, %s:%d", f.Function, file, f.Line))
 		}
 		if !more {
-			return ""
+			return out
 		}
 	}
 }

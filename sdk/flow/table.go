@@ -230,7 +230,7 @@ func parseRows[Row any](all [][]byte) ([]Row, error) {
 }
 
 func parseRow[Row any](raw []byte) (row Row, err error) {
-	if err := json.Unmarshal(raw, &row); err != nil {
+	if err := unmarshal(raw, &row, false); err != nil {
 		return row, Errorf(ErrInvalidRow.Type, "a row of the database does not fit %T: %s", row, err)
 	}
 	return row, nil

@@ -29,10 +29,14 @@ func (f *Flow) answer(q *request) (wire.Answer, bool) {
 		return f.m.sign(o), true
 	case *wire.FindKeys:
 		return f.m.findKeys(o), true
+	case *wire.CheckUniqueness:
+		return f.m.checkUniqueness(o), true
 	case *wire.LookupMembers:
 		return f.m.net.lookUp(o), true
 	case *wire.EmitMessage:
 		return f.m.emit(o), true
+	case *wire.VerifyTransaction:
+		return verify(o), true
 	default:
 		return f.m.answerStore(o), true
 	}

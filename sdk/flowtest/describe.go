@@ -51,10 +51,14 @@ func describe(o wire.Operation, f *Flow) string {
 		return "find all in " + o.Table
 	case *wire.NamedQuery:
 		return "query " + o.Query
+	case *wire.CheckUniqueness:
+		return fmt.Sprintf("ask the notary about %X", o.Transaction[:min(6, len(o.Transaction))])
 	case *wire.LookupMembers:
 		return "look up members"
 	case *wire.EmitMessage:
 		return "emit to " + o.Channel
+	case *wire.VerifyTransaction:
+		return fmt.Sprintf("verify a transaction of %d bytes", len(o.Transaction))
 	default:
 		return o.Name()
 	}

@@ -44,6 +44,7 @@ func registerFlows() {
 	flow.Responder("deaf", func(ctx *flow.Context, s *flow.Session) error { return errors.Join(s.Send("bye"), s.Close()) })
 	flow.Register("rows", rows)
 	flow.Register("sign", sign)
+	flow.Register("notarise", notarise)
 	flow.Register("lookup", func(ctx *flow.Context, in task) (any, error) {
 		all, err := ctx.Members()
 		if err != nil {

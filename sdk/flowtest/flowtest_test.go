@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 	})
 	flow.Register("odd-result", func(*flow.Context, struct{}) (func(), error) { return nil, nil })
 	registerFlows()
+	registerVerify()
 	m.Run()
 }
 
@@ -78,8 +79,9 @@ func TestFailures(t *testing.T) {
 		options                 []flowtest.Option
 	}{
 		{"pay", `{"amount":200}`, "insufficient-funds", "need 200", nil},
-		{"pay", `{"amount":"200"}`, "bad-input", "amount", nil},
-		{"pay", `{"amuont":200}`, "bad-input", `unknown field "amuont"`, nil},
+		{"pay", `{"amount":"200"}`, "bad-input", `the argument of flow "pay": field "amount": wanted is a whole number, given is the text "200"`, nil},
+		{"pay", `{"amuont":200,"to":7}`, "bad-input", `unknown field "amuont": known are amount, to; field "to": wanted is a text, given is the number 7`, nil},
+		{"pay", `[]`, "bad-input", `wanted is an object with amount, to, given is a list`, nil},
 		{"pay", `{} {}`, "bad-input", "behind", nil},
 		{"pay", ``, "killed", "by an operator", []flowtest.Option{flowtest.FailAt(1, &flow.Error{Type: "killed", Message: "by an operator"})}},
 		{"pay", ``, "timeout", "checkpoint\n", []flowtest.Option{flowtest.FailAt(2, &flow.Error{Type: "timeout"})}},
@@ -91,6 +93,12 @@ func TestFailures(t *testing.T) {
 		o := flowtest.RunJSON(t, c.class, c.input, c.options...)
 		if o.Err == nil || o.Err.Type != c.typ || !strings.Contains(o.Err.Message, c.word) {
 			t.Errorf("%s %s: %v; want %s with %q", c.class, c.input, o.Err, c.typ, c.word)
+		}
+		whole := func(line string) bool {
+			return strings.HasPrefix(line, "panic: ") && strings.Contains(line, ", called by ")
+		}
+		if logged := slices.ContainsFunc(o.Log, whole); logged != (c.typ == "panic") {
+			t.Errorf("%s %s: the way to a panic is logged: %v: %q", c.class, c.input, logged, o.Log)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func canonicalName(name string) (string, error) {
 		value = strings.TrimSpace(value)
 		switch {
 		case !ok || value == "":
-			return "", fmt.Errorf("%q is not ATTRIBUTE=value", part)
+			return "", fmt.Errorf("%q is not ATTRIBUTE=value, as in O=Alice, L=London, C=GB", part)
 		case !strings.Contains(" CN OU O L ST C ", " "+key+" "):
 			return "", fmt.Errorf("attribute %q is not one of %v", key, attributes)
 		case values[key] != "":
@@ -29,7 +29,7 @@ func canonicalName(name string) (string, error) {
 		values[key] = value
 	}
 	if values["O"] == "" || values["L"] == "" || values["C"] == "" {
-		return "", errors.New("O, L and C are required")
+		return "", errors.New("O, L and C are required, as in O=Alice, L=London, C=GB")
 	}
 	var out []string
 	for _, key := range attributes {

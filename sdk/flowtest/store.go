@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -39,18 +40,33 @@ type row []value
 // declarations is what is read of an application's file.
 const declarations = "application.json"
 
+// application is what is in that file.
+type application struct {
+	Tables   []Table
+	Channels []struct{ Name, Kind string }
+}
+
+// readDeclarations reads the file of the application in a folder.
+func readDeclarations(dir string) (a application, err error) {
+	name := filepath.Join(dir, declarations)
+	b, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return a, fmt.Errorf("%s is not there, from which tests know the application's tables and channels: run `fairlead app build` in its folder, which writes it from fairlead.yaml", name)
+	case err != nil:
+		return a, fmt.Errorf("the application's declarations: %w", err)
+	}
+	if err := json.Unmarshal(b, &a); err != nil {
+		return a, fmt.Errorf("%s is damaged (%w): run `fairlead app build` in its folder, which writes it anew", name, err)
+	}
+	return a, nil
+}
+
 func (n *Network) declare(dir string) {
 	n.t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, declarations))
+	file, err := readDeclarations(dir)
 	if err != nil {
-		n.t.Fatalf("flowtest: the application's declarations: %v", err)
-	}
-	var file struct {
-		Tables   []Table
-		Channels []struct{ Name, Kind string }
-	}
-	if err := json.Unmarshal(b, &file); err != nil {
-		n.t.Fatalf("flowtest: %s: %v", filepath.Join(dir, declarations), err)
+		n.t.Fatalf("flowtest: %v", err)
 	}
 	for _, t := range file.Tables {
 		n.addTable(t)

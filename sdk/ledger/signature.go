@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/fairleadio/fairlead/sdk/internal/canonical"
-	"github.com/fairleadio/fairlead/sdk/signature"
+	"github.com/fairleadio/fairlead/sdk/internal/keys"
 )
 
 // signaturePrefix stands before what is signed, so that no signature of anything else passes for one of a transaction.
@@ -137,7 +137,7 @@ func (s Signature) Verify(id Hash) error {
 	if err != nil {
 		return fmt.Errorf("%w by %s: %w", ErrSignature, s.Metadata.KeyID, err)
 	}
-	if err := signature.Check(s.By, s.Metadata.Scheme, SignedBytes(root, s.Metadata), s.Bytes); err != nil {
+	if err := keys.Check(s.By, s.Metadata.Scheme, SignedBytes(root, s.Metadata), s.Bytes); err != nil {
 		return fmt.Errorf("%w by %s of transaction %s: %w", ErrSignature, s.Metadata.KeyID, id, err)
 	}
 	return nil

@@ -1,26 +1,20 @@
 package signature
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/sha256"
-	_ "crypto/sha512" // for SHA384with… and SHA512with…
-	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/internal/keys"
 )
 
 // ErrInvalid is returned for a signature that is not one of the data by the key and member.
-var ErrInvalid = errors.New("the signature is not one of this data by this member")
+var ErrInvalid = keys.ErrInvalid
 
 // ErrUnsupported is returned for a kind of key or scheme that cannot be checked here.
-var ErrUnsupported = errors.New("keys or signatures of this kind cannot be checked here")
+var ErrUnsupported = keys.ErrUnsupported
 
 // prefix stands before the data that is signed.
 const prefix = "fairlead application signature v1\x00"
@@ -48,71 +42,11 @@ func VerifyKey(data []byte, s flow.Signature, by flow.Identity) error {
 // Check checks that exactly these bytes were signed with a key, in the encoding of X.509. What flows sign has words before
 // it that tell what it is for: see [VerifyKey]. Errors are [ErrInvalid] and [ErrUnsupported].
 func Check(publicKey []byte, scheme string, message, signature []byte) error {
-	key, err := x509.ParsePKIXPublicKey(publicKey)
-	if err != nil {
-		return fmt.Errorf("%w: key %s: %w", ErrUnsupported, KeyID(publicKey), err)
-	}
-	ok, err := check(key, scheme, message, signature)
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		return ErrInvalid
-	}
-	return nil
-}
-
-func check(key any, scheme string, message, signature []byte) (bool, error) {
-	if k, is := key.(ed25519.PublicKey); is {
-		if scheme != "EdDSA" {
-			return false, mismatch(key, scheme)
-		}
-		return ed25519.Verify(k, message, signature), nil
-	}
-	digest, hash, rest := digestOf(scheme, message)
-	switch k := key.(type) {
-	case *ecdsa.PublicKey:
-		if rest == "ECDSA" {
-			return ecdsa.VerifyASN1(k, digest, signature), nil
-		}
-	case *rsa.PublicKey:
-		switch rest {
-		case "RSA":
-			return rsa.VerifyPKCS1v15(k, hash, digest, signature) == nil, nil
-		case "RSA/PSS", "RSAandMGF1":
-			return rsa.VerifyPSS(k, hash, digest, signature, nil) == nil, nil
-		}
-	}
-	return false, mismatch(key, scheme)
-}
-
-func mismatch(key any, scheme string) error {
-	return fmt.Errorf("%w: scheme %q with a key of type %T", ErrUnsupported, scheme, key)
-}
-
-// digestOf reads a name such as SHA256withECDSA.
-func digestOf(scheme string, message []byte) (digest []byte, hash crypto.Hash, rest string) {
-	name, rest, _ := strings.Cut(scheme, "with")
-	switch name {
-	case "SHA256":
-		hash = crypto.SHA256
-	case "SHA384":
-		hash = crypto.SHA384
-	case "SHA512":
-		hash = crypto.SHA512
-	default:
-		return nil, 0, ""
-	}
-	h := hash.New()
-	h.Write(message)
-	return h.Sum(nil), hash, rest
+	return keys.Check(publicKey, scheme, message, signature)
 }
 
 // KeyID is by what the platform names a key: the first twelve hex digits of SHA-256 over it.
-func KeyID(key flow.PublicKey) string {
-	sum := sha256.Sum256(key)
-	return strings.ToUpper(hex.EncodeToString(sum[:6]))
-}
+func KeyID(key flow.PublicKey) string { return keys.ID(key) }
 
 // ShortHash names a virtual node: the first twelve hex digits of SHA-256 over the member's canonical name and its group.
 func ShortHash(x500Name, groupID string) string {

@@ -64,7 +64,15 @@ func run(ctx context.Context, out io.Writer) error {
 	defer client.Close()
 	// Processors create no topics; the graph says which ones it needs.
 	for _, e := range graph().Edges() {
-		if _, err := kadm.NewClient(client).CreateTopic(ctx, 4, 1, nil, e.Topic); err != nil {
+		settings := map[string]*string{"max.message.bytes": kadm.StringPtr("4194304")}
+		switch e.Kind {
+		case engine.EdgeTable, engine.EdgeRows:
+			settings["cleanup.policy"] = kadm.StringPtr("compact")
+		case engine.EdgeLoop:
+			settings["retention.ms"] = kadm.StringPtr("-1")
+		default: // streams
+		}
+		if _, err := kadm.NewClient(client).CreateTopic(ctx, 4, 1, settings, e.Topic); err != nil {
 			return fmt.Errorf("create topic %s: %w", e.Topic, err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 type conn struct {
 	pg         *pgconn.PgConn
 	vnode      string
+	elsewhere  bool // at a server that the virtual node has for itself
 	generation int
 	since      time.Time // when it became idle
 }
@@ -26,12 +27,23 @@ func (p *Pool) connect(ctx context.Context, vnode string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if login.Elsewhere {
+		c, err := p.reach(ctx, login)
+		if err != nil {
+			return nil, err
+		}
+		c.vnode = vnode
+		return c, nil
+	}
 	pg, err := p.dial(ctx, login)
 	if err != nil {
 		return nil, err
 	}
 	return &conn{pg: pg, vnode: vnode}, nil
 }
+
+// connectTimeout bounds a login.
+const connectTimeout = 5 * time.Second
 
 func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 	cfg, err := pgconn.ParseConfig(login.URL)
@@ -40,30 +52,33 @@ func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 		return nil, errors.New("the URL of the virtual nodes' database cannot be read: write postgres://host:port/database")
 	}
 	cfg.User, cfg.Password = login.User, login.Password
-	cfg.ConnectTimeout = 5 * time.Second
+	cfg.ConnectTimeout = connectTimeout
 	cfg.MaxProtocolMessageBodyLen = maxMessage
 	// What is given here is what RESET and DISCARD return to, whatever a role's own settings say.
 	cfg.RuntimeParams = map[string]string{
-		"application_name":                    "fairlead-persistence",
-		"search_path":                         postgres.Identifier(login.Schema),
-		"client_encoding":                     "UTF8",
-		"timezone":                            "UTC",
-		"datestyle":                           "ISO, MDY",
-		"intervalstyle":                       "iso_8601",
-		"bytea_output":                        "hex",
-		"extra_float_digits":                  "1",
-		"standard_conforming_strings":         "on",
-		"default_transaction_isolation":       "read committed",
-		"default_transaction_read_only":       "off",
-		"statement_timeout":                   millis(p.cfg.StatementTimeout),
-		"lock_timeout":                        millis(p.cfg.LockTimeout),
-		"idle_in_transaction_session_timeout": "60000",
+		"application_name":              "fairlead-persistence",
+		"search_path":                   postgres.Identifier(login.Schema),
+		"client_encoding":               "UTF8",
+		"timezone":                      "UTC",
+		"datestyle":                     "ISO, MDY",
+		"intervalstyle":                 "iso_8601",
+		"bytea_output":                  "hex",
+		"extra_float_digits":            "1",
+		"standard_conforming_strings":   "on",
+		"default_transaction_isolation": "read committed",
+		"default_transaction_read_only": "off",
+		"statement_timeout":             millis(p.cfg.StatementTimeout),
+		"lock_timeout":                  millis(p.cfg.LockTimeout),
+		// A process that freezes with a transaction open holds locks, and all writes of a virtual node with a feed want one.
+		"idle_in_transaction_session_timeout": "5000",
 		"client_connection_check_interval":    "1000",
 	}
 	cfg.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: p.cfg.CancelPatience}
 	}
+	made := p.cfg.Connecting(postgres.HostOf(cfg.Host, cfg.Port))
 	pg, err := pgconn.ConnectConfig(ctx, cfg)
+	made(err)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, postgres.Classify("connect to the virtual node's database", ctx.Err())

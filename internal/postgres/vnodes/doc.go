@@ -9,5 +9,8 @@
 // when the context ends the statement is cancelled, and a session that does not heed it is terminated; a connection is
 // used again only after DISCARD ALL succeeded on it, else closed; a message of the server above a limit is not read.
 //
+// A server that one virtual node has for itself ([Login].Elsewhere) has a breaker: while it cannot be reached its requests
+// fail at once, with an [ElsewhereError], and hold no place for which others wait.
+//
 // The persistence worker calls it.
 package vnodes

@@ -17,6 +17,8 @@ type Login struct {
 	URL, User, Password string
 	// Schema holds the virtual node's tables.
 	Schema string
+	// Elsewhere tells that the server is not the one that virtual nodes share.
+	Elsewhere bool
 }
 
 // Config says how a [Pool] works. Only Login must be set.
@@ -25,6 +27,9 @@ type Config struct {
 	Login func(ctx context.Context, vnode string) (Login, error)
 	// Rejected is told of a login that the server refused; the next Login should be a fresh one. May be nil.
 	Rejected func(vnode string)
+	// Connecting is told of each connection that is being made, with the server's host:port, and what it returns of what
+	// came of it. May be nil.
+	Connecting func(host string) (made func(error))
 	// Max bounds the connections of the process, MaxPerVnode those of one virtual node. Defaults 40 and 4.
 	Max, MaxPerVnode int
 	// MaxIdle is after how long an unused connection is closed, when anything happens. Default five minutes.
@@ -62,6 +67,9 @@ func (c Config) withDefaults() Config {
 	if c.Rejected == nil {
 		c.Rejected = func(string) {}
 	}
+	if c.Connecting == nil {
+		c.Connecting = func(string) func(error) { return func(error) {} }
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -78,6 +86,8 @@ type Pool struct {
 	vnodes map[string]*vnodeConns
 	turns  []string // virtual nodes with waiters, the next first
 	ending sync.WaitGroup
+
+	breakers breakers
 }
 
 // vnodeConns is one virtual node's part of the pool.

@@ -97,6 +97,7 @@ func (p *Pool) run(ctx context.Context, vnode, begin string, f func(*Tx) error) 
 	if err != nil && t.begun && !t.broken && ctx.Err() == nil {
 		t.rollback(ctx)
 	}
+	err = c.whose(err)
 	if t.broken || ctx.Err() != nil || c.pg.IsClosed() || c.pg.TxStatus() != idle {
 		p.discard(t, ctx.Err() != nil)
 		return err

@@ -13,6 +13,10 @@ type rewriter struct {
 	instrs int64
 	calls  bool
 
+	complexity complexity
+	height     int64 // values on the operand stack
+	nested     int   // loops that are open
+
 	// scratch locals of the meter's own, declared when first needed
 	groups           []byte
 	groupCount, next uint32
@@ -25,6 +29,8 @@ type rewriter struct {
 type frame struct {
 	op       byte
 	targeted bool
+	height   int64    // of the operand stack below the block's own
+	typ      FuncType // of the block
 }
 
 // code reads the code section and returns it metered.
@@ -76,7 +82,7 @@ func (w *rewriter) function(t FuncType) ([]byte, error) {
 	}
 	decls := r.b[declFrom:r.off]
 	w.locals, w.next = uint32(total), uint32(total)
-	w.frames = append(w.frames, frame{op: opBlock})
+	w.frames = append(w.frames, frame{op: opBlock, typ: FuncType{Results: t.Results}})
 	w.cost = costOrdinary + int64(total)>>localShift
 	w.check = true
 	w.out = make([]byte, 0, len(r.b)*2)
@@ -87,6 +93,7 @@ func (w *rewriter) function(t FuncType) ([]byte, error) {
 		}
 	}
 	w.flush(false)
+	w.measured(t)
 	if err := finished(r); err != nil {
 		return nil, err
 	}
@@ -176,6 +183,7 @@ func (w *rewriter) sized(shift int32) {
 	w.piece = appendU32(append(w.piece, opLocalSet), l)
 	w.piece = w.chargeLocal(w.piece, l, shift, 1)
 	w.piece = w.look(w.piece)
+	w.complexity.at(2, 1, w.values())
 	w.piece = appendU32(append(w.piece, opLocalGet), l)
 }
 
@@ -204,6 +212,7 @@ func (w *rewriter) instruction() {
 	}
 	w.instrs++
 	w.cost += costOf(op)
+	w.pushed(pushes(op))
 	switch shapeOf(op) {
 	case shapeNone:
 		w.plain(op)
@@ -213,6 +222,11 @@ func (w *rewriter) instruction() {
 		return
 	case shapeLabel:
 		w.target(r.u32())
+		if op == opBr {
+			w.unreachable()
+		} else {
+			w.complexity.points++
+		}
 		w.copy(from)
 		w.flush(false)
 		return
@@ -225,16 +239,21 @@ func (w *rewriter) instruction() {
 			}
 		}
 		w.target(r.u32())
+		w.complexity.points++
+		w.unreachable()
 		w.copy(from)
 		w.flush(false)
 		return
 	case shapeFunc:
 		fn := w.m.funcRef(r)
+		if op == opCall && r.err == nil {
+			w.called(w.m.typeOf(fn))
+		}
 		w.calls = w.calls || op == opCall
 		w.piece = appendU32(append(w.piece, op), w.m.shifted(fn))
 		return
 	case shapeIndirect:
-		w.m.typeRef(r)
+		w.called(w.m.typeRef(r))
 		r.u32()
 		w.calls = true
 	case shapeLocal:
@@ -297,6 +316,10 @@ func (w *rewriter) plain(op byte) {
 	case opEnd:
 		f := w.frames[len(w.frames)-1]
 		w.frames = w.frames[:len(w.frames)-1]
+		w.height = f.height + int64(len(f.typ.Results))
+		if f.op == opLoop {
+			w.nested--
+		}
 		w.piece = append(w.piece, op)
 		if f.targeted && f.op != opLoop || f.op == opIf {
 			w.flush(false)
@@ -308,15 +331,19 @@ func (w *rewriter) plain(op byte) {
 			w.r.fail("else without if")
 			return
 		}
+		w.height = f.height + int64(len(f.typ.Params))
 		w.piece = append(w.piece, op)
 		w.flush(false)
 		return
 	case opReturn:
 		// A branch out of the outermost block, behind which the stack is given back.
+		w.complexity.at(1, 0, w.values())
+		w.unreachable()
 		w.piece = appendU32(append(w.piece, opBr), uint32(len(w.frames)-1))
 		w.flush(false)
 		return
 	case opUnreachable:
+		w.unreachable()
 		w.piece = append(w.piece, op)
 		w.flush(false)
 		return
@@ -328,24 +355,39 @@ func (w *rewriter) plain(op byte) {
 }
 
 func (w *rewriter) block(op byte, from int) {
+	var typ FuncType
 	if t := w.r.s33(); w.r.err == nil {
 		switch {
+		case t >= 0 && t < int64(len(w.m.types)):
+			typ = w.m.types[t]
 		case t >= 0 && t >= int64(len(w.m.types)):
 			w.r.fail("there is no type %d", t)
 		case t == -5:
 			w.r.fail("the module uses SIMD, which fairlead does not run")
+		case t != -0x40: // one result
+			typ = FuncType{Results: []ValType{ValType(t & 0x7f)}}
 		}
 	}
 	if len(w.frames) >= maxNesting {
 		w.r.fail("blocks are nested deeper than %d", maxNesting)
 	}
 	w.copy(from)
-	w.frames = append(w.frames, frame{op: op})
+	w.pushed(-int64(len(typ.Params)))
+	below := w.height
+	w.pushed(int64(len(typ.Params)))
+	w.frames = append(w.frames, frame{op: op, height: below, typ: typ})
 	switch op {
 	case opLoop:
+		w.complexity.loop(w.values())
+		if w.nested++; w.nested > maxLoopNesting {
+			w.r.fail("loops are nested deeper than %d", maxLoopNesting)
+		}
 		w.flush(true)
 	case opIf:
+		w.complexity.at(2, 1, w.values())
 		w.flush(false)
+	default:
+		w.complexity.at(1, 1, w.values())
 	}
 }
 
@@ -358,6 +400,7 @@ func (w *rewriter) target(label uint32) {
 		return
 	}
 	w.frames[len(w.frames)-1-int(label)].targeted = true
+	w.complexity.at(1, 0, w.values())
 }
 
 // canonical replaces a NaN by the one with only the top bit of its fraction set.
@@ -386,6 +429,7 @@ func (w *rewriter) canonical(wide bool) {
 
 // grow meters memory.grow: pages that came are paid for, pages that did not are remembered.
 func (w *rewriter) grow() {
+	w.complexity.at(4, 2, w.values())
 	n := w.scratch(I32, &w.hasN, &w.n)
 	got := w.scratch(I32, &w.hasGot, &w.got)
 	b := appendU32(append(w.piece, opLocalTee), n)
@@ -402,6 +446,7 @@ func (w *rewriter) grow() {
 func (w *rewriter) prefixed(from int) {
 	r := w.r
 	sub := r.u32()
+	w.pushed(pushesPrefixed(sub))
 	switch {
 	case r.err != nil:
 		return
@@ -425,7 +470,11 @@ func (w *rewriter) prefixed(from int) {
 		r.u32()
 		w.m.changing = true
 		w.sized(0)
-	case sub == 15, sub == 17: // table.grow, table.fill
+	case sub == 15: // table.grow: tables are not part of the memory that is limited
+		r.off = from
+		r.fail("the module uses table.grow, which fairlead does not run: declare the table as large as it becomes")
+		return
+	case sub == 17: // table.fill
 		r.u32()
 		w.m.changing = true
 		w.sized(0)

@@ -37,7 +37,7 @@ const (
 	maxGlobals   = 1_000
 	maxExports   = 1_000
 	maxTables    = 16
-	maxTableSize = 1 << 20
+	maxEntries   = 1 << 17 // of all tables and passive element segments: each instance has them, beside its memory
 	maxSegments  = 200_000
 	maxParams    = 256
 	maxBody      = 2 << 20 // bytes

@@ -1,8 +1,8 @@
 // Package meter puts the instruction meter into a WebAssembly module.
 //
 // [Instrument] reads a module, refuses what fairlead does not run (SIMD, threads, exceptions, several memories,
-// 64-bit memories, garbage-collected types, tail calls, imports of anything but functions, a start section), and
-// returns the module with these additions:
+// 64-bit memories, garbage-collected types, tail calls, growing tables, imports of anything but functions, a start
+// section), and returns the module with these additions:
 //
 //   - a mutable i64 global, the instructions left. Every straight-line piece of code takes its cost from it when
 //     the piece begins; function entries, loop headers and operations whose cost depends on an operand

@@ -302,8 +302,23 @@ func TestLimits(t *testing.T) {
 	deep.Type(nil, nil)
 	deep.Func(0, nil, bytes.Repeat([]byte{0x02, 0x40}, maxNesting), bytes.Repeat([]byte{0x0B}, maxNesting))
 	table := &wt.Module{}
-	table.Table(maxTableSize + 1)
-	for name, m := range map[string]*wt.Module{"locals": big, "nested deeper": deep, "table entries": table} {
+	table.Table(maxEntries + 1)
+	tables := &wt.Module{}
+	tables.Table(maxEntries - 1)
+	tables.Table(2)
+	passive := &wt.Module{}
+	passive.Type(nil, nil)
+	passive.Func(0, nil)
+	passive.Table(maxEntries - 1)
+	passive.ElementsRaw([]byte{1, 0, 2, 0, 0})
+	grow := &wt.Module{}
+	grow.Type(nil, nil)
+	grow.Table(1)
+	grow.Func(0, nil, []byte{0xD0, 0x70}, wt.I32Const(60_000_000), []byte{0xFC, 15, 0, 0x1A})
+	for name, m := range map[string]*wt.Module{
+		"locals": big, "nested deeper": deep, "table entries": table, "2 table entries and 131071 before": tables,
+		"2 elements and 131071 before": passive, "table.grow": grow,
+	} {
 		if _, err := Instrument(m.Bytes()); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -315,8 +330,10 @@ func TestLimits(t *testing.T) {
 
 func TestInstancesThatCannotBeReset(t *testing.T) {
 	for name, f := range map[string]func(m *wt.Module){
-		"table.set":       func(m *wt.Module) { m.Func(0, nil, wt.I32Const(0), []byte{0xD0, 0x70, 0x26, 0x00}) },
-		"table.grow":      func(m *wt.Module) { m.Func(0, nil, []byte{0xD0, 0x70}, wt.I32Const(0), []byte{0xFC, 15, 0, 0x1A}) },
+		"table.set": func(m *wt.Module) { m.Func(0, nil, wt.I32Const(0), []byte{0xD0, 0x70, 0x26, 0x00}) },
+		"table.fill": func(m *wt.Module) {
+			m.Func(0, nil, wt.I32Const(0), []byte{0xD0, 0x70}, wt.I32Const(0), []byte{0xFC, 17, 0})
+		},
 		"mutable funcref": func(m *wt.Module) { m.Global(wt.FuncRef, true, []byte{0xD0, 0x70}) },
 	} {
 		m := &wt.Module{}

@@ -113,6 +113,10 @@ type Module struct {
 	Exports []Export
 	// MemoryPages is the memory at the start, pages of 64 KiB.
 	MemoryPages uint32
+	// TableBytes is what the tables of an instance take, beside its memory.
+	TableBytes int
+	// Complexity estimates what compiling the module costs, Largest what its most expensive function does.
+	Complexity, Largest int64
 	// Globals are the export names of the mutable globals that the module itself has.
 	Globals []string
 	// Resettable tells that memory and Globals are all of an instance's state: no instruction changes a table,
@@ -122,16 +126,20 @@ type Module struct {
 
 // module is what is known of a module while it is read.
 type module struct {
-	types     []FuncType
-	imports   []Import
-	funcs     []uint32 // type of each function of the module's own
-	globals   []global
-	exports   []Export
-	exportIdx []uint32
-	tables    uint32
-	memories  int
-	pages     uint32
-	changing  bool // has instructions that change tables or drop segments
+	types      []FuncType
+	imports    []Import
+	funcs      []uint32 // type of each function of the module's own
+	globals    []global
+	exports    []Export
+	exportIdx  []uint32
+	tables     uint32
+	entries    uint32 // of tables and passive element segments
+	memories   int
+	pages      uint32
+	size       int64 // bytes of the module
+	complexity int64 // of the functions so far
+	largest    int64 // of one of them
+	changing   bool  // has instructions that change tables or drop segments
 
 	appended []FuncType // types that the instrumentation needs
 	moreType uint32
@@ -223,7 +231,7 @@ func Instrument(wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &module{}
+	m := &module{size: int64(len(wasm))}
 	if err := m.read(secs); err != nil {
 		return nil, err
 	}
@@ -244,7 +252,7 @@ func Instrument(wasm []byte) (*Module, error) {
 		return nil, err
 	}
 
-	res := &Module{Imports: m.imports, Exports: m.exports, MemoryPages: m.pages, Resettable: !m.changing}
+	res := &Module{Imports: m.imports, Exports: m.exports, MemoryPages: m.pages, TableBytes: int(m.entries) * entryBytes, Complexity: m.complexity, Largest: m.largest, Resettable: !m.changing}
 	for i, g := range m.globals {
 		if !g.mutable {
 			continue
@@ -270,6 +278,9 @@ func Instrument(wasm []byte) (*Module, error) {
 	res.Wasm = out
 	return res, nil
 }
+
+// entryBytes is what an entry of a table takes in an instance.
+const entryBytes = 8
 
 func globalName(i int) string { return reserved + "global." + strconv.Itoa(i) }
 

@@ -159,9 +159,18 @@ func (m *module) readTables(r *reader) {
 	for range n {
 		r.refType()
 		min, _, _ := r.limits("table")
-		r.limited(min, maxTableSize, "table entries")
+		m.takeEntries(r, min, "table entries")
 	}
 	m.tables = n
+}
+
+// takeEntries counts what every instance keeps for tables, all of them together.
+func (m *module) takeEntries(r *reader, n uint32, what string) {
+	if r.err == nil && n > maxEntries-m.entries {
+		r.fail("%d %s and %d before them, together at most %d are allowed", n, what, m.entries, maxEntries)
+		return
+	}
+	m.entries += n
 }
 
 func (m *module) readMemories(r *reader) {
@@ -307,7 +316,10 @@ func (m *module) elements(r *reader) ([]byte, error) {
 				out = append(out, 0)
 			}
 		}
-		items := r.limited(r.count("elements"), maxTableSize, "elements")
+		items := r.limited(r.count("elements"), maxEntries, "elements")
+		if flags&3 == 1 { // passive: each instance has a copy
+			m.takeEntries(r, items, "elements")
+		}
 		out = appendU32(out, items)
 		for range items {
 			if expressions {

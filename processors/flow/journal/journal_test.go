@@ -110,6 +110,7 @@ func TestReplayOfEnds(t *testing.T) {
 	failed := yield(&appv1.Yield{Outcome: &appv1.Yield_Failed{Failed: &appv1.Failed{Error: &appv1.Error{Type: "own", Message: "why"}}}})
 	completed := &flowv1.JournalEnd{State: flowv1.FlowState_FLOW_STATE_COMPLETED, Result: []byte("1")}
 	own := &flowv1.JournalEnd{State: flowv1.FlowState_FLOW_STATE_FAILED, Error: &flowv1.FlowError{Type: "own", Message: "why", Id: journal.ApplicationErrorID}}
+	panicked := &flowv1.JournalEnd{State: flowv1.FlowState_FLOW_STATE_FAILED, Error: &flowv1.FlowError{Type: "panic", Message: "why", Id: journal.PanicErrorID}}
 	platform := &flowv1.JournalEnd{State: flowv1.FlowState_FLOW_STATE_FAILED, Error: &flowv1.FlowError{Id: "FL-FLOW-006"}}
 	killed := &flowv1.JournalEnd{State: flowv1.FlowState_FLOW_STATE_KILLED}
 	guestFault := errors.New("trap")
@@ -123,6 +124,7 @@ func TestReplayOfEnds(t *testing.T) {
 		{"completed but fails", completed, stubborn{yield: failed}, "step 1, request 0: the journal has end with 1, the module now does fail with own: why"},
 		{"failed", own, stubborn{yield: failed}, ""},
 		{"failed but completes", own, stubborn{yield: done}, "step 1, request 0: the journal has fail with own: why (FL-FLOW-001), the module now does end with 1"},
+		{"panicked but completes", panicked, stubborn{yield: done}, "step 1, request 0: the journal has fail with panic: why (FL-FLOW-016), the module now does end with 1"},
 		{"over a limit", platform, stubborn{yield: done}, ""},
 		{"trapped again", platform, stubborn{err: guestFault}, ""},
 		{"garbage again", platform, stubborn{yield: []byte{0xff}}, ""},

@@ -57,43 +57,65 @@ type Replayer struct {
 // has ended there. Step 0 does nothing. The error is a *MismatchError when the instance did something else, and any
 // other error when the journal cannot be used or the machine failed.
 func (r Replayer) To(ctx context.Context, inst Instance, until uint32) error {
-	if until == 0 {
-		return nil
+	_, err := r.Part(ctx, inst, 0, until, func() bool { return false })
+	return err
+}
+
+// Part replays as To does, from the step at which the instance stands (0 for a fresh one), and stops early when enough
+// says so. It returns where the instance stands then.
+func (r Replayer) Part(ctx context.Context, inst Instance, from, until uint32, enough func() bool) (uint32, error) {
+	if until == from {
+		return until, nil
 	}
-	start, err := r.start()
+	run, err := r.from(ctx, inst, from)
 	if err != nil {
-		return err
+		return from, err
 	}
-	run := func() ([]byte, error) { return inst.Start(ctx, start.GetNowUs(), start.GetStart()) }
-	for step := uint32(1); ; step++ {
+	for step := from + 1; ; step++ {
 		if ctx.Err() != nil {
-			return fmt.Errorf("replay step %d: %w", step, ctx.Err())
+			return step, fmt.Errorf("replay step %d: %w", step, ctx.Err())
 		}
 		rows, err := r.Rows(step)
 		if err != nil {
-			return fmt.Errorf("read journal of step %d: %w", step, err)
+			return step, fmt.Errorf("read journal of step %d: %w", step, err)
 		}
 		if len(rows) == 0 {
-			return fmt.Errorf("the journal has no rows for step %d, %d is to be reached", step, until)
+			return step, fmt.Errorf("the journal has no rows for step %d, %d is to be reached", step, until)
 		}
 		if rows[0].GetEnd().GetState() == flowv1.FlowState_FLOW_STATE_KILLED {
 			// An operator ended it; the module had no part in that.
 			r.report(step, rows, nil)
-			return nil
+			return until, nil
 		}
 		if run == nil {
-			return fmt.Errorf("the journal does not say when step %d was resumed", step-1)
+			return step, fmt.Errorf("the journal does not say when step %d was resumed", step-1)
 		}
 		raw, err := run()
 		verdict := r.compare(step, rows, raw, err)
 		r.report(step, rows, verdict)
-		if verdict != nil || step == until {
-			return verdict
+		if verdict != nil || step == until || enough() {
+			return step, verdict
 		}
 		if run, err = r.resume(ctx, inst, step, rows); err != nil {
-			return err
+			return step, err
 		}
 	}
+}
+
+// from makes the call that follows a step.
+func (r Replayer) from(ctx context.Context, inst Instance, step uint32) (func() ([]byte, error), error) {
+	if step > 0 {
+		rows, err := r.Rows(step)
+		if err != nil {
+			return nil, fmt.Errorf("read journal of step %d: %w", step, err)
+		}
+		return r.resume(ctx, inst, step, rows)
+	}
+	start, err := r.start()
+	if err != nil {
+		return nil, err
+	}
+	return func() ([]byte, error) { return inst.Start(ctx, start.GetNowUs(), start.GetStart()) }, nil
 }
 
 func (r Replayer) report(step uint32, rows []*flowv1.JournalRow, verdict error) {
@@ -176,7 +198,7 @@ func compareEnd(end *flowv1.JournalEnd, y Yield, mismatch func(int, string, stri
 		return nil
 	case end.GetState() == flowv1.FlowState_FLOW_STATE_FAILED && y.Failed != nil && end.GetError().GetType() == y.Failed.GetType() && end.GetError().GetMessage() == y.Failed.GetMessage():
 		return nil
-	case end.GetState() == flowv1.FlowState_FLOW_STATE_FAILED && y.Failed == nil && end.GetError().GetId() != ApplicationErrorID:
+	case end.GetState() == flowv1.FlowState_FLOW_STATE_FAILED && y.Failed == nil && !own(end.GetError().GetId()):
 		// The platform ended it, for a limit that the yield itself does not show.
 		return nil
 	}
@@ -186,6 +208,9 @@ func compareEnd(end *flowv1.JournalEnd, y Yield, mismatch func(int, string, stri
 	}
 	return mismatch(0, describeEnd(end), got)
 }
+
+// own tells whether a failure is one that the flow's own code yields.
+func own(id string) bool { return id == ApplicationErrorID || id == PanicErrorID }
 
 func requestsOf(rows []*flowv1.JournalRow) ([]*flowv1.JournalRequest, bool) {
 	out := make([]*flowv1.JournalRequest, len(rows))

@@ -1,5 +1,6 @@
-// Package registry holds the flows of a program and runs one of them against a host.
+// Package registry holds the flows and contracts of a program, and runs a flow against a host, or a contract against a
+// transaction.
 //
-// Registration happens while the program initialises; afterwards nothing changes. Package flow fills it; the guest
-// and package flowtest run from it.
+// Registration happens while the program initialises; afterwards nothing changes. Packages flow and contract fill it; the
+// guest and package flowtest run from it.
 package registry

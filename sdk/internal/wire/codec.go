@@ -56,7 +56,7 @@ func (c *Codec) is(number, typ int) bool {
 }
 
 // number is a field of a whole number or truth value.
-func number[T ~uint32 | ~uint64 | ~int64](c *Codec, n int, v *T) {
+func number[T ~uint32 | ~uint64 | ~int32 | ~int64](c *Codec, n int, v *T) {
 	switch {
 	case !c.reading && *v != 0:
 		c.out = appendVarint(appendTag(c.out, n, varint), uint64(*v))

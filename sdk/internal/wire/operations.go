@@ -42,6 +42,10 @@ func operation(number int) Operation {
 		return &FindAllRows{}
 	case 35:
 		return &NamedQuery{}
+	case 45:
+		return &CheckUniqueness{}
+	case 40:
+		return &VerifyTransaction{}
 	case 60:
 		return &LookupMembers{}
 	case 70:
@@ -63,26 +67,30 @@ func (*ReceiveMessage) number() int { return 12 }
 func (*ReceiveMessage) Name() string {
 	return "receive"
 }
-func (*CloseSession) number() int   { return 13 }
-func (*CloseSession) Name() string  { return "close_session" }
-func (*SessionInfo) number() int    { return 14 }
-func (*SessionInfo) Name() string   { return "session_info" }
-func (*Sign) number() int           { return 20 }
-func (*Sign) Name() string          { return "sign" }
-func (*FindKeys) number() int       { return 21 }
-func (*FindKeys) Name() string      { return "find_keys" }
-func (*PersistRows) number() int    { return 30 }
-func (*PersistRows) Name() string   { return "persist" }
-func (*MergeRows) number() int      { return 31 }
-func (*MergeRows) Name() string     { return "merge" }
-func (*RemoveRows) number() int     { return 32 }
-func (*RemoveRows) Name() string    { return "remove" }
-func (*FindRows) number() int       { return 33 }
-func (*FindRows) Name() string      { return "find" }
-func (*FindAllRows) number() int    { return 34 }
-func (*FindAllRows) Name() string   { return "find_all" }
-func (*NamedQuery) number() int     { return 35 }
-func (*NamedQuery) Name() string    { return "query" }
+func (*CloseSession) number() int    { return 13 }
+func (*CloseSession) Name() string   { return "close_session" }
+func (*SessionInfo) number() int     { return 14 }
+func (*SessionInfo) Name() string    { return "session_info" }
+func (*Sign) number() int            { return 20 }
+func (*Sign) Name() string           { return "sign" }
+func (*FindKeys) number() int        { return 21 }
+func (*FindKeys) Name() string       { return "find_keys" }
+func (*PersistRows) number() int     { return 30 }
+func (*PersistRows) Name() string    { return "persist" }
+func (*MergeRows) number() int       { return 31 }
+func (*MergeRows) Name() string      { return "merge" }
+func (*RemoveRows) number() int      { return 32 }
+func (*RemoveRows) Name() string     { return "remove" }
+func (*FindRows) number() int        { return 33 }
+func (*FindRows) Name() string       { return "find" }
+func (*FindAllRows) number() int     { return 34 }
+func (*FindAllRows) Name() string    { return "find_all" }
+func (*NamedQuery) number() int      { return 35 }
+func (*NamedQuery) Name() string     { return "query" }
+func (*CheckUniqueness) number() int { return 45 }
+func (*CheckUniqueness) Name() string {
+	return "check_uniqueness"
+}
 func (*LookupMembers) number() int  { return 60 }
 func (*LookupMembers) Name() string { return "lookup_members" }
 func (*EmitMessage) number() int    { return 70 }

@@ -61,7 +61,7 @@ func TestOperations(t *testing.T) {
 		}
 		names[o.Name()] = true
 	}
-	if len(names) != 17 {
+	if len(names) != 18 {
 		t.Errorf("%d operations", len(names))
 	}
 }
@@ -77,7 +77,7 @@ func FuzzDecode(f *testing.F) {
 			func() Message { return &Start{} }, func() Message { return &Yield{} }, func() Message { return &Resume{} },
 			func() Message { return &OpenedSession{} }, func() Message { return &ReceivedMessage{} },
 			func() Message { return &SessionInfoResult{} }, func() Message { return &Signature{} }, func() Message { return &Keys{} },
-			func() Message { return &Rows{} }, func() Message { return &Page{} }, func() Message { return &Members{} },
+			func() Message { return &Rows{} }, func() Message { return &Page{} }, func() Message { return &Members{} }, func() Message { return &UniquenessAnswer{} },
 		} {
 			stable(t, b, empty)
 		}

@@ -80,8 +80,16 @@ func message(name string) wire.Message {
 		return &wire.Rows{}
 	case "Page":
 		return &wire.Page{}
+	case "UniquenessAnswer":
+		return &wire.UniquenessAnswer{}
 	case "Members":
 		return &wire.Members{}
+	case "VerifyRequest":
+		return &wire.VerifyRequest{}
+	case "Verdict":
+		return &wire.Verdict{}
+	case "Verification":
+		return &wire.Verification{}
 	}
 	return nil
 }

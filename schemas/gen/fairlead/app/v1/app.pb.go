@@ -582,6 +582,8 @@ type Request struct {
 	//	*Request_Find
 	//	*Request_FindAll
 	//	*Request_Query
+	//	*Request_CheckUniqueness
+	//	*Request_Verify
 	//	*Request_LookupMembers
 	//	*Request_Emit
 	Operation     isRequest_Operation `protobuf_oneof:"operation"`
@@ -761,6 +763,24 @@ func (x *Request) GetQuery() *NamedQuery {
 	return nil
 }
 
+func (x *Request) GetCheckUniqueness() *CheckUniqueness {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_CheckUniqueness); ok {
+			return x.CheckUniqueness
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetVerify() *VerifyTransaction {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Verify); ok {
+			return x.Verify
+		}
+	}
+	return nil
+}
+
 func (x *Request) GetLookupMembers() *LookupMembers {
 	if x != nil {
 		if x, ok := x.Operation.(*Request_LookupMembers); ok {
@@ -843,6 +863,14 @@ type Request_Query struct {
 	Query *NamedQuery `protobuf:"bytes,35,opt,name=query,proto3,oneof"`
 }
 
+type Request_CheckUniqueness struct {
+	CheckUniqueness *CheckUniqueness `protobuf:"bytes,45,opt,name=check_uniqueness,json=checkUniqueness,proto3,oneof"`
+}
+
+type Request_Verify struct {
+	Verify *VerifyTransaction `protobuf:"bytes,40,opt,name=verify,proto3,oneof"`
+}
+
 type Request_LookupMembers struct {
 	LookupMembers *LookupMembers `protobuf:"bytes,60,opt,name=lookup_members,json=lookupMembers,proto3,oneof"`
 }
@@ -880,6 +908,10 @@ func (*Request_Find) isRequest_Operation() {}
 func (*Request_FindAll) isRequest_Operation() {}
 
 func (*Request_Query) isRequest_Operation() {}
+
+func (*Request_CheckUniqueness) isRequest_Operation() {}
+
+func (*Request_Verify) isRequest_Operation() {}
 
 func (*Request_LookupMembers) isRequest_Operation() {}
 
@@ -1100,7 +1132,7 @@ var File_fairlead_app_v1_app_proto protoreflect.FileDescriptor
 
 const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\n" +
-	"\x19fairlead/app/v1/app.proto\x12\x0ffairlead.app.v1\x1a\x1dfairlead/app/v1/channel.proto\x1a\x1cfairlead/app/v1/member.proto\x1a\x1efairlead/app/v1/property.proto\x1a\x1dfairlead/app/v1/session.proto\x1a\x1dfairlead/app/v1/signing.proto\x1a\x1bfairlead/app/v1/store.proto\"\xb5\x02\n" +
+	"\x19fairlead/app/v1/app.proto\x12\x0ffairlead.app.v1\x1a\x1dfairlead/app/v1/channel.proto\x1a\x1cfairlead/app/v1/member.proto\x1a\x1efairlead/app/v1/property.proto\x1a\x1dfairlead/app/v1/session.proto\x1a\x1dfairlead/app/v1/signing.proto\x1a\x1bfairlead/app/v1/store.proto\x1a fairlead/app/v1/uniqueness.proto\x1a\"fairlead/app/v1/verification.proto\"\xb5\x02\n" +
 	"\x05Start\x12\x1d\n" +
 	"\n" +
 	"flow_class\x18\x01 \x01(\tR\tflowClass\x12\x14\n" +
@@ -1139,7 +1171,7 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"@\n" +
 	"\bRequests\x124\n" +
-	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\xec\a\n" +
+	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\xf9\b\n" +
 	"\aRequest\x12.\n" +
 	"\x05sleep\x18\x01 \x01(\v2\x16.fairlead.app.v1.SleepH\x00R\x05sleep\x12=\n" +
 	"\n" +
@@ -1158,7 +1190,9 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\x06remove\x18  \x01(\v2\x1b.fairlead.app.v1.RemoveRowsH\x00R\x06remove\x12/\n" +
 	"\x04find\x18! \x01(\v2\x19.fairlead.app.v1.FindRowsH\x00R\x04find\x129\n" +
 	"\bfind_all\x18\" \x01(\v2\x1c.fairlead.app.v1.FindAllRowsH\x00R\afindAll\x123\n" +
-	"\x05query\x18# \x01(\v2\x1b.fairlead.app.v1.NamedQueryH\x00R\x05query\x12G\n" +
+	"\x05query\x18# \x01(\v2\x1b.fairlead.app.v1.NamedQueryH\x00R\x05query\x12M\n" +
+	"\x10check_uniqueness\x18- \x01(\v2 .fairlead.app.v1.CheckUniquenessH\x00R\x0fcheckUniqueness\x12<\n" +
+	"\x06verify\x18( \x01(\v2\".fairlead.app.v1.VerifyTransactionH\x00R\x06verify\x12G\n" +
 	"\x0elookup_members\x18< \x01(\v2\x1e.fairlead.app.v1.LookupMembersH\x00R\rlookupMembers\x122\n" +
 	"\x04emit\x18F \x01(\v2\x1c.fairlead.app.v1.EmitMessageH\x00R\x04emitB\v\n" +
 	"\toperation\"(\n" +
@@ -1188,35 +1222,37 @@ func file_fairlead_app_v1_app_proto_rawDescGZIP() []byte {
 
 var file_fairlead_app_v1_app_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_fairlead_app_v1_app_proto_goTypes = []any{
-	(*Start)(nil),          // 0: fairlead.app.v1.Start
-	(*Identity)(nil),       // 1: fairlead.app.v1.Identity
-	(*Session)(nil),        // 2: fairlead.app.v1.Session
-	(*Yield)(nil),          // 3: fairlead.app.v1.Yield
-	(*Done)(nil),           // 4: fairlead.app.v1.Done
-	(*Failed)(nil),         // 5: fairlead.app.v1.Failed
-	(*Error)(nil),          // 6: fairlead.app.v1.Error
-	(*Requests)(nil),       // 7: fairlead.app.v1.Requests
-	(*Request)(nil),        // 8: fairlead.app.v1.Request
-	(*Sleep)(nil),          // 9: fairlead.app.v1.Sleep
-	(*Checkpoint)(nil),     // 10: fairlead.app.v1.Checkpoint
-	(*Resume)(nil),         // 11: fairlead.app.v1.Resume
-	(*Answer)(nil),         // 12: fairlead.app.v1.Answer
-	(*Property)(nil),       // 13: fairlead.app.v1.Property
-	(*OpenSession)(nil),    // 14: fairlead.app.v1.OpenSession
-	(*SendMessage)(nil),    // 15: fairlead.app.v1.SendMessage
-	(*ReceiveMessage)(nil), // 16: fairlead.app.v1.ReceiveMessage
-	(*CloseSession)(nil),   // 17: fairlead.app.v1.CloseSession
-	(*SessionInfo)(nil),    // 18: fairlead.app.v1.SessionInfo
-	(*Sign)(nil),           // 19: fairlead.app.v1.Sign
-	(*FindKeys)(nil),       // 20: fairlead.app.v1.FindKeys
-	(*PersistRows)(nil),    // 21: fairlead.app.v1.PersistRows
-	(*MergeRows)(nil),      // 22: fairlead.app.v1.MergeRows
-	(*RemoveRows)(nil),     // 23: fairlead.app.v1.RemoveRows
-	(*FindRows)(nil),       // 24: fairlead.app.v1.FindRows
-	(*FindAllRows)(nil),    // 25: fairlead.app.v1.FindAllRows
-	(*NamedQuery)(nil),     // 26: fairlead.app.v1.NamedQuery
-	(*LookupMembers)(nil),  // 27: fairlead.app.v1.LookupMembers
-	(*EmitMessage)(nil),    // 28: fairlead.app.v1.EmitMessage
+	(*Start)(nil),             // 0: fairlead.app.v1.Start
+	(*Identity)(nil),          // 1: fairlead.app.v1.Identity
+	(*Session)(nil),           // 2: fairlead.app.v1.Session
+	(*Yield)(nil),             // 3: fairlead.app.v1.Yield
+	(*Done)(nil),              // 4: fairlead.app.v1.Done
+	(*Failed)(nil),            // 5: fairlead.app.v1.Failed
+	(*Error)(nil),             // 6: fairlead.app.v1.Error
+	(*Requests)(nil),          // 7: fairlead.app.v1.Requests
+	(*Request)(nil),           // 8: fairlead.app.v1.Request
+	(*Sleep)(nil),             // 9: fairlead.app.v1.Sleep
+	(*Checkpoint)(nil),        // 10: fairlead.app.v1.Checkpoint
+	(*Resume)(nil),            // 11: fairlead.app.v1.Resume
+	(*Answer)(nil),            // 12: fairlead.app.v1.Answer
+	(*Property)(nil),          // 13: fairlead.app.v1.Property
+	(*OpenSession)(nil),       // 14: fairlead.app.v1.OpenSession
+	(*SendMessage)(nil),       // 15: fairlead.app.v1.SendMessage
+	(*ReceiveMessage)(nil),    // 16: fairlead.app.v1.ReceiveMessage
+	(*CloseSession)(nil),      // 17: fairlead.app.v1.CloseSession
+	(*SessionInfo)(nil),       // 18: fairlead.app.v1.SessionInfo
+	(*Sign)(nil),              // 19: fairlead.app.v1.Sign
+	(*FindKeys)(nil),          // 20: fairlead.app.v1.FindKeys
+	(*PersistRows)(nil),       // 21: fairlead.app.v1.PersistRows
+	(*MergeRows)(nil),         // 22: fairlead.app.v1.MergeRows
+	(*RemoveRows)(nil),        // 23: fairlead.app.v1.RemoveRows
+	(*FindRows)(nil),          // 24: fairlead.app.v1.FindRows
+	(*FindAllRows)(nil),       // 25: fairlead.app.v1.FindAllRows
+	(*NamedQuery)(nil),        // 26: fairlead.app.v1.NamedQuery
+	(*CheckUniqueness)(nil),   // 27: fairlead.app.v1.CheckUniqueness
+	(*VerifyTransaction)(nil), // 28: fairlead.app.v1.VerifyTransaction
+	(*LookupMembers)(nil),     // 29: fairlead.app.v1.LookupMembers
+	(*EmitMessage)(nil),       // 30: fairlead.app.v1.EmitMessage
 }
 var file_fairlead_app_v1_app_proto_depIdxs = []int32{
 	1,  // 0: fairlead.app.v1.Start.me:type_name -> fairlead.app.v1.Identity
@@ -1243,15 +1279,17 @@ var file_fairlead_app_v1_app_proto_depIdxs = []int32{
 	24, // 21: fairlead.app.v1.Request.find:type_name -> fairlead.app.v1.FindRows
 	25, // 22: fairlead.app.v1.Request.find_all:type_name -> fairlead.app.v1.FindAllRows
 	26, // 23: fairlead.app.v1.Request.query:type_name -> fairlead.app.v1.NamedQuery
-	27, // 24: fairlead.app.v1.Request.lookup_members:type_name -> fairlead.app.v1.LookupMembers
-	28, // 25: fairlead.app.v1.Request.emit:type_name -> fairlead.app.v1.EmitMessage
-	12, // 26: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
-	6,  // 27: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	27, // 24: fairlead.app.v1.Request.check_uniqueness:type_name -> fairlead.app.v1.CheckUniqueness
+	28, // 25: fairlead.app.v1.Request.verify:type_name -> fairlead.app.v1.VerifyTransaction
+	29, // 26: fairlead.app.v1.Request.lookup_members:type_name -> fairlead.app.v1.LookupMembers
+	30, // 27: fairlead.app.v1.Request.emit:type_name -> fairlead.app.v1.EmitMessage
+	12, // 28: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
+	6,  // 29: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_app_v1_app_proto_init() }
@@ -1265,6 +1303,8 @@ func file_fairlead_app_v1_app_proto_init() {
 	file_fairlead_app_v1_session_proto_init()
 	file_fairlead_app_v1_signing_proto_init()
 	file_fairlead_app_v1_store_proto_init()
+	file_fairlead_app_v1_uniqueness_proto_init()
+	file_fairlead_app_v1_verification_proto_init()
 	file_fairlead_app_v1_app_proto_msgTypes[3].OneofWrappers = []any{
 		(*Yield_Done)(nil),
 		(*Yield_Failed)(nil),
@@ -1286,6 +1326,8 @@ func file_fairlead_app_v1_app_proto_init() {
 		(*Request_Find)(nil),
 		(*Request_FindAll)(nil),
 		(*Request_Query)(nil),
+		(*Request_CheckUniqueness)(nil),
+		(*Request_Verify)(nil),
 		(*Request_LookupMembers)(nil),
 		(*Request_Emit)(nil),
 	}

@@ -742,7 +742,9 @@ type Module struct {
 	SizeBytes uint64 `protobuf:"varint,4,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
 	Chunks    uint32 `protobuf:"varint,5,opt,name=chunks,proto3" json:"chunks,omitempty"`
 	// Flows that a client may start, by class name.
-	Flows         []*FlowClass `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	Flows []*FlowClass `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	// Names of its contracts, in order. A module of any kind may have some.
+	Contracts     []string `protobuf:"bytes,7,rep,name=contracts,proto3" json:"contracts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -815,6 +817,13 @@ func (x *Module) GetChunks() uint32 {
 func (x *Module) GetFlows() []*FlowClass {
 	if x != nil {
 		return x.Flows
+	}
+	return nil
+}
+
+func (x *Module) GetContracts() []string {
+	if x != nil {
+		return x.Contracts
 	}
 	return nil
 }
@@ -1018,7 +1027,7 @@ const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.fairlead.cpi.v1.ChannelKindR\x04kind\x12\x1d\n" +
 	"\n" +
 	"flow_class\x18\x03 \x01(\tR\tflowClass\x126\n" +
-	"\x06format\x18\x04 \x01(\x0e2\x1e.fairlead.cpi.v1.ChannelFormatR\x06format\"\xce\x01\n" +
+	"\x06format\x18\x04 \x01(\x0e2\x1e.fairlead.cpi.v1.ChannelFormatR\x06format\"\xec\x01\n" +
 	"\x06Module\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12/\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1b.fairlead.cpi.v1.ModuleKindR\x04kind\x12\x16\n" +
@@ -1026,7 +1035,8 @@ const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"\n" +
 	"size_bytes\x18\x04 \x01(\x04R\tsizeBytes\x12\x16\n" +
 	"\x06chunks\x18\x05 \x01(\rR\x06chunks\x120\n" +
-	"\x05flows\x18\x06 \x03(\v2\x1a.fairlead.cpi.v1.FlowClassR\x05flows\"\x86\x01\n" +
+	"\x05flows\x18\x06 \x03(\v2\x1a.fairlead.cpi.v1.FlowClassR\x05flows\x12\x1c\n" +
+	"\tcontracts\x18\a \x03(\tR\tcontracts\"\x86\x01\n" +
 	"\tFlowClass\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tstartable\x18\x02 \x01(\bR\tstartable\x12\x1a\n" +

@@ -738,7 +738,9 @@ type FlowCommand struct {
 	Step uint32 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
 	// The command's own id (UUID text), by which its outcome is found: UUIDv5 over topic id, partition and offset of the
 	// record that its writer wrote. Set by the mapper when it passes a command on; elsewhere the record's place says it.
-	Id            string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	// For RETRY_FROM_STEP: also when sessions that were opened at or before the step cannot be used after it.
+	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -806,6 +808,13 @@ func (x *FlowCommand) GetId() string {
 		return x.Id
 	}
 	return ""
+}
+
+func (x *FlowCommand) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 // CommandOutcome is what became of a command.
@@ -919,7 +928,9 @@ type FlowStatus struct {
 	WaitingFor  string `protobuf:"bytes,12,opt,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"`
 	InitiatedBy string `protobuf:"bytes,13,opt,name=initiated_by,json=initiatedBy,proto3" json:"initiated_by,omitempty"`
 	// What became of the last command. A command that comes after the end has no outcome here, for an end is final.
-	LastCommand   *CommandOutcome `protobuf:"bytes,14,opt,name=last_command,json=lastCommand,proto3" json:"last_command,omitempty"`
+	LastCommand *CommandOutcome `protobuf:"bytes,14,opt,name=last_command,json=lastCommand,proto3" json:"last_command,omitempty"`
+	// An operator paused it, or the platform parked it: waiting_for says why.
+	Paused        bool `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1052,6 +1063,13 @@ func (x *FlowStatus) GetLastCommand() *CommandOutcome {
 	return nil
 }
 
+func (x *FlowStatus) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
 // FlowError is why a flow failed.
 type FlowError struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1127,7 +1145,11 @@ type MapperState struct {
 	// Set while the start waits: its position in its virtual node's queue.
 	WaitingPosition uint64 `protobuf:"varint,6,opt,name=waiting_position,json=waitingPosition,proto3" json:"waiting_position,omitempty"`
 	// The mapping is of one side of a session, not of a start.
-	Session       bool `protobuf:"varint,7,opt,name=session,proto3" json:"session,omitempty"`
+	Session bool `protobuf:"varint,7,opt,name=session,proto3" json:"session,omitempty"`
+	// Events of this side that are kept, in rows of the store admission, while its peer's virtual node is not known:
+	// how many, and their bytes.
+	Held          uint32 `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
+	HeldBytes     uint64 `protobuf:"varint,9,opt,name=held_bytes,json=heldBytes,proto3" json:"held_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1209,6 +1231,20 @@ func (x *MapperState) GetSession() bool {
 		return x.Session
 	}
 	return false
+}
+
+func (x *MapperState) GetHeld() uint32 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *MapperState) GetHeldBytes() uint64 {
+	if x != nil {
+		return x.HeldBytes
+	}
+	return 0
 }
 
 // AdmissionTotal is the row of flow-mapper-store-admission that counts a whole partition (key: 't', partition as a
@@ -1393,6 +1429,7 @@ type MapperTimer struct {
 	//
 	//	*MapperTimer_Expire_
 	//	*MapperTimer_Admit_
+	//	*MapperTimer_Peer_
 	Event         isMapperTimer_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1453,6 +1490,15 @@ func (x *MapperTimer) GetAdmit() *MapperTimer_Admit {
 	return nil
 }
 
+func (x *MapperTimer) GetPeer() *MapperTimer_Peer {
+	if x != nil {
+		if x, ok := x.Event.(*MapperTimer_Peer_); ok {
+			return x.Peer
+		}
+	}
+	return nil
+}
+
 type isMapperTimer_Event interface {
 	isMapperTimer_Event()
 }
@@ -1467,9 +1513,16 @@ type MapperTimer_Admit_ struct {
 	Admit *MapperTimer_Admit `protobuf:"bytes,2,opt,name=admit,proto3,oneof"`
 }
 
+type MapperTimer_Peer_ struct {
+	// Look again whether the peer of the session under the record's key is known.
+	Peer *MapperTimer_Peer `protobuf:"bytes,3,opt,name=peer,proto3,oneof"`
+}
+
 func (*MapperTimer_Expire_) isMapperTimer_Event() {}
 
 func (*MapperTimer_Admit_) isMapperTimer_Event() {}
+
+func (*MapperTimer_Peer_) isMapperTimer_Event() {}
 
 // Checkpoint is the row of flow-table: the head of a flow's durable state; the journal is the rest.
 type Checkpoint struct {
@@ -1505,6 +1558,8 @@ type Checkpoint struct {
 	SessionsOpened uint32 `protobuf:"varint,19,opt,name=sessions_opened,json=sessionsOpened,proto3" json:"sessions_opened,omitempty"`
 	// Set when the flow's code is done and only the closes of its sessions are waited for; result is what it returned.
 	Ending bool `protobuf:"varint,20,opt,name=ending,proto3" json:"ending,omitempty"`
+	// What the answers to the current step have so far, bytes.
+	AnsweredBytes uint64 `protobuf:"varint,21,opt,name=answered_bytes,json=answeredBytes,proto3" json:"answered_bytes,omitempty"`
 	// What became of the last command.
 	LastCommand   *CommandOutcome `protobuf:"bytes,30,opt,name=last_command,json=lastCommand,proto3" json:"last_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1679,6 +1734,13 @@ func (x *Checkpoint) GetEnding() bool {
 		return x.Ending
 	}
 	return false
+}
+
+func (x *Checkpoint) GetAnsweredBytes() uint64 {
+	if x != nil {
+		return x.AnsweredBytes
+	}
+	return 0
 }
 
 func (x *Checkpoint) GetLastCommand() *CommandOutcome {
@@ -2430,6 +2492,43 @@ func (*MapperTimer_Admit) Descriptor() ([]byte, []int) {
 	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{14, 1}
 }
 
+// Peer carries nothing: the key says it.
+type MapperTimer_Peer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MapperTimer_Peer) Reset() {
+	*x = MapperTimer_Peer{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MapperTimer_Peer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MapperTimer_Peer) ProtoMessage() {}
+
+func (x *MapperTimer_Peer) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MapperTimer_Peer.ProtoReflect.Descriptor instead.
+func (*MapperTimer_Peer) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{14, 2}
+}
+
 // SessionDue names the session.
 type FlowTimer_SessionDue struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2440,7 +2539,7 @@ type FlowTimer_SessionDue struct {
 
 func (x *FlowTimer_SessionDue) Reset() {
 	*x = FlowTimer_SessionDue{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2452,7 +2551,7 @@ func (x *FlowTimer_SessionDue) String() string {
 func (*FlowTimer_SessionDue) ProtoMessage() {}
 
 func (x *FlowTimer_SessionDue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2586,7 @@ type FlowTimer_Due struct {
 
 func (x *FlowTimer_Due) Reset() {
 	*x = FlowTimer_Due{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2499,7 +2598,7 @@ func (x *FlowTimer_Due) String() string {
 func (*FlowTimer_Due) ProtoMessage() {}
 
 func (x *FlowTimer_Due) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2538,16 +2637,18 @@ func (x *FlowTimer_Due) GetOrdinal() uint32 {
 
 // Continue names the step whose answers are complete.
 type FlowTimer_Continue struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Step          uint32                 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Attempt uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Step    uint32                 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	// How far the journal was replayed by the events before; an instance in memory stands there, unless it was let go.
+	Replayed      uint32 `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FlowTimer_Continue) Reset() {
 	*x = FlowTimer_Continue{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2559,7 +2660,7 @@ func (x *FlowTimer_Continue) String() string {
 func (*FlowTimer_Continue) ProtoMessage() {}
 
 func (x *FlowTimer_Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2589,6 +2690,13 @@ func (x *FlowTimer_Continue) GetStep() uint32 {
 	return 0
 }
 
+func (x *FlowTimer_Continue) GetReplayed() uint32 {
+	if x != nil {
+		return x.Replayed
+	}
+	return 0
+}
+
 // Forget carries nothing: the key says it.
 type FlowTimer_Forget struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2598,7 +2706,7 @@ type FlowTimer_Forget struct {
 
 func (x *FlowTimer_Forget) Reset() {
 	*x = FlowTimer_Forget{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2610,7 +2718,7 @@ func (x *FlowTimer_Forget) String() string {
 func (*FlowTimer_Forget) ProtoMessage() {}
 
 func (x *FlowTimer_Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2660,20 +2768,21 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\aStarted\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
 	"\aflow_id\x18\x02 \x01(\fR\x06flowId\x12\"\n" +
-	"\rstarted_at_us\x18\x03 \x01(\x03R\vstartedAtUs\"\x90\x01\n" +
+	"\rstarted_at_us\x18\x03 \x01(\x03R\vstartedAtUs\"\xa6\x01\n" +
 	"\vFlowCommand\x125\n" +
 	"\x04kind\x18\x01 \x01(\x0e2!.fairlead.flow.v1.FlowCommandKindR\x04kind\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04step\x18\x04 \x01(\rR\x04step\x12\x0e\n" +
-	"\x02id\x18\x05 \x01(\tR\x02id\"\xb9\x01\n" +
+	"\x02id\x18\x05 \x01(\tR\x02id\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\"\xb9\x01\n" +
 	"\x0eCommandOutcome\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
 	"\x04kind\x18\x02 \x01(\x0e2!.fairlead.flow.v1.FlowCommandKindR\x04kind\x12\x18\n" +
 	"\arefused\x18\x03 \x01(\bR\arefused\x12\x19\n" +
 	"\berror_id\x18\x04 \x01(\tR\aerrorId\x12\x16\n" +
 	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x13\n" +
-	"\x05at_us\x18\x06 \x01(\x03R\x04atUs\"\xbd\x04\n" +
+	"\x05at_us\x18\x06 \x01(\x03R\x04atUs\"\xd5\x04\n" +
 	"\n" +
 	"FlowStatus\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12*\n" +
@@ -2692,11 +2801,12 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\vwaiting_for\x18\f \x01(\tR\n" +
 	"waitingFor\x12!\n" +
 	"\finitiated_by\x18\r \x01(\tR\vinitiatedBy\x12C\n" +
-	"\flast_command\x18\x0e \x01(\v2 .fairlead.flow.v1.CommandOutcomeR\vlastCommand\"I\n" +
+	"\flast_command\x18\x0e \x01(\v2 .fairlead.flow.v1.CommandOutcomeR\vlastCommand\x12\x16\n" +
+	"\x06paused\x18\x0f \x01(\bR\x06paused\"I\n" +
 	"\tFlowError\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x0e\n" +
-	"\x02id\x18\x03 \x01(\tR\x02id\"\x95\x02\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"\xc8\x02\n" +
 	"\vMapperState\x12\x17\n" +
 	"\aflow_id\x18\x01 \x01(\fR\x06flowId\x127\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1f.fairlead.flow.v1.MappingStatusR\x06status\x12\"\n" +
@@ -2704,7 +2814,10 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05vnode\x18\x04 \x01(\tR\x05vnode\x125\n" +
 	"\awaiting\x18\x05 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\awaiting\x12)\n" +
 	"\x10waiting_position\x18\x06 \x01(\x04R\x0fwaitingPosition\x12\x18\n" +
-	"\asession\x18\a \x01(\bR\asession\"c\n" +
+	"\asession\x18\a \x01(\bR\asession\x12\x12\n" +
+	"\x04held\x18\b \x01(\rR\x04held\x12\x1d\n" +
+	"\n" +
+	"held_bytes\x18\t \x01(\x04R\theldBytes\"c\n" +
 	"\x0eAdmissionTotal\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x04R\arunning\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x04R\awaiting\x12\x1d\n" +
@@ -2715,13 +2828,15 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x12\n" +
 	"\x04next\x18\x03 \x01(\x04R\x04next\"$\n" +
 	"\x10AdmissionWaiting\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\"\xa6\x01\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\"\xe8\x01\n" +
 	"\vMapperTimer\x12>\n" +
 	"\x06expire\x18\x01 \x01(\v2$.fairlead.flow.v1.MapperTimer.ExpireH\x00R\x06expire\x12;\n" +
-	"\x05admit\x18\x02 \x01(\v2#.fairlead.flow.v1.MapperTimer.AdmitH\x00R\x05admit\x1a\b\n" +
+	"\x05admit\x18\x02 \x01(\v2#.fairlead.flow.v1.MapperTimer.AdmitH\x00R\x05admit\x128\n" +
+	"\x04peer\x18\x03 \x01(\v2\".fairlead.flow.v1.MapperTimer.PeerH\x00R\x04peer\x1a\b\n" +
 	"\x06Expire\x1a\a\n" +
-	"\x05AdmitB\a\n" +
-	"\x05event\"\xd8\x06\n" +
+	"\x05Admit\x1a\x06\n" +
+	"\x04PeerB\a\n" +
+	"\x05event\"\xff\x06\n" +
 	"\n" +
 	"Checkpoint\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
@@ -2744,7 +2859,8 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\bclock_us\x18\x11 \x01(\x03R\aclockUs\x125\n" +
 	"\bsessions\x18\x12 \x03(\v2\x19.fairlead.flow.v1.SessionR\bsessions\x12'\n" +
 	"\x0fsessions_opened\x18\x13 \x01(\rR\x0esessionsOpened\x12\x16\n" +
-	"\x06ending\x18\x14 \x01(\bR\x06ending\x12C\n" +
+	"\x06ending\x18\x14 \x01(\bR\x06ending\x12%\n" +
+	"\x0eanswered_bytes\x18\x15 \x01(\x04R\ransweredBytes\x12C\n" +
 	"\flast_command\x18\x1e \x01(\v2 .fairlead.flow.v1.CommandOutcomeR\vlastCommand\"@\n" +
 	"\aSegment\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1b\n" +
@@ -2789,7 +2905,7 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.fairlead.flow.v1.FlowStateR\x05state\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x121\n" +
 	"\x05error\x18\x03 \x01(\v2\x1b.fairlead.flow.v1.FlowErrorR\x05error\x12\x13\n" +
-	"\x05at_us\x18\x04 \x01(\x03R\x04atUs\"\xd6\x03\n" +
+	"\x05at_us\x18\x04 \x01(\x03R\x04atUs\"\xf2\x03\n" +
 	"\tFlowTimer\x123\n" +
 	"\x03due\x18\x01 \x01(\v2\x1f.fairlead.flow.v1.FlowTimer.DueH\x00R\x03due\x12B\n" +
 	"\bcontinue\x18\x02 \x01(\v2$.fairlead.flow.v1.FlowTimer.ContinueH\x00R\bcontinue\x12<\n" +
@@ -2803,10 +2919,11 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x03Due\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\rR\x04step\x12\x18\n" +
-	"\aordinal\x18\x03 \x01(\rR\aordinal\x1a8\n" +
+	"\aordinal\x18\x03 \x01(\rR\aordinal\x1aT\n" +
 	"\bContinue\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
-	"\x04step\x18\x02 \x01(\rR\x04step\x1a\b\n" +
+	"\x04step\x18\x02 \x01(\rR\x04step\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\rR\breplayed\x1a\b\n" +
 	"\x06ForgetB\a\n" +
 	"\x05event*|\n" +
 	"\tInitiator\x12\x19\n" +
@@ -2848,7 +2965,7 @@ func file_fairlead_flow_v1_flow_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_flow_v1_flow_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_fairlead_flow_v1_flow_proto_goTypes = []any{
 	(Initiator)(0),               // 0: fairlead.flow.v1.Initiator
 	(FlowCommandKind)(0),         // 1: fairlead.flow.v1.FlowCommandKind
@@ -2880,24 +2997,25 @@ var file_fairlead_flow_v1_flow_proto_goTypes = []any{
 	(*FlowTimer)(nil),            // 27: fairlead.flow.v1.FlowTimer
 	(*MapperTimer_Expire)(nil),   // 28: fairlead.flow.v1.MapperTimer.Expire
 	(*MapperTimer_Admit)(nil),    // 29: fairlead.flow.v1.MapperTimer.Admit
-	(*FlowTimer_SessionDue)(nil), // 30: fairlead.flow.v1.FlowTimer.SessionDue
-	(*FlowTimer_Due)(nil),        // 31: fairlead.flow.v1.FlowTimer.Due
-	(*FlowTimer_Continue)(nil),   // 32: fairlead.flow.v1.FlowTimer.Continue
-	(*FlowTimer_Forget)(nil),     // 33: fairlead.flow.v1.FlowTimer.Forget
-	(*v1.HoldingIdentity)(nil),   // 34: fairlead.vnode.v1.HoldingIdentity
-	(*SessionEvent)(nil),         // 35: fairlead.flow.v1.SessionEvent
-	(*Session)(nil),              // 36: fairlead.flow.v1.Session
+	(*MapperTimer_Peer)(nil),     // 30: fairlead.flow.v1.MapperTimer.Peer
+	(*FlowTimer_SessionDue)(nil), // 31: fairlead.flow.v1.FlowTimer.SessionDue
+	(*FlowTimer_Due)(nil),        // 32: fairlead.flow.v1.FlowTimer.Due
+	(*FlowTimer_Continue)(nil),   // 33: fairlead.flow.v1.FlowTimer.Continue
+	(*FlowTimer_Forget)(nil),     // 34: fairlead.flow.v1.FlowTimer.Forget
+	(*v1.HoldingIdentity)(nil),   // 35: fairlead.vnode.v1.HoldingIdentity
+	(*SessionEvent)(nil),         // 36: fairlead.flow.v1.SessionEvent
+	(*Session)(nil),              // 37: fairlead.flow.v1.Session
 }
 var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	6,  // 0: fairlead.flow.v1.MapperStart.start:type_name -> fairlead.flow.v1.StartFlow
 	7,  // 1: fairlead.flow.v1.MapperStart.ended:type_name -> fairlead.flow.v1.FlowEnded
 	5,  // 2: fairlead.flow.v1.MapperStart.command:type_name -> fairlead.flow.v1.CommandFlow
 	10, // 3: fairlead.flow.v1.CommandFlow.command:type_name -> fairlead.flow.v1.FlowCommand
-	34, // 4: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
+	35, // 4: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
 	0,  // 5: fairlead.flow.v1.StartFlow.initiator:type_name -> fairlead.flow.v1.Initiator
 	2,  // 6: fairlead.flow.v1.FlowEnded.state:type_name -> fairlead.flow.v1.FlowState
 	9,  // 7: fairlead.flow.v1.FlowEvent.started:type_name -> fairlead.flow.v1.Started
-	35, // 8: fairlead.flow.v1.FlowEvent.session:type_name -> fairlead.flow.v1.SessionEvent
+	36, // 8: fairlead.flow.v1.FlowEvent.session:type_name -> fairlead.flow.v1.SessionEvent
 	10, // 9: fairlead.flow.v1.FlowEvent.command:type_name -> fairlead.flow.v1.FlowCommand
 	6,  // 10: fairlead.flow.v1.Started.start:type_name -> fairlead.flow.v1.StartFlow
 	1,  // 11: fairlead.flow.v1.FlowCommand.kind:type_name -> fairlead.flow.v1.FlowCommandKind
@@ -2910,28 +3028,29 @@ var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	6,  // 18: fairlead.flow.v1.MapperState.waiting:type_name -> fairlead.flow.v1.StartFlow
 	28, // 19: fairlead.flow.v1.MapperTimer.expire:type_name -> fairlead.flow.v1.MapperTimer.Expire
 	29, // 20: fairlead.flow.v1.MapperTimer.admit:type_name -> fairlead.flow.v1.MapperTimer.Admit
-	6,  // 21: fairlead.flow.v1.Checkpoint.start:type_name -> fairlead.flow.v1.StartFlow
-	2,  // 22: fairlead.flow.v1.Checkpoint.state:type_name -> fairlead.flow.v1.FlowState
-	21, // 23: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
-	22, // 24: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
-	13, // 25: fairlead.flow.v1.Checkpoint.error:type_name -> fairlead.flow.v1.FlowError
-	20, // 26: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
-	36, // 27: fairlead.flow.v1.Checkpoint.sessions:type_name -> fairlead.flow.v1.Session
-	11, // 28: fairlead.flow.v1.Checkpoint.last_command:type_name -> fairlead.flow.v1.CommandOutcome
-	24, // 29: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
-	25, // 30: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
-	26, // 31: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
-	2,  // 32: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
-	13, // 33: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
-	31, // 34: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
-	32, // 35: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
-	33, // 36: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
-	30, // 37: fairlead.flow.v1.FlowTimer.session_due:type_name -> fairlead.flow.v1.FlowTimer.SessionDue
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	30, // 21: fairlead.flow.v1.MapperTimer.peer:type_name -> fairlead.flow.v1.MapperTimer.Peer
+	6,  // 22: fairlead.flow.v1.Checkpoint.start:type_name -> fairlead.flow.v1.StartFlow
+	2,  // 23: fairlead.flow.v1.Checkpoint.state:type_name -> fairlead.flow.v1.FlowState
+	21, // 24: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
+	22, // 25: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
+	13, // 26: fairlead.flow.v1.Checkpoint.error:type_name -> fairlead.flow.v1.FlowError
+	20, // 27: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
+	37, // 28: fairlead.flow.v1.Checkpoint.sessions:type_name -> fairlead.flow.v1.Session
+	11, // 29: fairlead.flow.v1.Checkpoint.last_command:type_name -> fairlead.flow.v1.CommandOutcome
+	24, // 30: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
+	25, // 31: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
+	26, // 32: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
+	2,  // 33: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
+	13, // 34: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
+	32, // 35: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
+	33, // 36: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
+	34, // 37: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
+	31, // 38: fairlead.flow.v1.FlowTimer.session_due:type_name -> fairlead.flow.v1.FlowTimer.SessionDue
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_flow_v1_flow_proto_init() }
@@ -2953,6 +3072,7 @@ func file_fairlead_flow_v1_flow_proto_init() {
 	file_fairlead_flow_v1_flow_proto_msgTypes[14].OneofWrappers = []any{
 		(*MapperTimer_Expire_)(nil),
 		(*MapperTimer_Admit_)(nil),
+		(*MapperTimer_Peer_)(nil),
 	}
 	file_fairlead_flow_v1_flow_proto_msgTypes[19].OneofWrappers = []any{
 		(*JournalRow_Start)(nil),
@@ -2971,7 +3091,7 @@ func file_fairlead_flow_v1_flow_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_flow_v1_flow_proto_rawDesc), len(file_fairlead_flow_v1_flow_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -827,7 +827,9 @@ type Session struct {
 	OpenedStep uint32 `protobuf:"varint,22,opt,name=opened_step,json=openedStep,proto3" json:"opened_step,omitempty"`
 	UsedStep   uint32 `protobuf:"varint,23,opt,name=used_step,json=usedStep,proto3" json:"used_step,omitempty"`
 	// The mapper was told that this side is done.
-	CleanedUp     bool `protobuf:"varint,24,opt,name=cleaned_up,json=cleanedUp,proto3" json:"cleaned_up,omitempty"`
+	CleanedUp bool `protobuf:"varint,24,opt,name=cleaned_up,json=cleanedUp,proto3" json:"cleaned_up,omitempty"`
+	// Of the messages that arrived and were not read.
+	UnreadBytes   uint64 `protobuf:"varint,25,opt,name=unread_bytes,json=unreadBytes,proto3" json:"unread_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1028,6 +1030,13 @@ func (x *Session) GetCleanedUp() bool {
 		return x.CleanedUp
 	}
 	return false
+}
+
+func (x *Session) GetUnreadBytes() uint64 {
+	if x != nil {
+		return x.UnreadBytes
+	}
+	return 0
 }
 
 // InboxRow is the row of flow-store-inbox: a message that its flow has not read. Its key is flow id (16 bytes), session
@@ -1241,7 +1250,7 @@ const file_fairlead_flow_v1_session_proto_rawDesc = "" +
 	"\x04info\x18\x04 \x01(\v2%.fairlead.flow.v1.SessionInfoResponseR\x04info\"|\n" +
 	"\fSessionClose\x121\n" +
 	"\x04init\x18\x01 \x01(\v2\x1d.fairlead.flow.v1.SessionInitR\x04init\x129\n" +
-	"\x04info\x18\x02 \x01(\v2%.fairlead.flow.v1.SessionInfoResponseR\x04info\"\x90\a\n" +
+	"\x04info\x18\x02 \x01(\v2%.fairlead.flow.v1.SessionInfoResponseR\x04info\"\xb3\a\n" +
 	"\aSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1c\n" +
@@ -1276,7 +1285,8 @@ const file_fairlead_flow_v1_session_proto_rawDesc = "" +
 	"openedStep\x12\x1b\n" +
 	"\tused_step\x18\x17 \x01(\rR\busedStep\x12\x1d\n" +
 	"\n" +
-	"cleaned_up\x18\x18 \x01(\bR\tcleanedUp\"8\n" +
+	"cleaned_up\x18\x18 \x01(\bR\tcleanedUp\x12!\n" +
+	"\funread_bytes\x18\x19 \x01(\x04R\vunreadBytes\"8\n" +
 	"\bInboxRow\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\"<\n" +

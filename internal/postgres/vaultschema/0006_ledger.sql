@@ -113,8 +113,11 @@ CREATE TABLE fl_group_parameters (
 );
 
 -- Changes of the ledger wait with those of tables: change is a fairlead.feed.v1.Change without what the other columns say,
--- and shape, row_key and row_columns are empty.
-ALTER TABLE fl_outbox ADD COLUMN change bytea;
+-- operation is 0, and shape, row_key and row_columns are empty. What a transaction may have is less than the limit, and a
+-- change says of it no part twice, so no transaction is refused for it. Rows that are there already stay.
+ALTER TABLE fl_outbox
+  ADD COLUMN change bytea,
+  ADD CONSTRAINT fl_outbox_change CHECK ((operation = 0) = (change IS NOT NULL) AND octet_length(change) <= 524288) NOT VALID;
 
 -- Functions of the application run as the role that the worker has, which must be able to write here. What tells them
 -- apart is the transaction: the worker makes those in which it changes the ledger DEFERRABLE, and runs nothing of the

@@ -1,18 +1,16 @@
+//go:build unix
+
 package cli
 
 import (
 	"context"
 	"errors"
-	"runtime"
 	"strings"
 	"testing"
 )
 
 // A cluster that does not become ready has told what it did so far, and the error repeats it.
 func TestDetachedStartShowsItsSteps(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("wants a shell")
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var said []string
@@ -30,9 +28,6 @@ func TestDetachedStartShowsItsSteps(t *testing.T) {
 
 // A cluster that ends before it is ready says why.
 func TestDetachedStartFails(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("wants a shell")
-	}
 	_, err := startDetached(t.Context(), "/bin/sh", []string{"-c", "echo no disk is left >&2; exit 1"}, nil, t.TempDir(), func(string) {})
 	if err == nil || !strings.Contains(err.Error(), "no disk is left") {
 		t.Errorf("error %v; want the output", err)

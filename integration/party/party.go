@@ -1,0 +1,323 @@
+package party
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fairleadio/fairlead/identity"
+	"github.com/fairleadio/fairlead/integration/kafkatest"
+	"github.com/fairleadio/fairlead/integration/replica"
+	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
+	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
+	"github.com/fairleadio/fairlead/internal/seal"
+)
+
+// Environment of a run.
+const (
+	// SeedVariable repeats a run's decisions.
+	SeedVariable = "FAIRLEAD_SEED"
+	// ArtifactsVariable is an existing directory that keeps the logs.
+	ArtifactsVariable = "FAIRLEAD_ARTIFACTS"
+)
+
+// The administrator, the group of the members, and how long a worker may be silent before it loses its partitions.
+const (
+	User    = "admin"
+	Group   = "5a5e1c5e-0000-4000-8000-00000000c4a7"
+	Session = 3 * time.Second
+)
+
+// Processes is how many processes of workers run.
+const Processes = 3
+
+// Run is what one run of a suite stands on. Its methods fail the test when they cannot do what they are asked for.
+type Run struct {
+	T *testing.T
+	// Rnd makes all decisions of the run that come one after the other.
+	Rnd   *rand.Rand
+	Began time.Time
+	// Patience is how long anything may take that must come to an end.
+	Patience time.Duration
+	// Dir is the run's own, Logs is where logs are kept, Binary is the program.
+	Dir, Logs, Binary string
+	// Brokers and Prefix are what commands are told of Kafka.
+	Brokers, Prefix string
+	Password        string
+
+	Cluster  *kafkatest.Cluster
+	Postgres *pgserver.Server
+	Slots    []*replica.Replica
+	// URLs are those of the processes' REST workers, in their order.
+	URLs []string
+	HTTP *http.Client
+}
+
+// Number reads a number from the environment.
+func Number(t *testing.T, variable string, otherwise uint64) uint64 {
+	t.Helper()
+	s := os.Getenv(variable)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
+
+// New begins a run; what names it in the prefix of its topics. The test is skipped where real servers are not asked for.
+func New(t *testing.T, what string, patience time.Duration) *Run {
+	t.Helper()
+	if os.Getenv(kafkatest.RealServersVariable) != "1" {
+		t.Skipf("wants real servers; %s=1 starts them", kafkatest.RealServersVariable)
+	}
+	seed := Number(t, SeedVariable, uint64(time.Now().UnixNano()))
+	t.Logf("seed %d (%s=%d repeats it)", seed, SeedVariable, seed)
+	r := &Run{
+		T: t, Began: time.Now(), Rnd: rand.New(rand.NewPCG(seed, 1)), Patience: patience, Dir: t.TempDir(), //nolint:gosec // decisions of a test are no secret
+		Password: "first password of the " + what, HTTP: &http.Client{Timeout: 10 * time.Second},
+	}
+	r.Prefix = fmt.Sprintf("%s-%d-", what, r.Began.UnixNano())
+	r.Binary = filepath.Join(r.Dir, "fairlead.exe")
+	if r.Logs = os.Getenv(ArtifactsVariable); r.Logs == "" {
+		r.Logs = r.Dir
+	}
+	t.Cleanup(r.HTTP.CloseIdleConnections)
+	return r
+}
+
+// Say tells what happens, and when.
+func (r *Run) Say(format string, args ...any) {
+	r.T.Logf("%6.1fs "+format, append([]any{time.Since(r.Began).Seconds()}, args...)...)
+}
+
+// Must ends the test when something failed.
+func (r *Run) Must(what string, err error) {
+	r.T.Helper()
+	if err != nil {
+		r.T.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Patient bounds what must come to an end.
+func (r *Run) Patient() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.T.Context(), r.Patience)
+}
+
+// Until repeats a look until it is content.
+func (r *Run) Until(what string, look func(ctx context.Context) error) {
+	r.T.Helper()
+	ctx, cancel := r.Patient()
+	defer cancel()
+	var last error
+	err := kafkatest.Until(ctx, 100*time.Millisecond, func() (bool, error) {
+		last = look(ctx)
+		return last == nil, nil
+	})
+	if err != nil {
+		r.T.Fatalf("%s: %v", what, errors.Join(err, last))
+	}
+}
+
+// File writes a file of the run and returns its path.
+func (r *Run) File(name, content string) string {
+	r.T.Helper()
+	path := filepath.Join(r.Dir, name)
+	r.Must("write "+name, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+// Fairlead runs a command as an operator types it, and returns what it prints.
+func (r *Run) Fairlead(args ...string) string {
+	r.T.Helper()
+	cmd := exec.CommandContext(r.T.Context(), r.Binary, append(args, "--yes", "--timeout", "3m")...) //nolint:gosec // the suite's own commands
+	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(r.Dir, "config"), "FAIRLEAD_USER="+User, "FAIRLEAD_PASSWORD="+r.Password)
+	if len(r.URLs) > 0 {
+		cmd.Env = append(cmd.Env, "FAIRLEAD_API="+r.URLs[0])
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		r.T.Fatalf("fairlead %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.String())
+	}
+	return string(out)
+}
+
+// Servers builds the program while three brokers and Postgres come up. fast has Kafka wait for no disk.
+func (r *Run) Servers(fast bool) {
+	r.T.Helper()
+	built := make(chan error, 1)
+	go func() {
+		out, err := exec.CommandContext(r.T.Context(), "go", "build", "-o", r.Binary, "../../cmd/fairlead").CombinedOutput() //nolint:gosec // the suite's own program
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, out)
+		}
+		built <- err
+	}()
+	r.Cluster = kafkatest.Start(r.T, kafkatest.Options{Nodes: 3, Log: r.Say, Fast: fast})
+	r.Brokers = strings.Join(r.Cluster.Brokers(), ",")
+	r.Postgres = pgtest.Server(r.T, pgserver.Options{})
+	r.Must("make databases", r.Postgres.Ensure(r.T.Context(), "cluster", "vnodes"))
+	r.Must("build fairlead", <-built)
+	r.Say("the servers run, the binary is built")
+}
+
+// ApplyTopics makes the topics that are missing. overrides is YAML.
+func (r *Run) ApplyTopics(overrides string) {
+	r.T.Helper()
+	r.Fairlead("topics", "apply", "--brokers", r.Brokers, "--prefix", r.Prefix, "--profile", "production", "--overrides", r.File("overrides.yaml", overrides))
+}
+
+// Settings writes the file of settings of all processes: what they have in common, and more.
+func (r *Run) Settings(more string) string {
+	r.T.Helper()
+	sealKey := filepath.Join(r.Dir, "seal.key")
+	r.Must("make a key", seal.WriteKey(sealKey))
+	return r.File("fairlead.yaml", fmt.Sprintf(`kafka: {brokers: [%s], prefix: %q}
+monitor: {address: ""}
+engine: {sessions: 1, session_timeout: %s, unsafe_topics: %t}
+postgres: {url: %q, vnode_url: %q, seal_key_file: %q}
+bootstrap: {admin_user: %s, admin_password_file: %q}
+`, r.Brokers, r.Prefix, Session, !r.Cluster.Real(), r.Postgres.URL("cluster"), r.Postgres.URL("vnodes"), sealKey, User, r.File("password", r.Password+"\n"))+more)
+}
+
+// Workers keeps Processes processes of worker types alive until the test ends, and waits until the administrator can log
+// in at each.
+func (r *Run) Workers(types, settings string) {
+	t := r.T
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		for _, s := range r.Slots {
+			if t.Failed() {
+				t.Log(s.Tail(6 << 10))
+			}
+		}
+	})
+	for id := range Processes {
+		name, address := "worker-"+strconv.Itoa(id), r.address()
+		storage := filepath.Join(r.Dir, name)
+		s := replica.New(replica.Options{ID: id, Dir: storage, Log: filepath.Join(r.Logs, name+".log"), Command: func() *exec.Cmd {
+			return exec.Command(r.Binary, "worker", types, "--config", settings, "--set", "process.instance="+name, //nolint:gosec // the suite's own program
+				"--set", "process.data_dir="+storage, "--set", "rest.address="+address)
+		}})
+		r.Slots, r.URLs = append(r.Slots, s), append(r.URLs, "http://"+address)
+		running.Go(func() {
+			if err := s.Run(ctx); err != nil {
+				t.Errorf("worker %d: %v", s.ID, err)
+			}
+		})
+	}
+	for _, url := range r.URLs {
+		r.Until("the administrator can log in at "+url, func(ctx context.Context) error { return r.Get(ctx, url, "/user/"+User, nil) })
+	}
+	r.Say("%d processes of workers are ready", Processes)
+}
+
+// address finds a port below those that systems give to outgoing connections, so that none takes it while a worker is
+// down.
+func (r *Run) address() string {
+	r.T.Helper()
+	for range 1000 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(18_000+r.Rnd.IntN(13_000)))
+		l, err := net.Listen("tcp4", address)
+		if err != nil {
+			continue
+		}
+		r.Must("close a listener", l.Close())
+		if !slices.Contains(r.URLs, "http://"+address) {
+			return address
+		}
+	}
+	r.T.Fatal("there is no free port")
+	return ""
+}
+
+// Get calls REST at a process.
+func (r *Run) Get(ctx context.Context, url, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v5_2"+path, nil)
+	if err != nil {
+		return err
+	}
+	req.SetBasicAuth(User, r.Password)
+	resp, err := r.HTTP.Do(req)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s: %s", path, resp.Status, text)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(text, into)
+}
+
+// Install builds an application of apps, signs it, has its signer trusted, and makes a virtual node for each member. It
+// returns their identities.
+func (r *Run) Install(app string, members ...string) []identity.Holding {
+	r.T.Helper()
+	page, err := os.ReadFile("../../docs/operate/cluster.md")
+	r.Must("read the page for operators", err)
+	_, policy, found := strings.Cut(string(page), "```json\n")
+	policy, _, closed := strings.Cut(policy, "```")
+	if !found || !closed {
+		r.T.Fatal("the page for operators has no group policy")
+	}
+	in := func(name string) string { return filepath.Join(r.Dir, name) }
+	cpk, cpb, cpi := in(app+".cpk"), in(app+".cpb"), in(app+".cpi")
+	r.Fairlead("app", "build", "../../apps/"+app, "--file", cpk, "--ephemeral-key")
+	r.Fairlead("app", "package", "create-cpb", cpk, "--cpb-name", app, "--cpb-version", "1.0", "--file", cpb, "--ephemeral-key")
+	r.Fairlead("app", "package", "create-cpi", "--cpb", cpb, "--group-policy", r.File("policy.json", policy),
+		"--cpi-name", app, "--cpi-version", "1.0", "--file", cpi, "--ephemeral-key")
+	r.Fairlead("cert", "import", "code-signer", app, in("config/fairlead/dev-signer.pem"))
+	var uploaded struct{ CPIFileChecksum string }
+	r.Must("read what cpi upload says", json.Unmarshal([]byte(r.Fairlead("cpi", "upload", cpi, "-o", "json")), &uploaded))
+	var out []identity.Holding
+	for _, m := range members {
+		r.Fairlead("vnode", "create", m, uploaded.CPIFileChecksum)
+		h, err := identity.NewHolding(m, Group)
+		r.Must("identity of "+m, err)
+		out = append(out, h)
+	}
+	r.Say("the application is on %d virtual nodes", len(members))
+	return out
+}
+
+// Stop stops all processes and tells which had ended unasked, and how many were started.
+func (r *Run) Stop(ctx context.Context) (starts int) {
+	r.T.Helper()
+	for _, s := range r.Slots {
+		r.Must("stop", s.Stop(ctx))
+		n, _ := s.Starts()
+		starts += n
+		for _, u := range s.Unasked() {
+			r.T.Error(u)
+		}
+	}
+	return starts
+}

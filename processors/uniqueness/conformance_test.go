@@ -1,0 +1,51 @@
+package uniqueness_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/engine/enginetest"
+	"github.com/fairleadio/fairlead/processors/uniqueness"
+	"github.com/fairleadio/fairlead/topics"
+)
+
+func graph(t testing.TB) *engine.Graph {
+	t.Helper()
+	w, err := uniqueness.NewWorker(uniqueness.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Graph()
+}
+
+// What every group must keep, kept by this one: acceptances, refusals of each kind, repetitions, and requests that are
+// malformed or cannot be put to a notary.
+func TestConformance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a broker for each disturbance")
+	}
+	var inputs []enginetest.Input
+	add := func(a asking) {
+		id := fmt.Sprintf("r%d", len(inputs))
+		m := message(a.notary, a.Request)
+		if a.change != nil {
+			a.change(m)
+		}
+		inputs = append(inputs, enginetest.Input{Topic: topics.UniquenessRequests, Key: a.notary, Value: mustMarshal(t, m), Headers: map[string]string{
+			engine.HeaderRequest: id, engine.HeaderReply: engine.ReplyTo(topics.FlowRepliesUniqueness, -1, id),
+		}})
+	}
+	for n := range 12 {
+		for _, text := range []string{"issue%d out=3", "pay%d in=issue%[1]d:0,issue%[1]d:1 ref=issue%[1]d:2", "again%d in=issue%[1]d:1", "pay%d in=issue%[1]d:0,issue%[1]d:1 ref=issue%[1]d:2", "none%d in=nobody:0", "odd%d in=issue%[1]d:2,issue%[1]d:2"} {
+			a := parseRequest(t, strings.Fields(fmt.Sprintf(text, n)))
+			if n%3 == 0 {
+				a.notary = notaryB
+			}
+			add(a)
+		}
+	}
+	poison := enginetest.Input{Topic: topics.UniquenessRequests, Key: notaryA, Value: []byte{0xff}, Headers: inputs[0].Headers}
+	enginetest.Suite{Graph: graph, Inputs: inputs, Poison: &poison, Repeatable: true}.Run(t)
+}

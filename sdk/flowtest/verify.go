@@ -1,0 +1,34 @@
+package flowtest
+
+import (
+	"github.com/fairleadio/fairlead/sdk/contract"
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/internal/wire"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+)
+
+// verify verifies a transaction with the contracts of this program, whatever packages the transaction names.
+func verify(o *wire.VerifyTransaction) wire.Answer {
+	tx, err := ledger.Decode(o.Transaction)
+	if err != nil {
+		return fault(flow.ErrInvalidArgument.Type, "transaction: "+err.Error())
+	}
+	var sources []*ledger.Filtered
+	for _, b := range o.Sources {
+		f, err := ledger.DecodeFiltered(b)
+		if err != nil {
+			return fault(flow.ErrInvalidArgument.Type, "sources: "+err.Error())
+		}
+		sources = append(sources, f)
+	}
+	resolved, err := ledger.Resolve(tx, sources...)
+	if err != nil {
+		return fault(flow.ErrUnresolved.Type, err.Error())
+	}
+	result := &wire.Verification{Status: "VERIFIED"}
+	for _, f := range contract.Verify(resolved) {
+		result.Status = "INVALID"
+		result.Failures = append(result.Failures, wire.VerificationFailure(f))
+	}
+	return wire.Result(result)
+}

@@ -1,0 +1,155 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fairleadio/fairlead/sdk/internal/canonical"
+)
+
+// StateAndRef is a state, where it stands, and what its transaction says of it.
+type StateAndRef struct {
+	Ref   StateRef
+	State State
+	// Notary is that of the transaction that made the state.
+	Notary Notary
+	// Tied is how many outputs of that transaction have the state's encumbrance, itself among them; 0 without one.
+	Tied int
+}
+
+// Resolved is a transaction with the states that it consumes and looks at. [Resolve] makes it, and so each state is
+// proven to be the output that its reference names: all of it follows from the transaction's id.
+type Resolved struct {
+	tx                 *Transaction
+	inputs, references []StateAndRef
+}
+
+// Transaction is the transaction; it must not be changed.
+func (r *Resolved) Transaction() *Transaction { return r.tx }
+
+// Inputs are the states that are consumed, in the order of the transaction's inputs.
+func (r *Resolved) Inputs() []StateAndRef { return r.inputs }
+
+// References are the states that are looked at, in the order of the transaction's references.
+func (r *Resolved) References() []StateAndRef { return r.references }
+
+// ErrUnresolved is what every error about states that are not shown, or not proven, is.
+var ErrUnresolved = errors.New("unresolved")
+
+// Resolve finds the states of a transaction's inputs and references in the transactions that made them, of which
+// [Transaction.Source] shows what is needed. Which other transactions are given does not matter.
+func Resolve(tx *Transaction, sources ...*Filtered) (*Resolved, error) {
+	byID := map[Hash]*source{}
+	for _, f := range sources {
+		if byID[f.ID()] != nil {
+			return nil, fmt.Errorf("%w: transaction %s is shown twice; show all that is needed of it at once", ErrUnresolved, f.ID())
+		}
+		byID[f.ID()] = &source{filtered: f}
+	}
+	r := &Resolved{tx: tx}
+	for _, list := range []struct {
+		what string
+		refs []StateRef
+		to   *[]StateAndRef
+	}{{"input", tx.content.Inputs, &r.inputs}, {"reference", tx.content.References, &r.references}} {
+		for i, ref := range list.refs {
+			s := byID[ref.Transaction]
+			if s == nil {
+				return nil, fmt.Errorf("%w: %s %d: transaction %s is not shown", ErrUnresolved, list.what, i, ref.Transaction)
+			}
+			state, err := s.output(ref)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %s %d: transaction %s: %w", ErrUnresolved, list.what, i, ref.Transaction, err)
+			}
+			*list.to = append(*list.to, state)
+		}
+	}
+	return r, nil
+}
+
+// source is a transaction that made states; what it says of all of them is read once.
+type source struct {
+	filtered *Filtered
+	read     bool
+	notary   Notary
+	tags     map[string]int
+	err      error
+}
+
+func (s *source) output(ref StateRef) (StateAndRef, error) {
+	if !s.read {
+		s.read = true
+		s.notary, _, s.err = s.filtered.Notary()
+	}
+	if s.err != nil {
+		return StateAndRef{}, s.err
+	}
+	state, err := s.filtered.Output(int(ref.Index))
+	if err != nil {
+		return StateAndRef{}, err
+	}
+	out := StateAndRef{Ref: ref, State: state, Notary: s.notary}
+	if state.Encumbrance == "" {
+		return out, nil
+	}
+	if s.tags == nil {
+		if s.tags, s.err = s.filtered.tags(); s.err != nil {
+			return StateAndRef{}, fmt.Errorf("output %d has encumbrance %q, so what all outputs are must be shown: %w", ref.Index, state.Encumbrance, s.err)
+		}
+	}
+	out.Tied = s.tags[state.Encumbrance]
+	return out, nil
+}
+
+// tags counts the outputs of each encumbrance.
+func (f *Filtered) tags() (map[string]int, error) {
+	all, err := f.components(GroupOutputInfos)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int{}
+	for i, b := range all {
+		var s State
+		if err := read(GroupOutputInfos, i, b, s.takeInfo, func(w *canonical.Writer) { s.putInfo(w) }); err != nil {
+			return nil, err
+		}
+		out[s.Encumbrance]++
+	}
+	return out, nil
+}
+
+// Source shows of a transaction what proves outputs of it to whoever consumes or looks at them: what [ForOutputs] says,
+// and what all outputs are when one of these is encumbered.
+func (tx *Transaction) Source(outputs ...int) (*Filtered, error) {
+	for _, i := range outputs {
+		if i < 0 || i >= len(tx.content.Outputs) {
+			return nil, fmt.Errorf("output %d cannot be shown: transaction %s has %d", i, tx.id, len(tx.content.Outputs))
+		}
+	}
+	show := ForOutputs(outputs...)
+	for _, i := range outputs {
+		if tx.content.Outputs[i].Encumbrance != "" {
+			show[GroupOutputInfos] = Show{All: true}
+		}
+	}
+	return tx.Filter(show)
+}
+
+// Components are the encodings of an output's two components: what it is, and what it holds.
+func (s State) Components() (info, content []byte) { return message(s.putInfo), message(s.putContent) }
+
+// DecodeState reads what [State.Components] writes.
+func DecodeState(info, content []byte) (State, error) {
+	var s State
+	err := errors.Join(
+		read(GroupOutputInfos, 0, info, s.takeInfo, func(w *canonical.Writer) { s.putInfo(w) }),
+		read(GroupOutputs, 0, content, s.takeContent, func(w *canonical.Writer) { s.putContent(w) }),
+	)
+	if err == nil {
+		err = s.Check()
+	}
+	if err != nil {
+		return State{}, err
+	}
+	return s, nil
+}
