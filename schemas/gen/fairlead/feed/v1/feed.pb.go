@@ -398,7 +398,7 @@ type StateChange struct {
 	Contract    string                 `protobuf:"bytes,5,opt,name=contract,proto3" json:"contract,omitempty"`
 	// X.500 name of the notary service.
 	Notary string `protobuf:"bytes,6,opt,name=notary,proto3" json:"notary,omitempty"`
-	// For CREATED: UTF-8 JSON, as the application wrote it.
+	// For CREATED: UTF-8 JSON, as the application wrote it; empty when no record can hold it.
 	Payload []byte `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
 	// For states that are tokens.
 	Token *v1.Token `protobuf:"bytes,8,opt,name=token,proto3" json:"token,omitempty"`
