@@ -61,7 +61,7 @@ func TestOperations(t *testing.T) {
 		}
 		names[o.Name()] = true
 	}
-	if len(names) != 18 {
+	if len(names) != 19 {
 		t.Errorf("%d operations", len(names))
 	}
 }
