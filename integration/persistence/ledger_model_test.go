@@ -301,8 +301,8 @@ func compareFeed(t *testing.T, c *client, kinds []string) {
 			} else {
 				delete(built[s.GetType()], ref)
 			}
-			if id := string(s.GetRef().GetTransaction()); status[id] != feedv1.TransactionStatus_TRANSACTION_STATUS_VERIFIED {
-				t.Errorf("change %d is of a state whose transaction is %s", e.Change.GetNumber(), status[id])
+			if id := s.GetRef().GetTransaction(); status[string(id)] != feedv1.TransactionStatus_TRANSACTION_STATUS_VERIFIED {
+				t.Errorf("change %d is of a state whose transaction is %s", e.Change.GetNumber(), status[string(id)])
 			}
 		}
 	}
