@@ -76,8 +76,8 @@ type run struct {
 // topics makes the topics of the cluster, and those of the channels that it knows.
 func (r *run) topics(sets ...string) {
 	r.T.Helper()
-	overrides := "sets: {flow: {partitions: 6}, flow-mapper: {partitions: 6}, flow-status: {partitions: 6}, persistence: {partitions: 6}, persistence.feed: {partitions: 1}, " +
-		"database: {partitions: 1}, crypto: {partitions: 1}, rpc: {partitions: 1}, flow-mapper.channels: {partitions: 1}, facts: {partitions: 1}, tools: {partitions: 1}"
+	overrides := "sets: {flow: {partitions: 6}, flow-mapper: {partitions: 6}, flow-status: {partitions: 6}, persistence: {partitions: 6}, persistence.feed: {partitions: 3}, " +
+		"database: {partitions: 3}, crypto: {partitions: 1}, rpc: {partitions: 1}, flow-mapper.channels: {partitions: 1}, facts: {partitions: 1}, tools: {partitions: 1}"
 	for _, s := range sets {
 		overrides += fmt.Sprintf(", %s: {partitions: 6}", s)
 	}
