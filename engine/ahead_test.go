@@ -16,7 +16,7 @@ import (
 func noise(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = byte(rand.Uint32()) //nolint:gosec // it protects nothing
+		b[i] = byte(rand.Uint32())
 	}
 	return b
 }

@@ -110,7 +110,7 @@ func pack(ctx context.Context, dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.Close(ctx)
+	defer func() { _ = runtime.Close(ctx) }() // the process ends with it
 	built, err := appbuild.Builder{Runtime: runtime}.Package(ctx, "apps/chat")
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ const (
 // TestNotary is the proof on processes.
 func TestNotary(t *testing.T) {
 	seed := seedOf(t)
-	r := &run{t: t, began: time.Now(), rnd: rand.New(rand.NewPCG(seed, 1)), families: 150, faults: map[string]int{}}
+	r := &run{t: t, began: time.Now(), rnd: rand.New(rand.NewPCG(seed, 1)), families: 60, faults: map[string]int{}}
 	if s := os.Getenv(familiesVariable); s != "" {
 		n, err := strconv.Atoi(s)
 		r.must(familiesVariable, err)

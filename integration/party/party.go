@@ -146,7 +146,7 @@ func (r *Run) File(name, content string) string {
 // Fairlead runs a command as an operator types it, and returns what it prints.
 func (r *Run) Fairlead(args ...string) string {
 	r.T.Helper()
-	cmd := exec.CommandContext(r.T.Context(), r.Binary, append(args, "--yes", "--timeout", "3m")...) //nolint:gosec // the suite's own commands
+	cmd := exec.CommandContext(r.T.Context(), r.Binary, append(args, "--yes", "--timeout", "3m")...)
 	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(r.Dir, "config"), "FAIRLEAD_USER="+User, "FAIRLEAD_PASSWORD="+r.Password)
 	if len(r.URLs) > 0 {
 		cmd.Env = append(cmd.Env, "FAIRLEAD_API="+r.URLs[0])
@@ -165,7 +165,7 @@ func (r *Run) Servers(fast bool) {
 	r.T.Helper()
 	built := make(chan error, 1)
 	go func() {
-		out, err := exec.CommandContext(r.T.Context(), "go", "build", "-o", r.Binary, "../../cmd/fairlead").CombinedOutput() //nolint:gosec // the suite's own program
+		out, err := exec.CommandContext(r.T.Context(), "go", "build", "-o", r.Binary, "../../cmd/fairlead").CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("%w\n%s", err, out)
 		}
@@ -218,7 +218,7 @@ func (r *Run) Workers(types, settings string) {
 		name, address := "worker-"+strconv.Itoa(id), r.address()
 		storage := filepath.Join(r.Dir, name)
 		s := replica.New(replica.Options{ID: id, Dir: storage, Log: filepath.Join(r.Logs, name+".log"), Command: func() *exec.Cmd {
-			return exec.Command(r.Binary, "worker", types, "--config", settings, "--set", "process.instance="+name, //nolint:gosec // the suite's own program
+			return exec.Command(r.Binary, "worker", types, "--config", settings, "--set", "process.instance="+name,
 				"--set", "process.data_dir="+storage, "--set", "rest.address="+address)
 		}})
 		r.Slots, r.URLs = append(r.Slots, s), append(r.URLs, "http://"+address)

@@ -41,8 +41,6 @@ type world struct {
 	logins map[string]vnodes.Login
 }
 
-const clusterID = "0c0ffee0-0000-4000-8000-000000000000"
-
 // newWorld prepares a database of virtual nodes; url empty takes one of the shared server.
 func newWorld(t testing.TB, url string) *world {
 	t.Helper()

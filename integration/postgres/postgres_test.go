@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -203,7 +202,7 @@ func TestServerLives(t *testing.T) {
 	if err := pgtest.Open(t, postgres.Config{URL: bad}).Ping(t.Context()); err == nil {
 		t.Error("the server lets anyone in")
 	}
-	t.Log(fmt.Sprintf("PostgreSQL %s", again.Version()))
+	t.Logf("PostgreSQL %s", again.Version())
 }
 
 // A connection that is busy outlives the killed server for as long as its query lasts, and holds its shared memory: the

@@ -34,7 +34,7 @@ func (s *shapes) check(n *yaml.Node, t reflect.Type, at string) {
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return // as if it were left out
 	}
-	fits := false
+	var fits bool
 	switch t.Kind() {
 	case reflect.Struct:
 		if fits = n.Kind == yaml.MappingNode; fits {

@@ -258,7 +258,7 @@ func appendValue(dst []byte, oid uint32, text []byte) ([]byte, error) {
 	case oidTimestamptz:
 		t, err := time.Parse("2006-01-02 15:04:05.999999999Z07", s)
 		if err != nil {
-			return appendString(dst, s), nil // infinity, and years that RFC 3339 has not
+			return appendString(dst, s), nil //nolint:nilerr // infinity, and years that RFC 3339 has not
 		}
 		return appendString(dst, t.UTC().Format(timestampOut)), nil
 	case oidTimestamp:

@@ -176,7 +176,7 @@ func randomValue(r *rand.Rand, kind protoreflect.Kind) protoreflect.Value {
 		}
 		return string(b)
 	}
-	switch kind {
+	switch kind { //nolint:exhaustive // the guest interface has no others
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(r.IntN(2) == 0)
 	case protoreflect.Uint32Kind:

@@ -142,6 +142,7 @@ func (c *Client) attempt(ctx context.Context, most time.Duration, doing, token s
 			return c.lost(token, &Error{Kind: LoggedOut, Doing: doing, Err: errors.New("the token has ended or was revoked")})
 		case Sealed, Unreachable:
 			return &Error{Kind: kind, Doing: doing, Err: terse(err)}
+		default: // the token is not to blame
 		}
 	}
 	return e

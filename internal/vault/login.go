@@ -25,7 +25,7 @@ func (c *Client) Run(ctx context.Context) error {
 		secret, err := c.login(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // a clean stop
 			}
 			c.have("", err)
 			c.cfg.Log.Warn("cannot log in to Vault; trying again", "error", err, "address", c.cfg.Address, "auth", string(c.cfg.Auth.Method))

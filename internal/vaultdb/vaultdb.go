@@ -18,9 +18,6 @@ const ApplicationHistory = "fairlead_application_migration"
 // platformHistory is the table that remembers the platform's.
 const platformHistory = "fairlead_migration"
 
-// about is the table that says what a schema is; see package vaultschema.
-const about = "fairlead_about"
-
 // Vaults makes the schemas of virtual nodes in the database that the cluster has for them.
 type Vaults struct {
 	admin     *postgres.Pool
@@ -69,7 +66,7 @@ func (v *Vaults) Harden(ctx context.Context) error {
 	}
 	if len(open) > 0 {
 		return fmt.Errorf("FL-DB-021: in database %s everybody may still execute %s, and %s may not revoke it (%v): run this as a superuser: %s\n%s",
-			v.admin.Database(), strings.Join(open, ", "), v.admin.User(), err, revokes, hardening.SQL())
+			v.admin.Database(), strings.Join(open, ", "), v.admin.User(), err, revokes, hardening.SQL()) //nolint:errorlint // nil when the server said nothing
 	}
 	return err
 }

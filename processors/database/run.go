@@ -53,7 +53,7 @@ func (w *Worker) untilThere(ctx context.Context, f func(context.Context) error) 
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := f(ctx)
 		if err == nil || ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // a clean stop
 		}
 		if again(err) == nil {
 			return err

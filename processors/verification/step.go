@@ -97,7 +97,7 @@ func ran(s State, e Ran) ([]Effect, error) {
 	}
 	switch {
 	case e.Later != nil:
-		return []Effect{Wait{e.Later}, Note{Later}}, nil
+		return []Effect{Wait{e.Later}, Note{Later}}, nil //nolint:nilerr // it is run again
 	case len(e.Missing) > 0:
 		var names []string
 		for _, p := range e.Missing {

@@ -75,9 +75,9 @@ type Notary struct {
 type TimeWindow struct{ FromUs, UntilUs int64 }
 
 // Contains tells whether a moment lies within.
-func (w TimeWindow) Contains(t time.Time) bool {
-	us := t.UnixMicro()
-	return us >= w.FromUs && us < w.UntilUs
+func (t TimeWindow) Contains(at time.Time) bool {
+	us := at.UnixMicro()
+	return us >= t.FromUs && us < t.UntilUs
 }
 
 // Command says what a transaction does, for contracts.

@@ -158,7 +158,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	if err := os.WriteFile(secret, []byte(s.password+"\n"), 0o600); err != nil {
 		return fmt.Errorf("write the database's password: %w", err)
 	}
-	defer os.Remove(secret)
+	defer func() { _ = os.Remove(secret) }() // it lies in a folder that only this user reads
 	if err := s.account.own(s.opts.Dir, secret); err != nil {
 		return err
 	}
@@ -331,7 +331,7 @@ func (s *Server) waitReady(ctx context.Context, p *process) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("postgres ended while it started (%v)", p.err)
+			return fmt.Errorf("postgres ended while it started (%v)", p.err) //nolint:errorlint // nil when it ended well
 		case <-ctx.Done():
 			return fmt.Errorf("postgres does not answer: %w", errors.Join(ctx.Err(), err))
 		case <-tick.C:
@@ -414,10 +414,10 @@ func (s *Server) endFormer(ctx context.Context) error {
 	}
 	proc, err := os.FindProcess(pid)
 	if err != nil {
-		return nil //nolint:nilerr // it has ended
+		return nil
 	}
 	if err := askToStop(proc); err != nil {
-		return nil //nolint:nilerr // it has ended
+		return nil
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

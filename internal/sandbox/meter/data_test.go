@@ -42,7 +42,7 @@ func lay(t *testing.T, section []byte, size int) []byte {
 func TestJoinedDataIsTheSameMemory(t *testing.T) {
 	const size = 1 << 16
 	cases := [][][2]any{{{1000, []byte("kept")}, {900, []byte("b")}, {1100, []byte("c")}}}
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // cases that repeat themselves
+	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		var one [][2]any
 		at := rnd.IntN(size / 2)

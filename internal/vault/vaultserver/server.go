@@ -295,7 +295,7 @@ func (s *Server) readSecret() error {
 		return fmt.Errorf("read the unseal key: %w", err)
 	}
 	if _, err := os.Stat(filepath.Join(s.opts.Dir, pendingFile)); err != nil {
-		return nil
+		return nil //nolint:nilerr // nothing was begun
 	}
 	storage := filepath.Join(s.opts.Dir, storageDir)
 	if err := errors.Join(os.RemoveAll(storage), os.Mkdir(storage, 0o700)); err != nil {
@@ -378,7 +378,7 @@ func pickAddress(asked, last string) (string, error) {
 	at := last
 	for range 1000 {
 		if at == "" {
-			at = net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low)))
+			at = net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low))) //nolint:gosec // a port is no secret
 		}
 		if l, err := net.Listen("tcp4", at); err == nil {
 			return at, l.Close()

@@ -33,7 +33,7 @@ func takeField(b []byte) (f field, rest []byte, err error) {
 		return f, nil, errTag
 	}
 	f = field{number: int(tag >> 3), typ: int(tag & 7)}
-	n := uint64(0)
+	var n uint64
 	switch f.typ {
 	case varint:
 		f.value, b, err = takeVarint(b)
