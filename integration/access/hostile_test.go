@@ -48,7 +48,7 @@ func (w *world) zipped(entries ...entry) []byte {
 			e.size = uint64(len(e.content))
 		}
 		out, err := z.CreateRaw(&zip.FileHeader{
-			Name: e.name, CreatorVersion: 3<<8 | 20, ReaderVersion: 20, Flags: 0x800, Method: zip.Deflate, ModifiedDate: 1<<5 | 1, ExternalAttrs: e.mode << 16,
+			Name: e.name, CreatorVersion: 3<<8 | 20, ReaderVersion: 20, Flags: 0x800, Method: zip.Deflate, ModifiedDate: 1<<5 | 1, ExternalAttrs: e.mode << 16, //nolint:staticcheck // CreateRaw writes ModifiedDate, and Modified not at all
 			CRC32: crc32.ChecksumIEEE([]byte(e.content)), CompressedSize64: uint64(packed.Len()), UncompressedSize64: e.size,
 		})
 		w.must(err)

@@ -354,10 +354,10 @@ func TestDecodeYield(t *testing.T) {
 		"no error":       encode(t, &appv1.Yield{Outcome: &appv1.Yield_Failed{Failed: &appv1.Failed{}}}),
 		"no JSON":        encode(t, &appv1.Yield{Outcome: &appv1.Yield_Done{Done: &appv1.Done{Result: []byte("{")}}}),
 		"two outcomes":   append(encode(t, &appv1.Yield{Outcome: &appv1.Yield_Done{Done: &appv1.Done{}}}), good...),
-		"default":        []byte{0x0a, 0x02, 0x0a, 0x00},
-		"long number":    []byte{0x1a, 0x07, 0x0a, 0x05, 0x0a, 0x03, 0x08, 0x81, 0x00},
+		"default":        {0x0a, 0x02, 0x0a, 0x00},
+		"long number":    {0x1a, 0x07, 0x0a, 0x05, 0x0a, 0x03, 0x08, 0x81, 0x00},
 		"unknown field":  append(slices.Clone(good), 0xfa, 0x01, 0x00),
-		"text not UTF-8": []byte{0x12, 0x05, 0x0a, 0x03, 0x0a, 0x01, 0xff},
+		"text not UTF-8": {0x12, 0x05, 0x0a, 0x03, 0x0a, 0x01, 0xff},
 	} {
 		if y, err := sandbox.DecodeYield(b); sandbox.KindOf(err) != sandbox.BadYield {
 			t.Errorf("%s: %v, %v", name, y, err)
