@@ -370,7 +370,7 @@ func (s *session) setState(phase string) {
 	slices.Sort(s.state.partitions)
 }
 
-// observe publishes, between batches, what only the loop's goroutine may look at.
+// observe publishes, between batches, what only the loop's goroutine may look at, which it may while no callback runs.
 func (s *session) observe() {
 	waiting, parked := 0, 0
 	for _, p := range s.parts {

@@ -58,11 +58,11 @@ func (s *session) loop(ctx, sctx context.Context, g *gokaSession) error {
 		}
 		err := s.transact(sctx, g, b)
 		s.cl.AllowRebalance()
+		if err != nil {
+			return err // callbacks may still run, and what they change is not for this goroutine to look at
+		}
 		s.observe()
 		idleSince = time.Now()
-		if err != nil {
-			return err
-		}
 	}
 }
 

@@ -101,7 +101,7 @@ func flowCommands(d *devCluster) {
 	d.run(0, "flow status first", "--timeout=10s")
 	for _, wait := range []string{"", " --wait"} { // the same again is not another flow
 		out, errOut := d.run(0, "flow start Alice hello --id first"+wait, ` { "name" : "World" } `)
-		d.want(errOut, `flow first was started already, \d+m?s ago, with the same class and argument: nothing was started now`)
+		d.want(errOut, `flow first was started already, [\dmsh]+ ago, with the same class and argument: nothing was started now`)
 		d.want(out, `status +COMPLETED`, `flow id +`+s.FlowID)
 	}
 	_, errOut := d.run(3, "flow start Alice hello --id first", `{"name":"Mars"}`)
@@ -134,7 +134,7 @@ func flowCommands(d *devCluster) {
 	_, errOut = d.run(1, "flow result bad")
 	d.want(errOut, `bad is FAILED: bad-input`)
 	out, _ = d.run(0, "flow list")
-	d.want(out, `VNODE +REQUEST ID +STATUS +CLASS +AGE +FLOW ID +WAITS FOR, OR RESULT`, `first +COMPLETED +hello +\d+m?s `, `second +COMPLETED`, `bad +FAILED`)
+	d.want(out, `VNODE +REQUEST ID +STATUS +CLASS +AGE +FLOW ID +WAITS FOR, OR RESULT`, `first +COMPLETED +hello +[\dmsh]+ `, `second +COMPLETED`, `bad +FAILED`)
 	out, _ = d.run(0, "flow list Alice --limit 1")
 	d.want(out, `bad +FAILED`, `older ones are left out: --limit 0 lists all`)
 	_, errOut = d.run(1, "flow list --limit -1")
