@@ -1,0 +1,11 @@
+// Command tokens is an application of money: issuers issue tokens, members pay with them, exchange them and redeem them.
+package main
+
+import (
+	"github.com/fairleadio/fairlead/apps/tokens/token"
+	"github.com/fairleadio/fairlead/sdk/contract"
+)
+
+func init() { contract.Register(token.Contract, token.Verify) }
+
+func main() {}
