@@ -4,8 +4,13 @@ package main
 import (
 	"github.com/fairleadio/fairlead/apps/tokens/token"
 	"github.com/fairleadio/fairlead/sdk/contract"
+	"github.com/fairleadio/fairlead/sdk/contract/exact"
 )
 
-func init() { contract.Register(token.Contract, token.Verify) }
+func init() {
+	exact.Learn[token.Token]()
+	exact.Learn[token.Of]()
+	contract.Register(token.Contract, token.Verify)
+}
 
 func main() {}

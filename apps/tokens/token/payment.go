@@ -11,9 +11,9 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
-// MaxInputs is how many tokens one payment consumes. The contract of a transaction with so many inputs, and as many
-// outputs, takes a small part of the instructions that it may take.
-const MaxInputs = 250
+// MaxInputs is how many tokens one payment consumes. A contract takes a million instructions for each input and output
+// together, so a transaction with so many of both takes half of what it may.
+const MaxInputs = 100
 
 // The errors of payments.
 var (
