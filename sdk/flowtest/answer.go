@@ -93,7 +93,7 @@ func (n *Network) lookUp(o *wire.LookupMembers) wire.Answer {
 	}
 	found := &wire.Members{}
 	for _, m := range n.sorted() {
-		w := wire.Member{X500Name: m.id.X500Name, GroupID: m.id.GroupID, Status: "ACTIVE", Serial: 1}
+		w := wire.Member{X500Name: m.id.X500Name, GroupID: m.id.GroupID, Status: "ACTIVE", Serial: 1, Context: m.information()}
 		has := false
 		for _, k := range m.keys {
 			if k.Category == "LEDGER" {
