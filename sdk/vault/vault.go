@@ -131,7 +131,7 @@ func FindResolvedCall(id ledger.Hash) *flow.Pending[Found] {
 
 func find(o *wire.FindTransaction, id ledger.Hash, statuses []Status) *flow.Pending[Found] {
 	for _, s := range statuses {
-		o.Statuses = append(o.Statuses, uint32(s))
+		o.Statuses = append(o.Statuses, int32(s))
 	}
 	return call(o, func(r *wire.FoundTransaction) (f Found, err error) {
 		f.Status = Status(r.Status)

@@ -138,13 +138,13 @@ func (m *UpdateTransactionStatus) fields(c *Codec) {
 // FindTransaction reads a transaction; the result is FoundTransaction.
 type FindTransaction struct {
 	ID       []byte
-	Statuses []uint32
+	Statuses []int32
 	Resolve  bool
 }
 
 func (m *FindTransaction) fields(c *Codec) {
 	c.bytes(1, &m.ID)
-	c.numbers(2, &m.Statuses)
+	numbers(c, 2, &m.Statuses)
 	c.flag(3, &m.Resolve)
 }
 
