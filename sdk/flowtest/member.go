@@ -30,6 +30,7 @@ type Member struct {
 	unreachable bool
 	notary      *notary
 	published   map[string]string
+	counted     counted
 }
 
 // key is a key pair of a member.
