@@ -215,10 +215,16 @@ func (f *Flow) ask(requests []wire.Request) {
 	}
 	f.outcome.Steps = append(f.outcome.Steps, step)
 	f.journal = append(f.journal, entry{requests: requests})
-	failed := f.fail[len(f.outcome.Steps)]
+	failed := f.m.counted.nextStep()
+	if err := f.fail[len(f.outcome.Steps)]; err != nil {
+		failed = err
+	}
 	for _, r := range requests {
 		q := &request{operation: r.Operation}
-		err := failed
+		err := f.m.counted.nextRequest()
+		if failed != nil {
+			err = failed
+		}
 		if err == nil {
 			err = f.m.failNow(r.Operation.Name())
 		}

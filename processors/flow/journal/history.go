@@ -157,6 +157,8 @@ func describeOperation(operation string, raw []byte) string {
 		members appv1.LookupMembers
 		query   appv1.NamedQuery
 		verify  appv1.VerifyTransaction
+		request appv1.LedgerRequest
+		signs   appv1.SignTransactions
 		table   appv1.FindAllRows // the name of the table is the first field of all that ask of one
 	)
 	switch operation {
@@ -199,6 +201,14 @@ func describeOperation(operation string, raw []byte) string {
 	case "query":
 		if read(&query) {
 			return cut([]byte(query.GetName()))
+		}
+	case "ledger":
+		if read(&request) {
+			return describeLedger(&request)
+		}
+	case "sign_transactions":
+		if read(&signs) {
+			return fmt.Sprintf("%d transactions", len(signs.GetIds()))
 		}
 	case "verify":
 		if read(&verify) {
