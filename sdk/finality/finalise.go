@@ -183,13 +183,7 @@ func (p *initiator) notarise() (ledger.Signature, error) {
 	}
 	if len(p.parties) > 1 {
 		for _, c := range p.parties {
-			var others []ledger.Signature
-			for _, other := range p.parties {
-				if other != c {
-					others = append(others, other.fresh...)
-				}
-			}
-			beside = append(beside, sendCall(c.s, message{kind: signed, id: p.tx.ID(), signatures: others}))
+			beside = append(beside, sendCall(c.s, message{kind: signed, id: p.tx.ID(), signatures: p.othersThan(c)}))
 		}
 	}
 	first, err := p.talk.Result()
@@ -199,15 +193,25 @@ func (p *initiator) notarise() (ledger.Signature, error) {
 	return p.Options.notarise(p.ctx, p.notary, p.question, first, beside)
 }
 
-// distribute stores the final transaction and sends the notary's signature to all parties, together: it is final, whatever
-// becomes of this virtual node.
+// othersThan are the signatures that a party has not seen: those of the other parties.
+func (p *initiator) othersThan(c *counterparty) (out []ledger.Signature) {
+	for _, other := range p.parties {
+		if other != c {
+			out = append(out, other.fresh...)
+		}
+	}
+	return out
+}
+
+// distribute stores the final transaction and sends all signatures to all parties, together: it is final, whatever becomes of
+// this virtual node.
 func (p *initiator) distribute(signature ledger.Signature) (Final, error) {
 	all := withNotary(p.signing.all, signature)
 	store := vault.StoreCall(p.tx, vault.Verified, vault.Options{Signatures: all, Visible: p.visible})
 	calls := []flow.Call{store}
 	var sends []*flow.Action
 	for _, c := range p.parties {
-		send := sendCall(c.s, message{kind: final, id: p.tx.ID(), signatures: []ledger.Signature{signature}})
+		send := sendCall(c.s, message{kind: final, id: p.tx.ID(), signatures: withNotary(p.othersThan(c), signature)})
 		sends, calls = append(sends, send), append(calls, send)
 	}
 	_ = flow.All(p.ctx, calls...) // each call has its error

@@ -9,9 +9,6 @@ import (
 	"github.com/fairleadio/fairlead/sdk/flowtest"
 )
 
-// steps are a flow's suspensions.
-func steps(f *flowtest.Flow, o *flowtest.Outcome) int { return len(o.Steps) }
-
 func TestPayment(t *testing.T) {
 	w := newWorld(t)
 	coins := w.issue(w.alice, 10, 5)
@@ -73,7 +70,6 @@ func TestSuspensions(t *testing.T) {
 		t.Fatal(o.Err)
 	}
 	w.net.Settle()
-	const own = 6 // of the test's flow: members, keys, metadata, signing and the session
 	tell := func(who string, all []flowtest.Step, want int) {
 		for i, s := range all {
 			t.Logf("%s %d: %s", who, i+1, strings.Join(s.Requests, "; "))
@@ -92,7 +88,6 @@ func TestSuspensions(t *testing.T) {
 	tell("responder", w.bob.Flows()[before].Wait().Steps, 5)
 	all := w.notary.Flows()
 	tell("notary", all[len(all)-1].Wait().Steps, 4)
-	_ = own
 }
 
 func TestDoubleSpend(t *testing.T) {
@@ -129,6 +124,11 @@ func TestRefusals(t *testing.T) {
 	a := w.issue(w.alice, 13, 10)
 	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 1)}, Outputs: []output{{bobName, 11}}})
 	if err == nil || err.Type != flow.ErrInvalidTransaction.Type || !strings.Contains(err.Message, "it makes or destroys money") {
+		t.Errorf("money out of nothing: %v", err)
+	}
+	w.want(id, "invalid", w.alice)
+	w.want(id, "", w.bob) // who was told before he had seen where it comes from
+	if id, err = w.pay(w.alice, payment{Outputs: []output{{bobName, 11}}}); err == nil || err.Type != flow.ErrInvalidTransaction.Type {
 		t.Errorf("money out of nothing: %v", err)
 	}
 	w.want(id, "invalid", w.alice, w.bob)

@@ -31,7 +31,7 @@ const (
 	given
 	// signed: responder to initiator its signatures, and initiator to responder those of the others.
 	signed
-	// final: initiator to responder, the notary's signature.
+	// final: initiator to responder, the signatures of the other parties and, last, the notary's.
 	final
 	// failure: either way, it comes to nothing.
 	failure
@@ -69,7 +69,7 @@ type message struct {
 	// needs no backchain.
 	proofs []signedProof
 	ids    []ledger.Hash
-	// signatures are in signed those that the other side has not seen, in final the notary's.
+	// signatures are in signed those that the other side has not seen, in final these and the notary's, which is the last.
 	signatures []ledger.Signature
 	class      class
 	reason     string
@@ -240,7 +240,7 @@ func (m message) fits() error {
 	case signed:
 		right = bare && len(m.ids) == 0 && noFailure
 	case final:
-		right = bare && len(m.ids) == 0 && len(m.signatures) == 1 && noFailure
+		right = bare && len(m.ids) == 0 && len(m.signatures) > 0 && noFailure
 	case failure:
 		right = bare && len(m.ids)+len(m.signatures) == 0 && (m.class == classFatal || m.class == classUnknown) && utf8.ValidString(m.reason)
 	default:

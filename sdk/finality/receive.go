@@ -205,30 +205,36 @@ func (p *responder) wait(own []ledger.Signature) (Final, error) {
 	reply := receiveCall(p.s)
 	calls := []flow.Call{vault.AddSignaturesCall(p.tx.ID(), own...), sendCall(p.s, message{kind: signed, id: p.tx.ID(), signatures: own}), reply}
 	_ = flow.All(p.ctx, calls...) // what could not be added is stored with the notary's signature
+	kinds := []kind{final}
 	if p.others {
-		m, err := p.hear(reply, signed)
+		kinds = []kind{signed, final}
+	}
+	for {
+		m, err := p.hear(reply, kinds...)
 		if err != nil {
 			return p.unfinished(err)
 		}
-		fresh, err := p.signing.add(p.s.Counterparty(), m.signatures)
+		last := len(m.signatures)
+		if m.kind == final {
+			last--
+		}
+		fresh, err := p.signing.add(p.s.Counterparty(), m.signatures[:last])
 		if err != nil {
 			return p.unfinished(err)
 		}
-		reply = receiveCall(p.s)
+		if m.kind == final {
+			return p.finish(m.signatures[last])
+		}
+		reply, kinds = receiveCall(p.s), []kind{final}
 		_ = flow.All(p.ctx, vault.AddSignaturesCall(p.tx.ID(), fresh...), reply) // the same
 	}
-	m, err := p.hear(reply, final)
-	if err != nil {
-		return p.unfinished(err)
-	}
-	return p.finish(m.signatures[0])
 }
 
 // hear takes what the initiator says.
-func (p *responder) hear(reply *flow.Pending[[]byte], k kind) (message, error) {
+func (p *responder) hear(reply *flow.Pending[[]byte], kinds ...kind) (message, error) {
 	b, err := reply.Result()
 	if err != nil {
 		return message{}, failed(ErrUnknown, "%s did not say what became of transaction %s: %s", p.s.Counterparty(), p.tx.ID(), err)
 	}
-	return take(p.s, b, p.tx.ID(), k)
+	return take(p.s, b, p.tx.ID(), kinds...)
 }

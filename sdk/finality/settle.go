@@ -100,18 +100,23 @@ func (v *verdict) ask(ctx *flow.Context, o Options) error {
 	}
 	calls = nil
 	var verify *flow.Pending[flow.Verification]
+	var unproven error // what it consumes; the notary may still have refused it
 	if !v.verified {
-		proofs, err := shown(v.tx, byTransaction(found.Value().Found))
-		if err != nil {
-			return err
+		var proofs []*ledger.Filtered
+		if proofs, unproven = shown(v.tx, byTransaction(found.Value().Found)); unproven == nil {
+			verify = flow.VerifyCall(v.tx, encodings(proofs)...)
+			calls = []flow.Call{verify}
 		}
-		verify = flow.VerifyCall(v.tx, encodings(proofs)...)
-		calls = []flow.Call{verify}
 	}
 	once := o
 	once.Attempts = 1
 	v.signature, err = once.notarise(ctx, to, q, nil, calls)
-	if verify == nil || errors.Is(err, ErrInvalid) {
+	switch {
+	case errors.Is(err, ErrInvalid):
+		return err
+	case unproven != nil:
+		return unproven
+	case verify == nil:
 		return err
 	}
 	verification, wrong := verify.Result()

@@ -6,6 +6,7 @@ import "github.com/fairleadio/fairlead/sdk/flow"
 type counted struct {
 	requests, steps map[int]*flow.Error
 	request, step   int
+	lost            int // the request with which the member is lost, 0 for none
 }
 
 // FailRequest answers the nth request that the member's flows make from now on with an error, counted from 1: over all of
@@ -25,11 +26,20 @@ func (m *Member) FailStep(n int, err *flow.Error) {
 	m.counted.steps[m.counted.step+n] = err
 }
 
+// UnreachableAfter makes the member unreachable once its flows have made n more requests; see [Member.Unreachable].
+func (m *Member) UnreachableAfter(n int) { m.counted.lost = m.counted.request + n + 1 }
+
 // Requests is how many requests the member's flows have made.
 func (m *Member) Requests() int { return m.counted.request }
 
-func (c *counted) nextRequest() *flow.Error {
-	c.request++
+// Steps is how many suspensions the member's flows have made.
+func (m *Member) Steps() int { return m.counted.step }
+
+func (m *Member) nextRequest() *flow.Error {
+	c := &m.counted
+	if c.request++; c.request == c.lost {
+		m.unreachable = true
+	}
 	return c.requests[c.request]
 }
 
