@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/fairleadio/fairlead/apps/tokens/token"
@@ -201,13 +202,16 @@ func Exchange(ctx *flow.Context, s *flow.Session) error {
 		return err
 	}
 	err = exchange(ctx, s, row)
-	if err != nil && !errors.Is(err, finality.ErrUnknown) { // what may still become final must not happen twice
+	if err != nil && !errors.Is(err, errSigned) {
 		if again := takings.Remove(ctx, taking); again != nil {
 			ctx.Log().Warn("the offer cannot be taken any more", "offer", row.ID, "reason", again.Error())
 		}
 	}
 	return err
 }
+
+// errSigned is that it is not known whether an exchange that this member has signed is final: it must not happen twice.
+var errSigned = errors.New("the exchange is signed, and may still become final")
 
 // exchange lays out what is given, and signs when what is taken comes for it.
 func exchange(ctx *flow.Context, s *flow.Session, row Row) error {
@@ -245,5 +249,8 @@ func exchange(ctx *flow.Context, s *flow.Session, row Row) error {
 	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error {
 		return token.AgreeToSwap(tx, mine, []ledger.StateRef{laid.Transaction.Output(0)}, given, taken)
 	})
+	if errors.Is(err, finality.ErrUnknown) {
+		return fmt.Errorf("%w: %w", errSigned, err)
+	}
 	return err
 }
