@@ -50,6 +50,8 @@ func (d *draft) ask(i int, a journal.Asked, known Known, nowUs int64) (durable b
 		d.uniqueness(i, op.CheckUniqueness, nowUs)
 	case *appv1.Request_Verify:
 		d.verify(i, op.Verify, nowUs)
+	case *appv1.Request_ClaimTokens, *appv1.Request_ReleaseTokens, *appv1.Request_TokenBalance:
+		d.tokens(i, a, nowUs)
 	case *appv1.Request_LookupMembers, *appv1.Request_FindKeys:
 		d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Result{Result: known.Result}}, nowUs)
 	case *appv1.Request_Emit:

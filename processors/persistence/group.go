@@ -27,6 +27,7 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
 		engine.Reads(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]()),
 		goka.Output(topics.FlowRepliesPersistence, schemas.Codec[*rpcv1.Reply]()),
+		goka.Output(topics.TokensReplies, schemas.Codec[*rpcv1.Reply]()),
 		goka.Output(topics.PersistenceDrain, schemas.Codec[*persistencev1.Drain]()),
 	)
 }
