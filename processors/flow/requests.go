@@ -31,9 +31,9 @@ const replyGraceUs = 5_000_000
 // repliesTo is the only topic on which the answer to an operation is taken, empty when no other worker is asked.
 func repliesTo(operation string) string {
 	switch operation {
-	case "sign":
+	case "sign", "sign_transactions":
 		return topics.FlowRepliesCrypto
-	case "persist", "merge", "remove", "find", "find_all", "query":
+	case "persist", "merge", "remove", "find", "find_all", "query", "ledger":
 		return topics.FlowRepliesPersistence
 	case "check_uniqueness":
 		return topics.FlowRepliesUniqueness
@@ -133,7 +133,7 @@ func (d *draft) replied(e Replied) error {
 		d.Head.UpdatedAtUs = e.NowUs
 		d.do(CancelTimer{d.attempt(), d.Head.GetStep(), w.GetOrdinal()})
 		d.note(OutcomeReply)
-		if failed := d.take(i, w.GetOperation(), e.Reply, e.NowUs); !failed && !e.Hold {
+		if failed := d.take(i, w.GetOperation(), d.signed(i, e.Reply), e.NowUs); !failed && !e.Hold {
 			d.proceed(e.NowUs)
 		}
 		return nil

@@ -37,6 +37,12 @@ func (f *Flow) answer(q *request) (wire.Answer, bool) {
 		return f.m.emit(o), true
 	case *wire.VerifyTransaction:
 		return verify(o), true
+	case *wire.LedgerRequest:
+		return f.m.answerLedger(o), true
+	case *wire.SignTransactions:
+		return f.m.signTransactions(o), true
+	case *wire.DescribeLedger:
+		return f.m.describeLedger(), true
 	default:
 		return f.m.answerStore(o), true
 	}

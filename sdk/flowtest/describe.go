@@ -59,6 +59,12 @@ func describe(o wire.Operation, f *Flow) string {
 		return "emit to " + o.Channel
 	case *wire.VerifyTransaction:
 		return fmt.Sprintf("verify a transaction of %d bytes", len(o.Transaction))
+	case *wire.LedgerRequest:
+		return describeLedger(o.Operation)
+	case *wire.SignTransactions:
+		return fmt.Sprintf("sign %d transactions with key %s", len(o.IDs), keyID(o.PublicKey))
+	case *wire.DescribeLedger:
+		return "ask for the metadata of new transactions"
 	default:
 		return o.Name()
 	}

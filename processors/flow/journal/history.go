@@ -158,6 +158,8 @@ func describeOperation(operation string, raw []byte) string {
 		query   appv1.NamedQuery
 		verify  appv1.VerifyTransaction
 		claim   appv1.ClaimTokens
+		request appv1.LedgerRequest
+		signs   appv1.SignTransactions
 		table   appv1.FindAllRows // the name of the table is the first field of all that ask of one
 	)
 	switch operation {
@@ -204,6 +206,14 @@ func describeOperation(operation string, raw []byte) string {
 	case "claim_tokens":
 		if read(&claim) {
 			return cut([]byte(fmt.Sprintf("%s %s (%s)", claim.GetAmount(), claim.GetPool().GetSymbol(), claim.GetPool().GetType())))
+		}
+	case "ledger":
+		if read(&request) {
+			return describeLedger(&request)
+		}
+	case "sign_transactions":
+		if read(&signs) {
+			return fmt.Sprintf("%d transactions", len(signs.GetIds()))
 		}
 	case "verify":
 		if read(&verify) {

@@ -51,7 +51,7 @@ func operation(number int) Operation {
 	case 70:
 		return &EmitMessage{}
 	}
-	return nil
+	return ledgerOperation(number)
 }
 
 // Operations and the numbers and names that they have in a Request.

@@ -61,7 +61,7 @@ func TestOperations(t *testing.T) {
 		}
 		names[o.Name()] = true
 	}
-	if len(names) != 19 {
+	if len(names) != 22 {
 		t.Errorf("%d operations", len(names))
 	}
 }
