@@ -24,7 +24,7 @@ const (
 	// maxBackoffs is how many selections are remembered that had too few tokens.
 	maxBackoffs = 32
 	// maxTries is how many pages a request waits for when others are quicker.
-	maxTries = 10
+	maxTries = 1000
 	// queryTimeUs is the deadline of a query, queryGraceUs how much longer it is waited for; microseconds.
 	queryTimeUs, queryGraceUs = 30_000_000, 5_000_000
 )
