@@ -22,7 +22,7 @@ func requestTopics() []Topic {
 		request(CryptoAdmin, "What administrators ask of keys.", "Vault name of the key, or tenant", "fairlead.crypto.v1.Request",
 			CryptoGroup, CryptoGroup, Operational, []string{RpcReplies}, RestWorker),
 		request(PersistenceRequests, "What flows ask of their virtual node's database.", "flow id", "fairlead.persistence.v1.Request",
-			PersistenceGroup, PersistenceGroup, Tenant, []string{FlowRepliesPersistence, TokensReplies}, FlowGroup, TokensGroup),
+			PersistenceGroup, PersistenceGroup, Tenant, []string{FlowRepliesPersistence}, FlowGroup),
 		request(VerificationRequests, "Transactions that flows want verified.", "transaction id", "fairlead.verification.v1.Request",
 			VerificationGroup, VerificationGroup, Tenant, []string{FlowRepliesVerification}, FlowGroup),
 		reply(FlowRepliesCrypto, "Answers of the crypto worker to flows.", CryptoGroup),

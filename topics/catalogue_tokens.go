@@ -9,6 +9,8 @@ const (
 	TokensRequests = "tokens.requests"
 	// TokensChanges tells which tokens were made and consumed.
 	TokensChanges = "tokens.changes"
+	// PersistenceTokens asks persistence for pages: a topic of its own, so that who may write it can change nothing.
+	PersistenceTokens = "persistence.tokens"
 	// TokensReplies has the pages that persistence answers.
 	TokensReplies = "tokens.replies"
 
@@ -29,8 +31,13 @@ func tokensTopics() []Topic {
 	known := own.store(TokensKnownStore, "", "What is known of each pool: its unconsumed tokens, its claims, and the requests that wait.")
 	known.Key = "t, pool, state; c, pool, claim; or w, pool, place"
 	known.TypeByKey = map[string]string{"t": "fairlead.tokens.v1.Token", "c": "fairlead.tokens.v1.Claim", "w": "fairlead.tokens.v1.Waiting"}
+	pages := Topic{
+		Name: PersistenceTokens, Doc: "Pages and sums of tokens that token selection asks of virtual nodes' databases.", Key: "flow id", Type: "fairlead.persistence.v1.Request",
+		Set: PersistenceGroup, Class: Stream, Data: Tenant, Config: deleted(day), Owner: PersistenceGroup, Writers: []string{TokensGroup},
+		Readers: []Reader{{PersistenceGroup, KindInput}}, OutOfRange: Expires, Replay: ReplayRead, Replies: []string{TokensReplies},
+	}
 	out := []Topic{
-		requests,
+		requests, pages,
 		input(TokensChanges, "Tokens that were made and consumed, in the order of their virtual node's changes.", "fairlead.tokens.v1.Change", Fatal, PersistenceFeedGroup),
 		input(TokensReplies, "Pages of tokens, and sums, that persistence answers.", "fairlead.rpc.v1.Reply", Fatal, PersistenceGroup),
 		{

@@ -22,7 +22,7 @@ func (w *Worker) Graph() *engine.Graph {
 		goka.Persist(schemas.Codec[*tokensv1.Pool]()),
 		engine.Store(topics.TokensKnownStore),
 		goka.Output(topics.FlowRepliesTokens, schemas.Codec[*rpcv1.Reply]()),
-		goka.Output(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request]()),
+		goka.Output(topics.PersistenceTokens, schemas.Codec[*persistencev1.Request]()),
 		engine.Reads(topics.Config, schemas.Codec[*configv1.Configuration]()),
 		engine.OnDeadLetter(w.dead),
 		engine.WithHooks(engine.Hooks{OnDrop: w.live.drop, OnAbort: w.live.dropAll, OnAssign: w.live.dropAll, OnRevoke: w.live.dropAll}),

@@ -180,7 +180,7 @@ func (w *Worker) apply(ctx engine.Context, effect Effect) error {
 	case Respond:
 		return w.answer(ctx, e)
 	case AskPersistence:
-		ctx.Emit(topics.PersistenceRequests, e.For.GetFlowId(), &persistencev1.Request{
+		ctx.Emit(topics.PersistenceTokens, e.For.GetFlowId(), &persistencev1.Request{
 			Vnode: e.For.GetVnode(), CpiChecksum: e.For.GetCpiChecksum(), FlowId: e.For.GetFlowId(), Operation: &persistencev1.Request_Tokens{Tokens: e.Query},
 		}, engine.WithHeaders(goka.Headers{
 			engine.HeaderRequest:  []byte(queryID(ctx.Key(), e.Number)),

@@ -25,7 +25,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Request is the record of topic persistence.requests, keyed by flow id (UUID text). Header fl-request is the request
+// Request is the record of topics persistence.requests and, for tokens alone, persistence.tokens, keyed by flow id (UUID text). Header fl-request is the request
 // id: a request that comes again gets its first answer for eight days. The reply is fairlead.rpc.v1.Reply with the
 // operation's result of fairlead.app.v1.
 type Request struct {
