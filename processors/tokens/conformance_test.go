@@ -67,7 +67,9 @@ func TestConformance(t *testing.T) {
 	for n := range 12 {
 		pool := poolOf(fmt.Sprint("P", n))
 		key := tokenpool.Key(vnodeA, pool)
-		ask := func(id string, r *tokensv1.Request) { send(topics.TokensRequests, key, fmt.Sprint(id, n), inPool(r, pool)) }
+		ask := func(id string, r *tokensv1.Request) {
+			send(topics.TokensRequests, key, fmt.Sprint(id, n), inPool(r, pool))
+		}
 		ask("a", claimOf("5"))
 		ask("b", claimOf("1", func(c *appv1.ClaimTokens) { c.TagRegex = "gold" }))
 		ask("bal", balanceOf(""))
