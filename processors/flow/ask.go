@@ -50,6 +50,8 @@ func (d *draft) ask(i int, a journal.Asked, known Known, nowUs int64) (durable b
 		d.uniqueness(i, op.CheckUniqueness, nowUs)
 	case *appv1.Request_Verify:
 		d.verify(i, op.Verify, nowUs)
+	case *appv1.Request_ClaimTokens, *appv1.Request_ReleaseTokens, *appv1.Request_TokenBalance:
+		d.tokens(i, a, nowUs)
 	case *appv1.Request_Ledger:
 		d.ledger(i, op.Ledger, nowUs)
 	case *appv1.Request_SignTransactions:

@@ -39,6 +39,8 @@ func repliesTo(operation string) string {
 		return topics.FlowRepliesUniqueness
 	case "verify":
 		return topics.FlowRepliesVerification
+	case opClaimTokens, opReleaseTokens, opTokenBalance:
+		return topics.FlowRepliesTokens
 	default:
 		return ""
 	}
@@ -53,6 +55,8 @@ func requestsTo(replies string) string {
 		return topics.UniquenessRequests
 	case topics.FlowRepliesVerification:
 		return topics.VerificationRequests
+	case topics.FlowRepliesTokens:
+		return topics.TokensRequests
 	default:
 		return topics.PersistenceRequests
 	}
@@ -142,6 +146,7 @@ func (d *draft) replied(e Replied) error {
 func (d *draft) take(i int, operation string, r *rpcv1.Reply, nowUs int64) (failed bool) {
 	switch o := r.GetOutcome().(type) {
 	case *rpcv1.Reply_Result:
+		d.settleClaim(i, operation, o.Result)
 		if len(o.Result) > d.Rules.MaxResult {
 			d.note(OutcomeTooLarge)
 			d.answerError(i, TypeLimit, fmt.Sprintf("the result of %s has %d bytes, at most %d are allowed: ask for less, page by page", operation, len(o.Result), d.Rules.MaxResult), nowUs)

@@ -37,6 +37,12 @@ func (f *Flow) answer(q *request) (wire.Answer, bool) {
 		return f.m.emit(o), true
 	case *wire.VerifyTransaction:
 		return verify(o), true
+	case *wire.ClaimTokens:
+		return f.claimTokens(o), true
+	case *wire.ReleaseTokens:
+		return f.releaseTokens(o), true
+	case *wire.TokenBalance:
+		return f.tokenBalance(o), true
 	case *wire.LedgerRequest:
 		return f.m.answerLedger(o), true
 	case *wire.SignTransactions:

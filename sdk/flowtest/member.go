@@ -32,6 +32,8 @@ type Member struct {
 	published   map[string]string
 	counted     counted
 	ledger      *tables
+	claims      []tokenClaim // some may have ended
+	claimed     int
 }
 
 // key is a key pair of a member.
@@ -165,8 +167,8 @@ func (m *Member) Flows() []*Flow {
 
 // Fail answers the next request of an operation that a flow of the member makes with an error. The operations are called
 // as in the guest interface: open_session, send, receive, close_session, session_info, sign, find_keys, persist, merge,
-// remove, find, find_all, query, check_uniqueness, verify, ledger, sign_transactions, describe_ledger, lookup_members, emit,
-// sleep, checkpoint. Each call is for one more request.
+// remove, find, find_all, query, check_uniqueness, verify, ledger, sign_transactions, describe_ledger, claim_tokens,
+// release_tokens, token_balance, lookup_members, emit, sleep, checkpoint. Each call is for one more request.
 func (m *Member) Fail(operation string, err *flow.Error) {
 	m.faults = append(m.faults, failure{operation, err})
 }

@@ -51,6 +51,9 @@ func operation(number int) Operation {
 	case 70:
 		return &EmitMessage{}
 	}
+	if o := tokenOperation(number); o != nil {
+		return o
+	}
 	return ledgerOperation(number)
 }
 

@@ -106,6 +106,12 @@ func message(name string) wire.Message {
 		return &wire.TransactionSignatures{}
 	case "LedgerDescription":
 		return &wire.LedgerDescription{}
+	case "TokenClaim":
+		return &wire.TokenClaim{}
+	case "TokenRelease":
+		return &wire.TokenRelease{}
+	case "TokenAmounts":
+		return &wire.TokenAmounts{}
 	case "Verdict":
 		return &wire.Verdict{}
 	case "Verification":
