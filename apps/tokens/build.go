@@ -123,11 +123,23 @@ func (d *draft) finishOver(ctx *flow.Context, sessions ...*flow.Session) (finali
 
 // notaryNamed finds a notary of the group: the one of a name, or the only one for an empty name.
 func notaryNamed(ctx *flow.Context, name string) (ledger.Notary, error) {
-	members, err := ctx.Members()
+	all, err := notariesNamed(ctx, name)
 	if err != nil {
 		return ledger.Notary{}, err
 	}
-	var found []ledger.Notary
+	if len(all) > 1 {
+		return ledger.Notary{}, badInput("the group has %d notaries: name one", len(all))
+	}
+	return all[0], nil
+}
+
+// notariesNamed finds the notaries of the group: the one of a name, or all for an empty name. There is one at least.
+func notariesNamed(ctx *flow.Context, name string) ([]ledger.Notary, error) {
+	members, err := ctx.Members()
+	if err != nil {
+		return nil, err
+	}
+	var out []ledger.Notary
 	for _, m := range members {
 		service := m.Context[notary.PropertyService]
 		if service == "" || name != "" && service != name {
@@ -135,15 +147,12 @@ func notaryNamed(ctx *flow.Context, name string) (ledger.Notary, error) {
 		}
 		block, _ := pem.Decode([]byte(m.Context[fmt.Sprintf(notary.PropertyKey, 0)]))
 		if block == nil {
-			return ledger.Notary{}, flow.Errorf("no-notary", "notary %s publishes no key", service)
+			return nil, flow.Errorf("no-notary", "notary %s publishes no key", service)
 		}
-		found = append(found, ledger.Notary{Name: service, Key: block.Bytes})
+		out = append(out, ledger.Notary{Name: service, Key: block.Bytes})
 	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) == 0:
-		return ledger.Notary{}, flow.Errorf("no-notary", "the group has no notary %s", name)
+	if len(out) == 0 {
+		return nil, flow.Errorf("no-notary", "the group has no notary %s", name)
 	}
-	return ledger.Notary{}, badInput("the group has %d notaries: name one", len(found))
+	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/contract/fungible"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/tokens"
 	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
@@ -25,6 +26,8 @@ type purse struct {
 	notary ledger.Notary
 	kind   fungible.Kind
 	held   []token.Held
+	// claim keeps them for this flow, when they were chosen.
+	claim tokens.Claimed
 }
 
 // purses are the tokens that this member has, in the order in which they became known. What claims to be a token and is
@@ -57,35 +60,74 @@ func put(all []purse, n ledger.Notary, h token.Held) []purse {
 			return all
 		}
 	}
-	return append(all, purse{n, h.Token.Kind(), []token.Held{h}})
+	return append(all, purse{notary: n, kind: h.Token.Kind(), held: []token.Held{h}})
 }
 
-// choose finds tokens of one notary that are worth an amount or more, for one transaction: nothing keeps another flow from
-// choosing the same ones meanwhile, and the notary then refuses one of the two. Notary may be empty.
+// choose claims tokens of one notary that are worth an amount or more, for one transaction: no other flow of this member
+// gets them while this one runs. Notary may be empty.
 func choose(ctx *flow.Context, issuers []ledger.PublicKey, symbol, notary string, need amount.Amount) (purse, error) {
-	all, err := purses(ctx)
+	notaries, err := notariesNamed(ctx, notary)
 	if err != nil {
 		return purse{}, err
 	}
 	reason := error(flow.Errorf(notEnough, "there are no tokens %s of that issuer", symbol))
 	for _, issuer := range issuers {
-		for _, p := range all {
-			if p.kind != (fungible.Kind{Issuer: ledger.KeyID(issuer), Symbol: symbol}) || notary != "" && p.notary.Name != notary {
+		for _, n := range notaries {
+			claim, err := tokens.Claim(ctx, tokens.Pool{Type: token.Type, Symbol: symbol, Issuer: ledger.KeyID(issuer), Notary: n.Name}, need.String(), tokens.Options{})
+			if errors.Is(err, tokens.ErrNotEnough) {
+				reason = err
 				continue
 			}
-			picked, err := token.Pick(p.held, need)
-			if err == nil {
-				p.held = picked
-				return p, nil
+			if err != nil {
+				return purse{}, err
 			}
-			reason = typed(err)
+			return claimed(ctx, claim, need)
 		}
 	}
 	return purse{}, reason
 }
 
-// notEnough is the type of the error that there are not enough tokens, scattered that they are too many for one payment.
-const notEnough, scattered = "not-enough-tokens", "too-many-tokens"
+// claimed reads the tokens of a claim, and leaves out those that are not needed. Token selection goes by what a state says of
+// itself; one that is no token would be worth nothing, and is not spent.
+func claimed(ctx *flow.Context, claim tokens.Claimed, need amount.Amount) (purse, error) {
+	states, err := vault.Resolve(ctx, claim.Refs()...)
+	if err != nil {
+		return purse{}, err
+	}
+	var all []purse
+	for _, s := range states {
+		t, err := token.Read(s.State)
+		if err != nil {
+			return purse{}, flow.Errorf(noToken, "state %s is among the tokens and is none: %s", s.Ref, err)
+		}
+		all = put(all, s.Notary, token.Held{Ref: s.Ref, Token: t})
+	}
+	reason := error(flow.Errorf(notEnough, "the claim has no tokens"))
+	for _, p := range all { // one, unless the notary has changed its key
+		picked, err := token.Pick(p.held, need)
+		if err == nil {
+			p.claim, p.held = claim, picked
+			return p, nil
+		}
+		reason = typed(err)
+	}
+	return purse{}, reason
+}
+
+// spent ends the claim after a transaction that consumed the tokens is final. Should this fail, the claim ends with the flow.
+func (p purse) spent(ctx *flow.Context) {
+	var used []ledger.StateRef
+	for _, h := range p.held {
+		used = append(used, h.Ref)
+	}
+	if err := tokens.Release(ctx, p.claim, used...); err != nil {
+		ctx.Log().Warn("a claim of tokens was not ended", "claim", p.claim.ID, "reason", err.Error())
+	}
+}
+
+// notEnough is the type of the error that there are not enough tokens, scattered that they are too many for one payment,
+// noToken that something among them is none.
+const notEnough, scattered, noToken = "not-enough-tokens", "too-many-tokens", "no-token"
 
 // typed gives an error of payments a type that programs can rely on.
 func typed(err error) error {

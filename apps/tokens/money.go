@@ -89,8 +89,12 @@ func Pay(ctx *flow.Context, in Paying) (Final, error) {
 		return Final{}, err
 	}
 	out, err := finalOf(d.finish(ctx, receiving, in.To))
+	if err != nil {
+		return Final{}, err
+	}
+	p.spent(ctx)
 	out.Change = change
-	return out, err
+	return out, nil
 }
 
 // pay is the draft of a payment with all tokens of a purse, and the change.
@@ -146,6 +150,7 @@ func Redeem(ctx *flow.Context, in Money) (Final, error) {
 		if err != nil {
 			return Final{}, err
 		}
+		p.spent(ctx)
 		p.held, change = []token.Held{{Ref: split.Transaction.Output(0), Token: d.outputs[0]}}, rest
 	}
 	d := draft{notary: p.notary, inputs: p.held, signers: []ledger.PublicKey{first.Issuer}}
@@ -153,8 +158,12 @@ func Redeem(ctx *flow.Context, in Money) (Final, error) {
 		return Final{}, err
 	}
 	out, err := finalOf(d.finish(ctx, redeeming, in.Issuer))
+	if err != nil {
+		return Final{}, err
+	}
+	p.spent(ctx)
 	out.Change = change
-	return out, err
+	return out, nil
 }
 
 // TakeBack signs the end of tokens that this member stands for. Whatever it owes for them is settled elsewhere.

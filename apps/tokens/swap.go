@@ -173,8 +173,12 @@ func Swap(ctx *flow.Context, in Swapping) (Final, error) {
 		return Final{}, err
 	}
 	out, err := finalOf(d.finishOver(ctx, s))
+	if err != nil {
+		return Final{}, err
+	}
+	p.spent(ctx)
 	out.Change = change
-	return out, err
+	return out, nil
 }
 
 // Errors of exchanges: there is no such offer for the member that asks, somebody has taken it, or it is another than was
@@ -244,6 +248,7 @@ func exchange(ctx *flow.Context, s *flow.Session, row Row) error {
 	if err != nil {
 		return err
 	}
+	p.spent(ctx)
 	given := token.Value{Kind: p.kind, Amount: give.amount}
 	taken := token.Value{Kind: fungible.Kind{Issuer: ledger.KeyID(take.issuers[0]), Symbol: take.symbol}, Amount: take.amount}
 	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error {

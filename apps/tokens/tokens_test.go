@@ -193,9 +193,9 @@ func TestRefusals(t *testing.T) {
 	w := newWorld(t)
 	w.issue(w.alice, "10")
 	bob := w.bob.Name()
-	w.refused(w.alice, "tokens-pay", Paying{To: bob, Money: w.gbp("10.01")}, notEnough, "10 of GBP")
-	w.refused(w.alice, "tokens-pay", Paying{To: bob, Money: w.eur("1")}, notEnough, "no tokens EUR")
-	w.refused(w.bob, "tokens-pay", Paying{To: w.alice.Name(), Money: w.gbp("1")}, notEnough, "no tokens GBP")
+	w.refused(w.alice, "tokens-pay", Paying{To: bob, Money: w.gbp("10.01")}, notEnough, "10 available")
+	w.refused(w.alice, "tokens-pay", Paying{To: bob, Money: w.eur("1")}, notEnough, "EUR")
+	w.refused(w.bob, "tokens-pay", Paying{To: w.alice.Name(), Money: w.gbp("1")}, notEnough, "GBP")
 	w.refused(w.alice, "tokens-pay", Paying{To: "O=Nobody, L=Rome, C=IT", Money: w.gbp("1")}, flow.ErrNotFound.Type, "Nobody")
 	w.refused(w.alice, "tokens-redeem", w.gbp("11"), notEnough, "GBP")
 	for _, a := range []flow.Decimal{"0", "-1", "0.0000000000000000001", "100000000000000000000"} {
@@ -206,21 +206,39 @@ func TestRefusals(t *testing.T) {
 	w.has(map[*flowtest.Member]string{w.alice: "10 GBP", w.bob: ""})
 }
 
-// Two flows that choose the same token: one is paid, the other refused, and value is what it was.
+// Two payments at once: each has tokens of its own, as long as there are enough.
+func TestTwoAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.issue(w.alice, "10")
+	w.issue(w.alice, "10")
+	pay := func(to *flowtest.Member, a string) *flowtest.Flow {
+		return w.alice.Start("tokens-pay", Paying{To: to.Name(), Money: w.gbp(a)})
+	}
+	one, two, three := pay(w.bob, "6"), pay(w.mint, "7"), pay(w.mint, "1")
+	a, b, c := one.Wait(), two.Wait(), three.Wait()
+	w.net.Settle()
+	if a.Err != nil || b.Err != nil || c.Err == nil || c.Err.Type != notEnough {
+		t.Errorf("%v, %v, %v", a.Err, b.Err, c.Err)
+	}
+	w.has(map[*flowtest.Member]string{w.alice: "7 GBP", w.bob: "6 GBP", w.mint: "7 GBP"})
+}
+
+// Two flows that spend the same token, past token selection: one is paid, the other refused, and value is what it was.
 func TestDoubleSpend(t *testing.T) {
 	w := newWorld(t)
 	w.issue(w.alice, "10")
-	first := w.alice.Start("tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("6")})
-	second := w.alice.Start("tokens-pay", Paying{To: w.mint.Name(), Money: w.gbp("5")})
+	old := w.held(w.alice)
+	first := w.alice.Start("test-spend", attack{old, w.bob.Name(), receiving, w.bob.Name()})
+	second := w.alice.Start("test-spend", attack{old, w.mint.Name(), receiving, w.mint.Name()})
 	a, b := first.Wait(), second.Wait()
 	w.net.Settle()
-	if (a.Err == nil) == (b.Err == nil) {
-		t.Fatalf("%v, %v", a.Err, b.Err)
-	}
-	if err := a.Err; err == nil {
-		w.has(map[*flowtest.Member]string{w.alice: "4 GBP", w.bob: "6 GBP", w.mint: ""})
-	} else {
-		w.has(map[*flowtest.Member]string{w.alice: "5 GBP", w.bob: "", w.mint: "5 GBP"})
+	switch {
+	case a.Err == nil && b.Err != nil && b.Err.Type == finality.ErrInvalid.Type:
+		w.has(map[*flowtest.Member]string{w.alice: "", w.bob: "10 GBP", w.mint: ""})
+	case b.Err == nil && a.Err != nil && a.Err.Type == finality.ErrInvalid.Type:
+		w.has(map[*flowtest.Member]string{w.alice: "", w.bob: "", w.mint: "10 GBP"})
+	default:
+		t.Errorf("%v, %v", a.Err, b.Err)
 	}
 }
 
@@ -279,7 +297,7 @@ func TestSwap(t *testing.T) {
 	w.refused(w.alice, "tokens-swap", swap, flow.ErrSessionFailed.Type, "was taken")
 	// An offer of what is not there, and one that who takes it cannot pay.
 	id = offer(w.bob, w.alice.Name(), w.eur("1000"), w.gbp("1"))
-	w.refused(w.alice, "tokens-swap", Swapping{w.bob.Name(), id, w.gbp("1"), w.eur("1000")}, flow.ErrSessionFailed.Type, "not enough")
+	w.refused(w.alice, "tokens-swap", Swapping{w.bob.Name(), id, w.gbp("1"), w.eur("1000")}, flow.ErrSessionFailed.Type, "1000 EUR are asked")
 	id = offer(w.bob, w.alice.Name(), w.eur("1"), w.gbp("1000"))
 	w.refused(w.alice, "tokens-swap", Swapping{w.bob.Name(), id, w.gbp("1000"), w.eur("1")}, notEnough, "GBP")
 	if o := w.bob.Start("tokens-offer", Offering{w.alice.Name(), w.eur("1"), w.eur("2")}).Wait(); o.Err == nil || o.Err.Type != "bad-input" {

@@ -24,11 +24,18 @@ type Value struct {
 	Amount amount.Amount
 }
 
-// AgreeToReceive tells whether a member may take part in a transaction as somebody who is paid: it signs nothing. The
-// error is [ErrDisagree].
+// AgreeToReceive tells whether a member may take part in a transaction as somebody who is paid: it signs nothing, and what
+// claims to be a token is one, whatever contract it names, so that token selection never finds a false one here. The errors
+// are [ErrDisagree] and [ErrToken].
 func AgreeToReceive(tx *ledger.Resolved, mine Mine) error {
-	if slices.ContainsFunc(tx.Transaction().Content().Signatories, mine) {
+	c := tx.Transaction().Content()
+	if slices.ContainsFunc(c.Signatories, mine) {
 		return fmt.Errorf("%w: who is paid signs nothing, and a key of this member would have to", ErrDisagree)
+	}
+	for i, s := range c.Outputs {
+		if _, err := Read(s); err != nil && Claims(s) {
+			return fmt.Errorf("output %d: %w", i, err)
+		}
 	}
 	return nil
 }

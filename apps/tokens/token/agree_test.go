@@ -31,6 +31,16 @@ func TestAgreeToReceive(t *testing.T) {
 	if err := AgreeToReceive(resolved(t, swap()), only(bob)); !errors.Is(err, ErrDisagree) {
 		t.Errorf("who is paid signs: %v", err)
 	}
+	// Counterfeits of another contract, which is alone in the transaction, so that the contract of tokens is not asked.
+	false1, false2 := state(gbp(bob, "5")), state(gbp(bob, "5"))
+	false1.Contract = deed
+	false2.Contract, false2.Type = deed, "Deed"
+	for _, s := range []ledger.State{false1, false2} {
+		p := plan{out: []ledger.State{s}, say: []ledger.Command{{Type: "x", TypeVersion: 1}}, signed: []ledger.PublicKey{alice}}
+		if err := AgreeToReceive(resolved(t, p), only(bob)); !errors.Is(err, ErrToken) {
+			t.Errorf("a counterfeit: %v", err)
+		}
+	}
 }
 
 func TestAgreeToRedeem(t *testing.T) {
