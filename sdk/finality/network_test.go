@@ -21,11 +21,20 @@ import (
 // The application of these tests: coins that are issued, paid and cut, and whose owner must sign.
 func init() {
 	notary.Register()
+	Register()
 	contract.Register("test.Coin", coinRules)
 	flow.Register("issue", issue)
 	flow.Register("pay", payFlow)
 	flow.Responder("pay", func(ctx *flow.Context, s *flow.Session) error {
 		_, err := Receive(ctx, s, demands)
+		return err
+	})
+	flow.Responder("pay-short", func(ctx *flow.Context, s *flow.Session) error {
+		_, err := Options{MaxTransactions: 3}.Receive(ctx, s, nil)
+		return err
+	})
+	flow.Responder("pay-small", func(ctx *flow.Context, s *flow.Session) error {
+		_, err := Options{MaxBytes: 3000}.Receive(ctx, s, nil)
 		return err
 	})
 	flow.Register("statuses", func(ctx *flow.Context, ids []string) ([]string, error) {
