@@ -27,7 +27,8 @@ func realKey() []byte {
 
 // askLedger makes the request of a word that concerns the ledger, and tells whether it was one:
 //
-//	ledger store, ledger status N, ledger refs N, ledger garbage, ledger nothing, ledger visible
+//	ledger store, ledger status N, ledger refs N, ledger garbage, ledger nothing, ledger visible, ledger signature, ledger proof,
+//	ledger parameters, ledger type
 //	transactions KEY N   signs as many, "short" has an id that is none; KEY:SCHEME chooses a scheme
 //	describe
 func askLedger(r *appv1.Request, words []string) bool {
@@ -46,6 +47,14 @@ func askLedger(r *appv1.Request, words []string) bool {
 			l.Operation = &appv1.LedgerRequest_PersistTransaction{PersistTransaction: store}
 		case "status":
 			l.Operation = &appv1.LedgerRequest_UpdateStatus{UpdateStatus: &appv1.UpdateTransactionStatus{Id: make([]byte, 32), Status: appv1.TransactionStatus(number(words[2]))}}
+		case "signature":
+			l.Operation = &appv1.LedgerRequest_PersistSignatures{PersistSignatures: &appv1.PersistSignatures{Id: make([]byte, 32), Signatures: [][]byte{[]byte("xyz")}}}
+		case "proof":
+			l.Operation = &appv1.LedgerRequest_PersistFiltered{PersistFiltered: &appv1.PersistFilteredTransactions{Transactions: []*appv1.SignedFilteredTransaction{{Filtered: []byte("xyz")}}}}
+		case "parameters":
+			l.Operation = &appv1.LedgerRequest_FindGroupParameters{FindGroupParameters: &appv1.FindGroupParameters{Hash: []byte("xyz")}}
+		case "type":
+			l.Operation = &appv1.LedgerRequest_FindUnconsumedStates{FindUnconsumedStates: &appv1.FindUnconsumedStates{}}
 		case "refs":
 			l.Operation = &appv1.LedgerRequest_ResolveStates{ResolveStates: &appv1.ResolveStates{Refs: []*ledgerv1.StateRef{{Transaction: make([]byte, number(words[2]))}}}}
 		}
