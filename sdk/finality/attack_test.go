@@ -14,7 +14,7 @@ import (
 )
 
 // What goes wrong on purpose: the attackers' flows are ordinary flows that say what they like.
-func init() {
+func registerAttackers() {
 	for name, f := range map[string]func(*attacker) error{
 		"forged": forgedSignature, "other": otherTransaction, "unasked": unaskedKey, "garbage": garbage, "curious": curious, "greedy": greedy, "replay": replayed, "flood": flood,
 	} {

@@ -19,7 +19,14 @@ import (
 )
 
 // The application of these tests: coins that are issued, paid and cut, and whose owner must sign.
-func init() {
+func TestMain(m *testing.M) {
+	registerAttackers()
+	registerForgers()
+	registerCoins()
+	m.Run()
+}
+
+func registerCoins() {
 	notary.Register()
 	Register()
 	contract.Register("test.Coin", coinRules)

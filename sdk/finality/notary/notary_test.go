@@ -13,9 +13,10 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
-func init() {
+func TestMain(m *testing.M) {
 	notary.Register()
 	flow.Register("ask", ask)
+	m.Run()
 }
 
 const notaryName = "O=Notary, L=London, C=GB"
