@@ -210,3 +210,20 @@ func TestLargeTransaction(t *testing.T) {
 	}
 	w.want(id, "verified", w.alice, w.bob)
 }
+
+// States that are tied together are spent together, by whoever has the whole transaction or is shown it.
+func TestEncumbrance(t *testing.T) {
+	w := newWorld(t)
+	tied, err := w.pay(w.alice, payment{Command: "issue", Tie: true, Outputs: []output{{aliceName, 4}, {aliceName, 6}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = w.pay(w.alice, payment{Inputs: []string{ref(tied, 0)}, Outputs: []output{{bobName, 4}}}); err == nil || err.Type != flow.ErrInvalidTransaction.Type {
+		t.Errorf("one of two: %v", err)
+	}
+	id, err := w.pay(w.alice, payment{Inputs: []string{ref(tied, 0), ref(tied, 1)}, Outputs: []output{{bobName, 10}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(id, "verified", w.alice, w.bob)
+}

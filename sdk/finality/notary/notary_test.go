@@ -170,7 +170,7 @@ func TestNotary(t *testing.T) {
 	}
 }
 
-// The notary's public key that is asked for may be in JSON of a test; what is signed is checked by the client.
+// Both sides read nothing but messages, each in its one encoding.
 func TestDecoders(t *testing.T) {
 	tx, err := transaction(asking{Name: notaryName, Key: []byte("k")}, time.Unix(1, 0), time.Unix(0, 0))
 	if err != nil {
