@@ -14,7 +14,7 @@ import (
 )
 
 // What goes wrong on purpose: the attackers' flows are ordinary flows that say what they like.
-func init() {
+func registerAttackers() {
 	for name, f := range map[string]func(*attacker) error{
 		"forged": forgedSignature, "other": otherTransaction, "unasked": unaskedKey, "garbage": garbage, "curious": curious, "greedy": greedy, "replay": replayed, "flood": flood,
 	} {
@@ -28,7 +28,7 @@ func init() {
 		})
 	}
 	flow.Register("attack", attack)
-	for _, how := range []string{"nonsense", "another", "foreign", "old", "signature", "silent"} {
+	for _, how := range []string{"nonsense", "another", "foreign", "old", "signature", "silent", "trusting"} {
 		flow.Responder("bad-notary-"+how, func(ctx *flow.Context, s *flow.Session) error { return falseNotary(ctx, s, how) })
 	}
 }
@@ -184,9 +184,7 @@ func attack(ctx *flow.Context, in attacked) (string, error) {
 	case "forged":
 		own[0].Bytes = append([]byte{1}, own[0].Bytes[1:]...)
 	case "stranger":
-		public, private, _ := ed25519.GenerateKey(nil)
-		_ = private
-		der, _ := x509.MarshalPKIXPublicKey(public)
+		der, _ := x509.MarshalPKIXPublicKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public())
 		own[0].By, own[0].Metadata.KeyID = der, ledger.KeyID(der)
 	case "twice":
 		p.transactions[0].signatures = append(own, own...)
@@ -358,6 +356,9 @@ func falseNotary(ctx *flow.Context, s *flow.Session, how string) error {
 	sigs, err := vault.Sign(ctx, by.PublicKey, id)
 	if err != nil {
 		return err
+	}
+	if how == "trusting" { // not false at all: the notary of the test of proofs
+		return trusting(ctx, s, r, by.PublicKey)
 	}
 	if how == "signature" || how == "foreign" {
 		id = r.Filtered.ID()

@@ -85,7 +85,6 @@ func TestEveryStepFails(t *testing.T) {
 			w := newWorld(t)
 			coins := w.issue(w.alice, 10)
 			m := w.net.Member(who)
-			w.t.Helper()
 			m.FailStep(n, injected)
 			before := m.Steps()
 			id, err := w.pay(w.alice, payment{Inputs: []string{ref(coins, 0)}, Outputs: []output{{bobName, 7}, {aliceName, 3}}, Cosigners: []string{bobName}})

@@ -35,11 +35,13 @@ const (
 	final
 	// failure: either way, it comes to nothing.
 	failure
+	// asked: of [SignaturesProtocol], which signatures are there; answered by signed.
+	asked
 )
 
 // String is the message's name.
 func (k kind) String() string {
-	names := [...]string{"nothing", "proposal", "wanted", "given", "signed", "final", "failure"}
+	names := [...]string{"nothing", "proposal", "wanted", "given", "signed", "final", "failure", "asked"}
 	if int(k) >= len(names) {
 		return fmt.Sprintf("kind %d", uint32(k))
 	}
@@ -237,6 +239,8 @@ func (m message) fits() error {
 		right = bare && len(m.ids) > 0 && len(m.signatures) == 0 && noFailure
 	case given:
 		right = transactions > 0 && !m.others && len(m.proofs)+len(m.ids)+len(m.signatures) == 0 && noFailure
+	case asked:
+		right = bare && len(m.ids)+len(m.signatures) == 0 && noFailure
 	case signed:
 		right = bare && len(m.ids) == 0 && noFailure
 	case final:

@@ -1,7 +1,6 @@
 package finality
 
 import (
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -19,13 +18,29 @@ import (
 )
 
 // The application of these tests: coins that are issued, paid and cut, and whose owner must sign.
-func init() {
+func TestMain(m *testing.M) {
+	registerAttackers()
+	registerForgers()
+	registerCoins()
+	m.Run()
+}
+
+func registerCoins() {
 	notary.Register()
+	Register()
 	contract.Register("test.Coin", coinRules)
 	flow.Register("issue", issue)
 	flow.Register("pay", payFlow)
 	flow.Responder("pay", func(ctx *flow.Context, s *flow.Session) error {
 		_, err := Receive(ctx, s, demands)
+		return err
+	})
+	flow.Responder("pay-short", func(ctx *flow.Context, s *flow.Session) error {
+		_, err := Options{MaxTransactions: 3}.Receive(ctx, s, nil)
+		return err
+	})
+	flow.Responder("pay-small", func(ctx *flow.Context, s *flow.Session) error {
+		_, err := Options{MaxBytes: 3000}.Receive(ctx, s, nil)
 		return err
 	})
 	flow.Register("statuses", func(ctx *flow.Context, ids []string) ([]string, error) {
@@ -117,6 +132,8 @@ type payment struct {
 	Filler     int
 	Notary     string `json:"notary"`
 	ForgedKey  bool
+	// Tie gives all outputs one encumbrance.
+	Tie bool
 }
 
 type output struct {
@@ -188,6 +205,9 @@ func build(ctx *flow.Context, in payment) (*ledger.Transaction, []string, error)
 		}
 		payload := fmt.Sprintf(`{"amount":%d,"filler":"%0*d"}`, o.Amount, max(1, in.Filler), 0)
 		c.Outputs = append(c.Outputs, ledger.State{Type: "Coin", TypeVersion: 1, Contract: "test.Coin", Payload: []byte(payload), Participants: []ledger.PublicKey{key}})
+		if in.Tie {
+			c.Outputs[len(c.Outputs)-1].Encumbrance = "tied"
+		}
 		parties = append(parties, o.To)
 	}
 	for _, name := range in.Cosigners {
@@ -328,8 +348,3 @@ func (w *world) repair(m *flowtest.Member) Repaired {
 }
 
 func ref(id string, index int) string { return fmt.Sprintf("%s:%d", id, index) }
-
-func asJSON(v any) string {
-	b, _ := json.Marshal(v)
-	return string(b)
-}

@@ -19,8 +19,9 @@ type Repaired struct {
 
 // Repair finishes transactions that are unverified and were first stored at from or later, and before until: at most limit,
 // those first that were tried least often. It asks each one's notary what it has decided, without having it decide, and
-// stores the transaction as verified, or as invalid when it was refused or its time window has passed. What is accepted and
-// lacks the signature of somebody who must sign stays open, and is counted as tried, like what nothing is known of.
+// stores the transaction as verified, or as invalid when it was refused or its time window has passed. When it was accepted
+// and signatures are missing here, those who must sign are asked for them ([Register]). What still lacks one stays open, and
+// is counted as tried, like what nothing is known of.
 //
 // Until should be some minutes ago, so that transactions that are being finalised are left alone; to look at them does no
 // harm.

@@ -64,7 +64,7 @@ type verdict struct {
 func (v *verdict) settle(ctx *flow.Context, o Options) {
 	v.status = vault.Unverified
 	if v.reason = v.ask(ctx, o); v.reason == nil {
-		v.reason = v.signing.complete()
+		v.reason = v.signing.gather(ctx, o)
 	}
 	var o2 vault.Options
 	switch {

@@ -182,7 +182,7 @@ func (t *tables) prove(id ledger.Hash, outputs []int) (found [][]byte, missing [
 	if len(show) == 0 {
 		return found, missing, nil
 	}
-	f, err := s.tx.Filter(ledger.ForOutputs(show...))
+	f, err := s.tx.Source(show...)
 	if err != nil {
 		return nil, nil, err
 	}
