@@ -15,6 +15,7 @@ func All() []Topic {
 	all = append(all, persistenceTopics()...)
 	all = append(all, uniquenessTopics()...)
 	all = append(all, verificationTopics()...)
+	all = append(all, tokensTopics()...)
 	all = append(all, factTopics()...)
 	all = append(all, databaseTopics()...)
 	all = append(all, toolTopics()...)
@@ -119,7 +120,7 @@ func factTopics() []Topic {
 	}
 	return []Topic{
 		fact(Config, "Dynamic configuration, secrets masked.", "section",
-			"fairlead.config.v1.Configuration", Operational, FlowGroup, RestWorker),
+			"fairlead.config.v1.Configuration", Operational, FlowGroup, RestWorker, TokensGroup),
 		fact(OperationStatus, "How far uploads and changes of virtual nodes are; tombstones after seven days.", "request id",
 			"fairlead.operation.v1.OperationStatus", Operational, RestWorker),
 		fact(VirtualNodeInfo, "The virtual nodes of this cluster.", "short hash",

@@ -127,6 +127,8 @@ func (a *App) build(ctx context.Context, workerType string) error {
 		return a.buildFlow(ctx)
 	case Rest:
 		return a.buildRest()
+	case Tokens:
+		return a.buildTokens()
 	case Uniqueness:
 		return a.buildUniqueness()
 	case Verification:

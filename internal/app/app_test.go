@@ -44,7 +44,7 @@ func TestCatalogueIsWhatTheWorkersDo(t *testing.T) {
 }
 
 func TestParseTypes(t *testing.T) {
-	for list, want := range map[string]string{"all": "crypto database flow flow-mapper persistence rest uniqueness verification", "rest": "rest", "rest,flow , rest": "flow rest"} {
+	for list, want := range map[string]string{"all": "crypto database flow flow-mapper persistence rest tokens uniqueness verification", "rest": "rest", "rest,flow , rest": "flow rest"} {
 		got, err := ParseTypes(list)
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%q: %v, %v", list, got, err)

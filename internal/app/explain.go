@@ -13,6 +13,7 @@ import (
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
+	"github.com/fairleadio/fairlead/processors/tokens"
 	"github.com/fairleadio/fairlead/processors/uniqueness"
 	"github.com/fairleadio/fairlead/processors/verification"
 	"github.com/fairleadio/fairlead/topics"
@@ -37,6 +38,7 @@ func Explanations() map[string]string {
 		flowmapper.Explanations(),
 		persistence.Explanations(),
 		rest.Explanations(),
+		tokens.Explanations(),
 		uniqueness.Explanations(),
 		verification.Explanations(),
 	} {

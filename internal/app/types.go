@@ -12,6 +12,7 @@ import (
 	"github.com/fairleadio/fairlead/processors/flowmapper"
 	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/rest"
+	"github.com/fairleadio/fairlead/processors/tokens"
 	"github.com/fairleadio/fairlead/processors/uniqueness"
 	"github.com/fairleadio/fairlead/processors/verification"
 	"github.com/fairleadio/fairlead/topics"
@@ -25,6 +26,7 @@ const (
 	Flow         = topics.FlowGroup
 	Persistence  = topics.PersistenceGroup
 	Rest         = topics.RestWorker
+	Tokens       = topics.TokensGroup
 	Uniqueness   = topics.UniquenessGroup
 	Verification = topics.VerificationGroup
 )
@@ -39,7 +41,7 @@ func Types() []string {
 
 // Available returns the types that this version can run, sorted.
 func Available() []string {
-	return []string{Crypto, Database, Flow, FlowMapper, Persistence, Rest, Uniqueness, Verification}
+	return []string{Crypto, Database, Flow, FlowMapper, Persistence, Rest, Tokens, Uniqueness, Verification}
 }
 
 // ParseTypes reads a list such as "flow,rest" or "all". Repetitions are dropped.
@@ -103,6 +105,12 @@ func groupsOf(workerType string) (map[string][]engine.EdgeInfo, error) {
 		return map[string][]engine.EdgeInfo{Persistence: w.Graph().Edges(), topics.PersistenceFeedGroup: w.FeedGraph().Edges()}, nil
 	case Rest:
 		return map[string][]engine.EdgeInfo{Rest: rest.Edges()}, nil
+	case Tokens:
+		w, err := tokens.NewWorker(tokens.Deps{})
+		if err != nil {
+			return nil, err
+		}
+		return one(w.Graph()), nil
 	case Uniqueness:
 		w, err := uniqueness.NewWorker(uniqueness.Deps{})
 		if err != nil {

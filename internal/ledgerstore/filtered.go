@@ -195,7 +195,7 @@ func (p *Proofs) fromWhole() (proofs [][]byte, missing []uint32, err error) {
 	if len(show) == 0 {
 		return nil, missing, nil
 	}
-	f, err := tx.Filter(ledger.ForOutputs(show...))
+	f, err := tx.Source(show...) // all that is needed to consume them, also of encumbered ones
 	if err != nil {
 		return nil, nil, err
 	}

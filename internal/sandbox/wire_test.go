@@ -77,6 +77,9 @@ var travellers = []proto.Message{
 	&appv1.Start{}, &appv1.Yield{}, &appv1.Resume{}, &appv1.OpenedSession{}, &appv1.ReceivedMessage{}, &appv1.SessionInfoResult{},
 	&appv1.Signature{}, &appv1.Keys{}, &appv1.Rows{}, &appv1.Page{}, &appv1.Members{}, &appv1.UniquenessAnswer{},
 	&appv1.VerifyRequest{}, &appv1.Verdict{}, &appv1.Verification{},
+	&appv1.PersistedTransaction{}, &appv1.FoundTransaction{}, &appv1.TransactionStatuses{}, &appv1.RepairAttempts{}, &appv1.StatePage{},
+	&appv1.ResolvedStates{}, &appv1.FoundFilteredTransactions{}, &appv1.SignedGroupParameters{}, &appv1.TransactionSignatures{}, &appv1.LedgerDescription{},
+	&appv1.TokenClaim{}, &appv1.TokenRelease{}, &appv1.TokenAmounts{},
 }
 
 // TestWireIsProtobuf compares the SDK's encoder with the Protobuf library on random messages, and on random damage

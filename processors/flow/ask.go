@@ -50,7 +50,13 @@ func (d *draft) ask(i int, a journal.Asked, known Known, nowUs int64) (durable b
 		d.uniqueness(i, op.CheckUniqueness, nowUs)
 	case *appv1.Request_Verify:
 		d.verify(i, op.Verify, nowUs)
-	case *appv1.Request_LookupMembers, *appv1.Request_FindKeys:
+	case *appv1.Request_ClaimTokens, *appv1.Request_ReleaseTokens, *appv1.Request_TokenBalance:
+		d.tokens(i, a, nowUs)
+	case *appv1.Request_Ledger:
+		d.ledger(i, op.Ledger, nowUs)
+	case *appv1.Request_SignTransactions:
+		d.signTransactions(i, op.SignTransactions, known, nowUs)
+	case *appv1.Request_LookupMembers, *appv1.Request_FindKeys, *appv1.Request_DescribeLedger:
 		d.answer(i, &appv1.Answer{Outcome: &appv1.Answer_Result{Result: known.Result}}, nowUs)
 	case *appv1.Request_Emit:
 		d.emit(i, op.Emit, known.Topic, nowUs)
@@ -142,6 +148,7 @@ func (d *draft) answer(i int, a *appv1.Answer, nowUs int64) {
 	row := d.change(i)
 	row.Answer = raw
 	row.AnsweredAtUs = nowUs
+	row.PendingSignatures = nil
 	waiting := d.Head.Waiting[:0:0]
 	for _, w := range d.Head.GetWaiting() {
 		if w.GetOrdinal() != uint32(i) {

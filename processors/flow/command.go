@@ -119,6 +119,7 @@ func (d *draft) retry(e Commanded) {
 		d.Head.Ending, d.Head.Result, d.Head.Waiting = false, nil, nil
 	}
 	d.rewindSessions(step, e.NowUs)
+	d.endClaims(step, false)
 	d.stock(e.Inbox)
 	d.Head.UpdatedAtUs = e.NowUs
 	d.Head.Pause = nil

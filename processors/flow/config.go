@@ -51,6 +51,8 @@ type Config struct {
 	// its 10; elsewhere it costs all. Defaults 10,000, and 4 GiB on Linux, 256 MiB elsewhere.
 	LiveCount int
 	LiveBytes int64
+	// PlatformVersion is what signatures and new transactions say of the platform. Default 50200.
+	PlatformVersion int
 }
 
 // Validate tells which setting is wrong and what it may be.
@@ -65,7 +67,7 @@ func (c Config) Validate() error {
 		{"MaxUnitsPerEvent", c.MaxUnitsPerEvent}, {"MaxUnreadBytes", int64(c.MaxUnreadBytes)}, {"MaxAnswers", int64(c.MaxAnswers)},
 		{"SessionTimeout", int64(c.SessionTimeout)}, {"RequestTimeout", int64(c.RequestTimeout)}, {"MaxSleep", int64(c.MaxSleep)}, {"Keep", int64(c.Keep)},
 		{"ViewWait", int64(c.ViewWait)}, {"InstallWait", int64(c.InstallWait)}, {"LiveCount", int64(c.LiveCount)},
-		{"LiveBytes", c.LiveBytes},
+		{"LiveBytes", c.LiveBytes}, {"PlatformVersion", int64(c.PlatformVersion)},
 	} {
 		if v.value < 0 {
 			return fmt.Errorf("flow: %s is %d; give a positive value, or 0 for the default", v.name, v.value)
@@ -95,6 +97,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.LiveCount, 10_000)
 	orInt(&c.MaxSessions, 250)
 	orInt(&c.MaxUnread, 2_000)
+	orInt(&c.PlatformVersion, 50200)
 	orTime(&c.SessionTimeout, 30*time.Minute)
 	orTime(&c.RequestTimeout, time.Minute)
 	orTime(&c.MaxSleep, 10*365*24*time.Hour)

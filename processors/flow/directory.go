@@ -2,6 +2,8 @@ package flow
 
 import (
 	"bytes"
+	"encoding/pem"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -92,8 +94,13 @@ func (d *Directory) members(group string, names []string, publicKeys [][]byte) *
 			continue
 		}
 		match := len(publicKeys) == 0
+		notary := 0
 		for _, id := range sortedKeys(d.keys[hash]) {
 			k := d.keys[hash][id]
+			if k.GetCategory() == "NOTARY" {
+				m.Context = append(m.Context, &appv1.Property{Name: fmt.Sprintf("corda.notary.keys.%d.pem", notary), Value: publicPEM(k.GetPublicKey())})
+				notary++
+			}
 			if k.GetCategory() == "LEDGER" {
 				m.LedgerKeys = append(m.LedgerKeys, k.GetPublicKey())
 			}
@@ -101,12 +108,21 @@ func (d *Directory) members(group string, names []string, publicKeys [][]byte) *
 				match = match || contains(publicKeys, k.GetPublicKey())
 			}
 		}
+		if notary > 0 { // it is a notary that does not verify contracts, of a service by its own name
+			m.Context = append(m.Context, &appv1.Property{Name: "corda.notary.service.backchain.required", Value: "true"},
+				&appv1.Property{Name: "corda.notary.service.name", Value: m.GetX500Name()})
+		}
 		if match {
 			out.Members = append(out.Members, m)
 		}
 	}
 	slices.SortFunc(out.Members, func(a, b *appv1.Member) int { return strings.Compare(a.GetX500Name(), b.GetX500Name()) })
 	return out
+}
+
+// publicPEM is a public key as member information has it.
+func publicPEM(der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
 // findKeys finds keys of a virtual node: those asked for in the order asked, or all in the order of their ids.

@@ -8,6 +8,7 @@ import (
 	auditv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/audit/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 
 	"github.com/fairleadio/fairlead/processors/flow/journal"
 )
@@ -51,6 +52,8 @@ type Known struct {
 	Refused *appv1.Error
 	// VaultName is the signing key's.
 	VaultName string
+	// Metadata is that of a signature of transactions, but for its time.
+	Metadata ledger.SignatureMetadata
 	// Topic is where an emit goes; empty when the channel is inactive and ignores it.
 	Topic string
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/lovoo/goka"
 
 	"github.com/fairleadio/fairlead/engine"
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -21,6 +22,9 @@ func Callbacks(w *Worker) map[string]engine.Callback {
 		"loop":                         engine.Typed(w.onTimer),
 	}
 }
+
+// MembersOf gives tests all members of a group.
+func MembersOf(d *Directory, group string) *appv1.Members { return d.members(group, nil, nil) }
 
 // EmittedHeaders reads the headers out of goka's options, whose argument is not exported.
 func EmittedHeaders(options []goka.ContextOption) map[string]string {

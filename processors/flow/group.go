@@ -18,6 +18,7 @@ import (
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
+	tokensv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/tokens/v1"
 	uniquenessv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/uniqueness/v1"
 	verificationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
@@ -31,6 +32,7 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.Input(topics.FlowCommands, schemas.Codec[*flowv1.FlowCommand](), engine.Typed(w.onCommand)),
 		engine.Input(topics.FlowRepliesCrypto, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Input(topics.FlowRepliesPersistence, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
+		engine.Input(topics.FlowRepliesTokens, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Input(topics.FlowRepliesUniqueness, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Input(topics.FlowRepliesVerification, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Loop(schemas.Codec[*flowv1.FlowTimer](), engine.Typed(w.onTimer)),
@@ -39,6 +41,7 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.Store(topics.FlowInboxStore),
 		goka.Output(topics.CryptoRequests, schemas.Codec[*cryptov1.Request]()),
 		goka.Output(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request]()),
+		goka.Output(topics.TokensRequests, schemas.Codec[*tokensv1.Request]()),
 		goka.Output(topics.UniquenessRequests, schemas.Codec[*uniquenessv1.Request]()),
 		goka.Output(topics.VerificationRequests, schemas.Codec[*verificationv1.Request]()),
 		goka.Output(topics.FlowStatus, schemas.Codec[*flowv1.FlowStatus]()),

@@ -24,7 +24,7 @@ func (t *turn) known(asked []journal.Asked) []Known {
 	for i, a := range asked {
 		if room < 0 { // nothing more is looked up
 			switch a.Request.GetOperation().(type) {
-			case *appv1.Request_LookupMembers, *appv1.Request_FindKeys:
+			case *appv1.Request_LookupMembers, *appv1.Request_FindKeys, *appv1.Request_DescribeLedger:
 				out[i] = refused(TypeLimit, limitText, t.state.Rules.MaxAnswers)
 				continue
 			}
@@ -36,6 +36,10 @@ func (t *turn) known(asked []journal.Asked) []Known {
 			out[i] = t.keys(op.FindKeys)
 		case *appv1.Request_Sign:
 			out[i] = t.signingKey(op.Sign)
+		case *appv1.Request_SignTransactions:
+			out[i] = t.ledgerKey(op.SignTransactions)
+		case *appv1.Request_DescribeLedger:
+			out[i] = t.describeLedger()
 		case *appv1.Request_CheckUniqueness:
 			out[i] = t.notary()
 		case *appv1.Request_Emit:

@@ -21,6 +21,8 @@ func (t *turn) applyOutgoing(effect Effect) (bool, error) {
 			engine.HeaderDeadline: strconv.AppendInt(nil, e.DeadlineUs, 10),
 			engine.HeaderReply:    []byte(engine.ReplyTo(repliesFrom(e.Topic), -1, t.flow.String())),
 		}))
+	case EndClaim:
+		t.ctx.Emit(topics.TokensRequests, e.Key, e.Request, engine.WithHeaders(goka.Headers{engine.HeaderRequest: []byte("end/" + e.Request.GetEnd().GetClaimId())}))
 	case SendSession:
 		t.ctx.Emit(topics.FlowMapperSession, e.Key, &flowv1.MapperSession{Event: &flowv1.MapperSession_Session{Session: e.Event}})
 	case SendCleanUp:
@@ -67,6 +69,8 @@ func repliesFrom(requests string) string {
 		return topics.FlowRepliesUniqueness
 	case topics.VerificationRequests:
 		return topics.FlowRepliesVerification
+	case topics.TokensRequests:
+		return topics.FlowRepliesTokens
 	default:
 		return topics.FlowRepliesPersistence
 	}

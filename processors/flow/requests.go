@@ -31,14 +31,16 @@ const replyGraceUs = 5_000_000
 // repliesTo is the only topic on which the answer to an operation is taken, empty when no other worker is asked.
 func repliesTo(operation string) string {
 	switch operation {
-	case "sign":
+	case "sign", "sign_transactions":
 		return topics.FlowRepliesCrypto
-	case "persist", "merge", "remove", "find", "find_all", "query":
+	case "persist", "merge", "remove", "find", "find_all", "query", "ledger":
 		return topics.FlowRepliesPersistence
 	case "check_uniqueness":
 		return topics.FlowRepliesUniqueness
 	case "verify":
 		return topics.FlowRepliesVerification
+	case opClaimTokens, opReleaseTokens, opTokenBalance:
+		return topics.FlowRepliesTokens
 	default:
 		return ""
 	}
@@ -53,6 +55,8 @@ func requestsTo(replies string) string {
 		return topics.UniquenessRequests
 	case topics.FlowRepliesVerification:
 		return topics.VerificationRequests
+	case topics.FlowRepliesTokens:
+		return topics.TokensRequests
 	default:
 		return topics.PersistenceRequests
 	}
@@ -129,7 +133,7 @@ func (d *draft) replied(e Replied) error {
 		d.Head.UpdatedAtUs = e.NowUs
 		d.do(CancelTimer{d.attempt(), d.Head.GetStep(), w.GetOrdinal()})
 		d.note(OutcomeReply)
-		if failed := d.take(i, w.GetOperation(), e.Reply, e.NowUs); !failed && !e.Hold {
+		if failed := d.take(i, w.GetOperation(), d.signed(i, e.Reply), e.NowUs); !failed && !e.Hold {
 			d.proceed(e.NowUs)
 		}
 		return nil
@@ -142,6 +146,7 @@ func (d *draft) replied(e Replied) error {
 func (d *draft) take(i int, operation string, r *rpcv1.Reply, nowUs int64) (failed bool) {
 	switch o := r.GetOutcome().(type) {
 	case *rpcv1.Reply_Result:
+		d.settleClaim(i, operation, o.Result)
 		if len(o.Result) > d.Rules.MaxResult {
 			d.note(OutcomeTooLarge)
 			d.answerError(i, TypeLimit, fmt.Sprintf("the result of %s has %d bytes, at most %d are allowed: ask for less, page by page", operation, len(o.Result), d.Rules.MaxResult), nowUs)

@@ -456,6 +456,7 @@ func (d *draft) terminate(reason, kind, told string, nowUs int64) {
 func (d *draft) end(state flowv1.FlowState, row *flowv1.JournalEnd, nowUs int64) {
 	d.cancelTimers()
 	d.dropUnread()
+	d.endClaims(0, true)
 	row.State, row.AtUs = state, nowUs
 	d.do(WriteEnd{Attempt: d.Head.GetAttempt(), Step: d.Head.GetStep() + 1, Row: row})
 	d.Head.State = state

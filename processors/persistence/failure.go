@@ -38,7 +38,7 @@ func (p *Plan) problem(err error) *rows.Problem {
 		return &rows.Problem{ID: rows.IDRow, Type: rows.TypeRow,
 			Message: p.subject() + ": a value does not fit its column: " + e.Message + "; the message of the database names the type. Nothing was changed"}
 	case postgres.Statement:
-		if p.Request.GetLedger() != nil && e.Code == "42P01" && strings.Contains(e.Message, rows.Reserved) {
+		if (p.Request.GetLedger() != nil || p.Request.GetTokens() != nil) && e.Code == "42P01" && strings.Contains(e.Message, rows.Reserved) {
 			return &rows.Problem{ID: IDNoLedger, Type: TypeUnavailable,
 				Message: "the schema of virtual node " + p.Vnode + " was made before there was a ledger: run the platform's migrations that it lacks. Nothing was changed"}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/fairleadio/fairlead/schemas"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
+	tokensv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/tokens/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -32,6 +33,7 @@ func (w *Worker) FeedGraph() *engine.Graph {
 		goka.Persist(schemas.Codec[*persistencev1.FeedState]()),
 		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
 		engine.Reads(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]()),
+		goka.Output(topics.TokensChanges, schemas.Codec[*tokensv1.Change]()),
 		engine.EmitsDynamic(string(topics.External), feedCodec{}, w.mayFeed),
 	)
 }
@@ -108,7 +110,7 @@ func (w *Worker) sweep(ctx engine.Context) {
 // setSweep moves the next sweep.
 func (w *Worker) setSweep(ctx engine.Context, in time.Duration) {
 	at := ctx.Now().Add(in)
-	ctx.SetValue(&persistencev1.FeedState{Emitted: feedState(ctx).GetEmitted(), SweepAtUs: at.UnixMicro()})
+	ctx.SetValue(&persistencev1.FeedState{Emitted: feedState(ctx).GetEmitted(), Tokens: feedState(ctx).GetTokens(), SweepAtUs: at.UnixMicro()})
 	ctx.SetTimer(sweepTimer, at, sweepRecord())
 }
 
@@ -135,25 +137,23 @@ func (w *Worker) look(ctx engine.Context) error {
 		return nil
 	}
 	e := Looked{Vnode: ctx.Key(), NowUs: ctx.Now().UnixMicro(), Rules: FeedRules{w.cfg.SweepEvery.Microseconds(), w.cfg.FeedPage}}
-	err := w.inTime(ctx, func(c context.Context) (err error) {
-		e.Changes, err = w.deps.Store.Changes(c, ctx.Key(), state.GetEmitted(), w.cfg.FeedPage)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	e.Resumed = w.goOn(ctx.Key())
 	if m, ok := w.deps.Packages.Get(vnode.GetCpiChecksum()); ok {
 		cpi, _ := m.(*cpiv1.Cpi)
 		e.Routes, e.Hold = Routes(vnode, cpi)
 	} else {
 		return unknownError{"package " + vnode.GetCpiChecksum()}
 	}
-	if len(e.Changes.Rows) > 0 {
-		for i, r := range e.Routes {
-			e.Routes[i].Missing = engine.CanEmit(ctx, r.Topic)
-		}
+	for i, r := range e.Routes {
+		e.Routes[i].Missing = engine.CanEmit(ctx, r.Topic)
 	}
+	err := w.inTime(ctx, func(c context.Context) (err error) {
+		e.Changes, err = w.deps.Store.Changes(c, ctx.Key(), e.after(state), w.cfg.FeedPage)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	e.Resumed = w.goOn(ctx.Key())
 	next, effects := FeedStep(state, e)
 	ctx.SetValue(next)
 	for _, effect := range effects {
@@ -167,6 +167,8 @@ func (w *Worker) applyFeed(ctx engine.Context, effect FeedEffect) {
 	case EmitChange:
 		r, contentType := newFeedRecord(e.Change, e.Route.Format)
 		ctx.Emit(goka.Stream(e.Route.Topic), e.Key, r, engine.WithHeaders(goka.Headers{"content-type": []byte(contentType)}))
+	case EmitToken:
+		ctx.Emit(topics.TokensChanges, e.Key, e.Change)
 	case ConfirmLater:
 		ctx.Loopback(ctx.Key(), &persistencev1.FeedTimer{Event: &persistencev1.FeedTimer_Confirm_{
 			Confirm: &persistencev1.FeedTimer_Confirm{UpTo: e.UpTo, More: e.More},

@@ -3,6 +3,7 @@ package persistence
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -132,20 +133,14 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 		return next, append(effects, Report{IDBehind,
 			fmt.Sprintf("virtual node %s: its database counts %d changes, but %d were told", e.Vnode, e.Changes.Last, next.GetEmitted())})
 	}
+	if e.held() && e.Changes.Last > next.GetEmitted() {
+		return next, append(effects, e.hold(next)...)
+	}
 	if len(e.Changes.Rows) == 0 {
 		if e.Resumed && next.GetEmitted() > 0 {
 			effects = append(effects, ConfirmLater{next.GetEmitted(), next.GetEmitted() < e.Changes.Last})
 		}
 		return next, effects
-	}
-	for _, r := range e.Routes {
-		if r.Missing != nil {
-			return next, append(effects, FeedNote{FeedHeld, len(e.Changes.Rows)},
-				Report{IDFeedTopic, fmt.Sprintf("virtual node %s: topic %s of its change feed: %v", e.Vnode, r.Topic, r.Missing)})
-		}
-	}
-	if e.Hold {
-		return next, append(effects, FeedNote{FeedHeld, len(e.Changes.Rows)})
 	}
 	told, written := 0, 0
 	for _, c := range e.Changes.Rows {
@@ -162,6 +157,13 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 				Report{IDGap, fmt.Sprintf("virtual node %s: change %d follows on %d", e.Vnode, c.Number, next.GetEmitted())})
 		}
 		next.Emitted = c.Number
+		if c.Number > next.GetTokens() { // while channels had to wait, tokens were told already
+			next.Tokens = c.Number
+			if t := e.tokenOf(c); t != nil {
+				effects = append(effects, *t)
+				written += proto.Size(t.Change) + roomForHeaders
+			}
+		}
 		for _, r := range e.Routes {
 			effects = append(effects, EmitChange{r, key, change})
 		}
@@ -171,6 +173,19 @@ func FeedStep(s *persistencev1.FeedState, e Looked) (*persistencev1.FeedState, [
 		what = FeedDropped
 	}
 	return next, append(effects, FeedNote{what, told}, ConfirmLater{next.GetEmitted(), next.GetEmitted() < e.Changes.Last})
+}
+
+// held tells whether the channels have to wait.
+func (e Looked) held() bool {
+	return e.Hold || slices.ContainsFunc(e.Routes, func(r Route) bool { return r.Missing != nil })
+}
+
+// after is behind which change the outbox is read.
+func (e Looked) after(s *persistencev1.FeedState) uint64 {
+	if e.held() {
+		return max(s.GetEmitted(), s.GetTokens())
+	}
+	return s.GetEmitted()
 }
 
 // maxStepBytes bounds what one step writes, well below what the engine lets it.

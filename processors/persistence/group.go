@@ -23,10 +23,12 @@ import (
 func (w *Worker) Graph() *engine.Graph {
 	return engine.Define(topics.PersistenceGroup,
 		engine.Batch(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request](), engine.BatchOptions{Independent: true}, w.onRequests),
+		engine.Batch(topics.PersistenceTokens, schemas.Codec[*persistencev1.Request](), engine.BatchOptions{Independent: true}, w.onRequests),
 		engine.OnDeadLetter(w.onDeadLetter),
 		engine.Reads(topics.VirtualNodeInfo, schemas.Codec[*vnodev1.VirtualNode]()),
 		engine.Reads(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]()),
 		goka.Output(topics.FlowRepliesPersistence, schemas.Codec[*rpcv1.Reply]()),
+		goka.Output(topics.TokensReplies, schemas.Codec[*rpcv1.Reply]()),
 		goka.Output(topics.PersistenceDrain, schemas.Codec[*persistencev1.Drain]()),
 	)
 }
@@ -34,7 +36,7 @@ func (w *Worker) Graph() *engine.Graph {
 type request = engine.Item[*persistencev1.Request]
 
 func metaOf(ctx engine.Context) Meta {
-	m := Meta{Key: ctx.Key(), RequestID: ctx.Header(engine.HeaderRequest), ReplyTo: ctx.Header(engine.HeaderReply)}
+	m := Meta{Topic: string(ctx.Topic()), Key: ctx.Key(), RequestID: ctx.Header(engine.HeaderRequest), ReplyTo: ctx.Header(engine.HeaderReply)}
 	if us, err := strconv.ParseInt(ctx.Header(engine.HeaderDeadline), 10, 64); err == nil {
 		m.DeadlineUs = us
 	}
@@ -42,7 +44,7 @@ func metaOf(ctx engine.Context) Meta {
 }
 
 func (w *Worker) state(ctx engine.Context, r *persistencev1.Request) State {
-	s := State{Vnode: w.vnode(r.GetVnode()), Replies: w.replies, NowUs: ctx.Now().UnixMicro()}
+	s := State{Vnode: w.vnode(r.GetVnode()), Replies: w.replies[string(ctx.Topic())], NowUs: ctx.Now().UnixMicro()}
 	s.Schema, s.SchemaErr = w.schema(r.GetCpiChecksum())
 	return s
 }
@@ -140,5 +142,5 @@ func (w *Worker) onDeadLetter(ctx engine.Context, msg any, reason string, cause 
 	if r, ok := msg.(*persistencev1.Request); ok {
 		e.Vnode = r.GetVnode()
 	}
-	return w.apply(ctx, Step(State{Replies: w.replies, NowUs: ctx.Now().UnixMicro()}, e))
+	return w.apply(ctx, Step(State{Replies: w.replies[string(ctx.Topic())], NowUs: ctx.Now().UnixMicro()}, e))
 }

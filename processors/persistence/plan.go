@@ -153,6 +153,8 @@ func (p *Plan) job() (*job, error) {
 		return pageJob(statement, page), nil
 	case *persistencev1.Request_Ledger:
 		return p.ledgerJob(op.Ledger)
+	case *persistencev1.Request_Tokens:
+		return tokensJob(op.Tokens)
 	default:
 		return nil, &rows.Problem{ID: IDRequest, Type: TypePlatform, Message: "the request has no operation that this version knows: its writer is newer; upgrade the persistence worker"}
 	}
@@ -182,6 +184,8 @@ func (p *Plan) subject() string {
 		return "query " + op.Query.GetName()
 	case *persistencev1.Request_Ledger:
 		return ledgerSubject(op.Ledger)
+	case *persistencev1.Request_Tokens:
+		return "token selection"
 	default:
 		return "the request"
 	}

@@ -35,6 +35,8 @@ type State struct {
 
 // Meta is what a request's headers and key say.
 type Meta struct {
+	// Topic is where the request was written; empty is that of flows.
+	Topic                   string
 	Key, RequestID, ReplyTo string
 	// DeadlineUs is when the requester gives up, microseconds UTC; zero for never.
 	DeadlineUs int64
@@ -185,6 +187,10 @@ func (e Asked) check(replies []string) error {
 		return fmt.Errorf("%s: field vnode is %q; it must be a virtual node's short hash", IDRequest, r.GetVnode())
 	case !flowID.MatchString(r.GetFlowId()):
 		return fmt.Errorf("%s: field flow_id is %q; it must be a flow's id", IDRequest, r.GetFlowId())
+	}
+	// Who may write one topic may not write the other.
+	if ofTokens := e.Request.GetTokens() != nil; ofTokens != (e.Topic == topics.PersistenceTokens) {
+		return fmt.Errorf("%s: the operation may not be asked for on topic %s", IDRequest, e.Topic)
 	}
 	_, err := e.target(replies)
 	return err

@@ -41,7 +41,7 @@ type Deps struct {
 type Worker struct {
 	cfg     Config
 	deps    Deps
-	replies []string
+	replies map[string][]string // where answers may go, by the topic of requests
 	parked  parkedFeeds
 	running *running
 	paused  atomic.Bool // the shared server is away
@@ -68,11 +68,15 @@ func NewWorker(cfg Config, deps Deps) (*Worker, error) {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	t, ok := topics.Find(topics.PersistenceRequests)
-	if !ok {
-		return nil, errors.New("persistence: the catalogue has no " + topics.PersistenceRequests)
+	replies := map[string][]string{}
+	for _, name := range []string{topics.PersistenceRequests, topics.PersistenceTokens} {
+		t, ok := topics.Find(name)
+		if !ok {
+			return nil, errors.New("persistence: the catalogue has no " + name)
+		}
+		replies[name] = t.Replies
 	}
-	w := &Worker{cfg: cfg.withDefaults(), deps: deps, replies: t.Replies, schemas: map[string]compiled{}, running: newRunning(),
+	w := &Worker{cfg: cfg.withDefaults(), deps: deps, replies: replies, schemas: map[string]compiled{}, running: newRunning(),
 		feeds: map[string]map[string]bool{}, away: make(chan string, 1)}
 	if deps.VirtualNodes != nil {
 		deps.VirtualNodes.OnChange(w.routesChanged)

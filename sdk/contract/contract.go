@@ -75,6 +75,22 @@ func (c Component) Errorf(format string, args ...any) error {
 	return &componentError{c, fmt.Errorf(format, args...)}
 }
 
+// Wrap makes an error one about the part; what was joined is told one by one. It is nil for nil.
+func (c Component) Wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	all := parts(err)
+	if all == nil {
+		return &componentError{c, err}
+	}
+	var errs []error
+	for _, e := range all {
+		errs = append(errs, c.Wrap(e))
+	}
+	return errors.Join(errs...)
+}
+
 type componentError struct {
 	component Component
 	err       error
@@ -138,9 +154,9 @@ func rejections(err error) []wire.Rejection {
 	if err == nil {
 		return nil
 	}
-	if joined, is := err.(interface{ Unwrap() []error }); is && errors.Join(joined.Unwrap()...).Error() == err.Error() {
+	if all := parts(err); all != nil {
 		var out []wire.Rejection
-		for _, e := range joined.Unwrap() {
+		for _, e := range all {
 			out = append(out, rejections(e)...)
 		}
 		return out
@@ -154,4 +170,13 @@ func rejections(err error) []wire.Rejection {
 		one.Message = "the contract refuses it and does not say why"
 	}
 	return []wire.Rejection{one}
+}
+
+// parts are the errors that were joined, nil for an error by itself.
+func parts(err error) []error {
+	joined, is := err.(interface{ Unwrap() []error })
+	if !is || errors.Join(joined.Unwrap()...).Error() != err.Error() {
+		return nil
+	}
+	return joined.Unwrap()
 }

@@ -167,3 +167,15 @@ func TestRegister(t *testing.T) {
 		}()
 	}
 }
+
+// What is joined is told one by one, each with its part; an error that has a part of its own keeps the outer one.
+func TestWrap(t *testing.T) {
+	a, b := errors.New("a"), errors.New("b")
+	if contract.Output(1).Wrap(nil) != nil {
+		t.Error("nothing is wrong, and it is told")
+	}
+	err := contract.Output(1).Wrap(errors.Join(a, errors.Join(b, fmt.Errorf("%w, %w", a, b))))
+	if !errors.Is(err, a) || !errors.Is(err, b) || err.Error() != "a\nb\na, b" {
+		t.Errorf("%q", err)
+	}
+}

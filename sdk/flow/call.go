@@ -279,6 +279,15 @@ func weight(o wire.Operation) (size int, brings bool) {
 		return (len(o.Inputs)+len(o.References))*ref + len(o.Originator) + frame, len(o.Inputs)+len(o.References) > 64
 	case *wire.VerifyTransaction:
 		return len(o.Transaction) + sum(o.Sources), true
+	case *wire.LedgerRequest:
+		return ledgerWeight(o)
+	case *wire.ClaimTokens:
+		return frame, true
+	case *wire.ReleaseTokens:
+		const ref = 48
+		return len(o.Used)*ref + frame, false
+	case *wire.SignTransactions:
+		return sum(o.IDs), len(o.IDs) > 64
 	default:
 		return frame, false
 	}

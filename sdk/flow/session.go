@@ -181,7 +181,7 @@ func Receive[T any](s *Session) (T, error) { return do(s.ctx, ReceiveCall[T](s))
 // ReceiveCall is [Receive] as a call.
 func ReceiveCall[T any](s *Session) *Pending[T] {
 	p := &Pending[T]{}
-	receiveParts(&p.call, s, func(message []byte) error {
+	receiveParts(&p.call, s, 0, func(message []byte) error {
 		if err := decode(message, &p.value); err != nil {
 			return Errorf(ErrBadMessage.Type, "a message from %s does not fit: %s", s.counterparty, err)
 		}
@@ -194,9 +194,13 @@ func ReceiveCall[T any](s *Session) *Pending[T] {
 func (s *Session) ReceiveBytes() ([]byte, error) { return do(s.ctx, ReceiveBytesCall(s)) }
 
 // ReceiveBytesCall is [Session.ReceiveBytes] as a call.
-func ReceiveBytesCall(s *Session) *Pending[[]byte] {
+func ReceiveBytesCall(s *Session) *Pending[[]byte] { return ReceiveAtMostCall(s, 0) }
+
+// ReceiveAtMostCall is [ReceiveBytesCall] for a message of at most so many bytes; 0 for any length. A longer one is
+// [ErrBadMessage], which is known before all of it is here: whoever sends without end does not fill the flow's memory.
+func ReceiveAtMostCall(s *Session, limit int) *Pending[[]byte] {
 	p := &Pending[[]byte]{}
-	receiveParts(&p.call, s, func(message []byte) error {
+	receiveParts(&p.call, s, limit, func(message []byte) error {
 		p.value = message
 		return nil
 	})
@@ -204,7 +208,7 @@ func ReceiveBytesCall(s *Session) *Pending[[]byte] {
 }
 
 // receiveParts makes a call that puts a message together.
-func receiveParts(c *call, s *Session, whole func([]byte) error) {
+func receiveParts(c *call, s *Session, limit int, whole func([]byte) error) {
 	c.lane = "receive " + s.id
 	var message []byte
 	c.ask = func(*Context) asked {
@@ -214,6 +218,9 @@ func receiveParts(c *call, s *Session, whole func([]byte) error) {
 		var r wire.ReceivedMessage
 		if err := receive(result, &r); err != nil {
 			return true, err
+		}
+		if limit > 0 && len(message)+len(r.Payload) > limit {
+			return true, Errorf(ErrBadMessage.Type, "a message from %s has more than %d bytes", s.counterparty, limit)
 		}
 		if message == nil {
 			message = r.Payload

@@ -37,6 +37,18 @@ func (f *Flow) answer(q *request) (wire.Answer, bool) {
 		return f.m.emit(o), true
 	case *wire.VerifyTransaction:
 		return verify(o), true
+	case *wire.ClaimTokens:
+		return f.claimTokens(o), true
+	case *wire.ReleaseTokens:
+		return f.releaseTokens(o), true
+	case *wire.TokenBalance:
+		return f.tokenBalance(o), true
+	case *wire.LedgerRequest:
+		return f.m.answerLedger(o), true
+	case *wire.SignTransactions:
+		return f.m.signTransactions(o), true
+	case *wire.DescribeLedger:
+		return f.m.describeLedger(), true
 	default:
 		return f.m.answerStore(o), true
 	}
@@ -93,7 +105,7 @@ func (n *Network) lookUp(o *wire.LookupMembers) wire.Answer {
 	}
 	found := &wire.Members{}
 	for _, m := range n.sorted() {
-		w := wire.Member{X500Name: m.id.X500Name, GroupID: m.id.GroupID, Status: "ACTIVE", Serial: 1}
+		w := wire.Member{X500Name: m.id.X500Name, GroupID: m.id.GroupID, Status: "ACTIVE", Serial: 1, Context: m.information()}
 		has := false
 		for _, k := range m.keys {
 			if k.Category == "LEDGER" {

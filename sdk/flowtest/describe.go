@@ -51,6 +51,12 @@ func describe(o wire.Operation, f *Flow) string {
 		return "find all in " + o.Table
 	case *wire.NamedQuery:
 		return "query " + o.Query
+	case *wire.ClaimTokens:
+		return "claim tokens worth " + o.Amount
+	case *wire.ReleaseTokens:
+		return "release " + o.ClaimID
+	case *wire.TokenBalance:
+		return "ask for a balance of tokens"
 	case *wire.CheckUniqueness:
 		return fmt.Sprintf("ask the notary about %X", o.Transaction[:min(6, len(o.Transaction))])
 	case *wire.LookupMembers:
@@ -59,6 +65,12 @@ func describe(o wire.Operation, f *Flow) string {
 		return "emit to " + o.Channel
 	case *wire.VerifyTransaction:
 		return fmt.Sprintf("verify a transaction of %d bytes", len(o.Transaction))
+	case *wire.LedgerRequest:
+		return describeLedger(o.Operation)
+	case *wire.SignTransactions:
+		return fmt.Sprintf("sign %d transactions with key %s", len(o.IDs), keyID(o.PublicKey))
+	case *wire.DescribeLedger:
+		return "ask for the metadata of new transactions"
 	default:
 		return o.Name()
 	}

@@ -21,8 +21,8 @@
 // to run: a flow whose requests depend on it fails here, though it would not on the platform. Sort the keys.)
 // [WithoutReplay] switches it off.
 //
-// What can be made to fail: requests of a member ([Member.Fail]), a flow's step ([FailAt]), the way to a member
-// ([Member.Unreachable]). A test of what the platform does with the application's module, for example its limits, is
+// What can be made to fail: requests of a member ([Member.Fail], [Member.FailRequest]), a step of a flow ([FailAt]) or of a
+// member ([Member.FailStep]), the way to a member ([Member.Unreachable]). A test of what the platform does with the application's module, for example its limits, is
 // made with the built module.
 //
 // A network is used from the test's own goroutine.

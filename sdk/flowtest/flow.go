@@ -215,10 +215,16 @@ func (f *Flow) ask(requests []wire.Request) {
 	}
 	f.outcome.Steps = append(f.outcome.Steps, step)
 	f.journal = append(f.journal, entry{requests: requests})
-	failed := f.fail[len(f.outcome.Steps)]
+	failed := f.m.counted.nextStep()
+	if err := f.fail[len(f.outcome.Steps)]; err != nil {
+		failed = err
+	}
 	for _, r := range requests {
 		q := &request{operation: r.Operation}
-		err := failed
+		err := f.m.nextRequest()
+		if failed != nil {
+			err = failed
+		}
 		if err == nil {
 			err = f.m.failNow(r.Operation.Name())
 		}
@@ -230,26 +236,27 @@ func (f *Flow) ask(requests []wire.Request) {
 	}
 }
 
-// settle answers what can be answered. It tells whether that made the flow ready to go on.
-func (f *Flow) settle() bool {
+// settle answers what can be answered. It tells whether that was anything, which others may wait for, and whether the flow
+// is ready to go on.
+func (f *Flow) settle() (answered, ready bool) {
 	if f.ending != nil && !f.ended {
 		f.finishEnding()
 	}
 	if len(f.open) == 0 || f.ended || slices.Contains(f.m.net.ready, f) {
-		return false
+		return false, false
 	}
-	all := true
+	ready = true
 	for _, q := range f.open {
 		if q.answer == nil {
 			if a, ok := f.answer(q); ok {
-				q.answer = &a
+				q.answer, answered = &a, true
 			} else {
-				all = false
+				ready = false
 			}
 			q.asked = true
 		}
 	}
-	return all
+	return answered, ready
 }
 
 // finish takes the end of the flow's code. A flow that is done ends when its sessions are closed.

@@ -6,6 +6,9 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -26,6 +29,11 @@ type Member struct {
 	faults      []failure
 	unreachable bool
 	notary      *notary
+	published   map[string]string
+	counted     counted
+	ledger      *tables
+	claims      []tokenClaim // some may have ended
+	claimed     int
 }
 
 // key is a key pair of a member.
@@ -55,7 +63,7 @@ func (n *Network) addMember(id flow.Identity) *Member {
 	if id.ShortHash == "" {
 		id.ShortHash = shortHash(id.X500Name, id.GroupID)
 	}
-	m := &Member{net: n, id: id, rows: map[string][]row{}, once: map[string]wire.Answer{}}
+	m := &Member{net: n, id: id, rows: map[string][]row{}, once: map[string]wire.Answer{}, published: map[string]string{}}
 	n.members[id.X500Name] = m
 	m.NewKey("LEDGER", "ledger")
 	return m
@@ -85,6 +93,30 @@ func (m *Member) NewKey(category, alias string) flow.PublicKey {
 func keyID(public []byte) string {
 	sum := sha256.Sum256(public)
 	return strings.ToUpper(hex.EncodeToString(sum[:6]))
+}
+
+// Publish makes a value part of what the group knows of the member: a property of its [flow.Member]. A member with a key of
+// category NOTARY publishes by itself, as on the platform, that it is a notary that does not verify contracts.
+func (m *Member) Publish(name, value string) { m.published[name] = value }
+
+// information is what the group knows of the member.
+func (m *Member) information() (out []wire.Property) {
+	all := map[string]string{"corda.groupId": m.id.GroupID, "corda.name": m.id.X500Name, "corda.status": "ACTIVE"}
+	notaries := 0
+	for _, k := range m.keys {
+		if k.Category == "NOTARY" {
+			all[fmt.Sprintf("corda.notary.keys.%d.pem", notaries)] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.PublicKey}))
+			notaries++
+		}
+	}
+	if notaries > 0 {
+		all["corda.notary.service.name"], all["corda.notary.service.backchain.required"] = m.id.X500Name, "true"
+	}
+	maps.Copy(all, m.published)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, wire.Property{Name: name, Value: all[name]})
+	}
+	return out
 }
 
 // Start starts the flow registered under class, with an argument that is encoded as JSON. It runs when the network does:
@@ -135,8 +167,8 @@ func (m *Member) Flows() []*Flow {
 
 // Fail answers the next request of an operation that a flow of the member makes with an error. The operations are called
 // as in the guest interface: open_session, send, receive, close_session, session_info, sign, find_keys, persist, merge,
-// remove, find, find_all, query, check_uniqueness, verify, lookup_members, emit, sleep, checkpoint. Each call is for one more
-// request.
+// remove, find, find_all, query, check_uniqueness, verify, ledger, sign_transactions, describe_ledger, claim_tokens,
+// release_tokens, token_balance, lookup_members, emit, sleep, checkpoint. Each call is for one more request.
 func (m *Member) Fail(operation string, err *flow.Error) {
 	m.faults = append(m.faults, failure{operation, err})
 }

@@ -140,10 +140,11 @@ func (n *Network) settle() {
 	for again := true; again; {
 		again = false
 		for _, f := range n.flows {
-			if f.settle() {
-				again = true
+			answered, ready := f.settle()
+			if ready {
 				n.ready = append(n.ready, f)
 			}
+			again = again || answered || ready
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // Option changes a network, a flow that is started, or both.
@@ -20,9 +21,11 @@ type settings struct {
 	noReplay bool
 	tables   []Table
 	queries  map[string]query
-	channels []string
-	files    []string
-	as       flow.Identity // of [Run]
+	// stateQueries make the conditions of queries of states.
+	stateQueries map[string]func(m *Member, parameters json.RawMessage) (func(vault.State) bool, error)
+	channels     []string
+	files        []string
+	as           flow.Identity // of [Run]
 
 	// of a flow
 	requestID  string
@@ -37,7 +40,7 @@ type query func(m *Member, parameters json.RawMessage) ([][]byte, error)
 var began = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
 func settingsOf(options []Option) settings {
-	s := settings{at: began, queries: map[string]query{}, fail: map[int]*flow.Error{}, requestID: "test"}
+	s := settings{at: began, queries: map[string]query{}, stateQueries: map[string]func(*Member, json.RawMessage) (func(vault.State) bool, error){}, fail: map[int]*flow.Error{}, requestID: "test"}
 	for _, o := range options {
 		o(&s)
 	}

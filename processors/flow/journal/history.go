@@ -157,6 +157,9 @@ func describeOperation(operation string, raw []byte) string {
 		members appv1.LookupMembers
 		query   appv1.NamedQuery
 		verify  appv1.VerifyTransaction
+		claim   appv1.ClaimTokens
+		request appv1.LedgerRequest
+		signs   appv1.SignTransactions
 		table   appv1.FindAllRows // the name of the table is the first field of all that ask of one
 	)
 	switch operation {
@@ -200,6 +203,18 @@ func describeOperation(operation string, raw []byte) string {
 		if read(&query) {
 			return cut([]byte(query.GetName()))
 		}
+	case "claim_tokens":
+		if read(&claim) {
+			return cut([]byte(fmt.Sprintf("%s %s (%s)", claim.GetAmount(), claim.GetPool().GetSymbol(), claim.GetPool().GetType())))
+		}
+	case "ledger":
+		if read(&request) {
+			return describeLedger(&request)
+		}
+	case "sign_transactions":
+		if read(&signs) {
+			return fmt.Sprintf("%d transactions", len(signs.GetIds()))
+		}
 	case "verify":
 		if read(&verify) {
 			if tx, err := ledger.Decode(verify.GetTransaction()); err == nil {
@@ -231,6 +246,7 @@ func describeAnswer(operation string, raw []byte) string {
 		info     appv1.SessionInfoResult
 		unique   appv1.UniquenessAnswer
 		verified appv1.Verification
+		claimed  appv1.TokenClaim
 	)
 	read := func(m proto.Message) bool { return proto.Unmarshal(a.GetResult(), m) == nil }
 	switch {
@@ -246,6 +262,11 @@ func describeAnswer(operation string, raw []byte) string {
 		return fmt.Sprintf("%s version %d", cut([]byte(info.GetProtocol())), info.GetProtocolVersion())
 	case operation == "check_uniqueness" && read(&unique):
 		return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(unique.GetResult().String(), "UNIQUENESS_RESULT_"), "_", " "))
+	case operation == "claim_tokens" && read(&claimed):
+		if claimed.GetClaimId() == "" {
+			return fmt.Sprintf("not enough: %s available", claimed.GetAvailable())
+		}
+		return fmt.Sprintf("%d tokens worth %s", len(claimed.GetTokens()), claimed.GetAmount())
 	case operation == "verify" && read(&verified):
 		text := verified.GetStatus()
 		for _, f := range verified.GetFailures() {

@@ -75,7 +75,9 @@ func (c *Codec) flag(n int, v *bool) {
 }
 
 // numbers is a field of many numbers, which stand packed in one; one by one they are understood too.
-func (c *Codec) numbers(n int, v *[]uint32) {
+func (c *Codec) numbers(n int, v *[]uint32) { numbers(c, n, v) }
+
+func numbers[T ~uint32 | ~int32](c *Codec, n int, v *[]T) {
 	if !c.reading {
 		if len(*v) == 0 {
 			return
@@ -88,7 +90,7 @@ func (c *Codec) numbers(n int, v *[]uint32) {
 		return
 	}
 	if c.field.number == n && c.field.typ == varint {
-		*v = append(*v, uint32(c.field.value))
+		*v = append(*v, T(c.field.value))
 		return
 	}
 	if !c.is(n, length) {
@@ -100,7 +102,7 @@ func (c *Codec) numbers(n int, v *[]uint32) {
 			c.err = err
 			return
 		}
-		*v, b = append(*v, uint32(x)), rest
+		*v, b = append(*v, T(x)), rest
 	}
 }
 

@@ -51,7 +51,10 @@ func operation(number int) Operation {
 	case 70:
 		return &EmitMessage{}
 	}
-	return nil
+	if o := tokenOperation(number); o != nil {
+		return o
+	}
+	return ledgerOperation(number)
 }
 
 // Operations and the numbers and names that they have in a Request.

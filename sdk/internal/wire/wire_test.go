@@ -61,7 +61,7 @@ func TestOperations(t *testing.T) {
 		}
 		names[o.Name()] = true
 	}
-	if len(names) != 19 {
+	if len(names) != 25 {
 		t.Errorf("%d operations", len(names))
 	}
 }
@@ -78,6 +78,7 @@ func FuzzDecode(f *testing.F) {
 			func() Message { return &OpenedSession{} }, func() Message { return &ReceivedMessage{} },
 			func() Message { return &SessionInfoResult{} }, func() Message { return &Signature{} }, func() Message { return &Keys{} },
 			func() Message { return &Rows{} }, func() Message { return &Page{} }, func() Message { return &Members{} }, func() Message { return &UniquenessAnswer{} },
+			func() Message { return &TokenClaim{} }, func() Message { return &TokenAmounts{} },
 		} {
 			stable(t, b, empty)
 		}

@@ -86,6 +86,32 @@ func message(name string) wire.Message {
 		return &wire.Members{}
 	case "VerifyRequest":
 		return &wire.VerifyRequest{}
+	case "PersistedTransaction":
+		return &wire.PersistedTransaction{}
+	case "FoundTransaction":
+		return &wire.FoundTransaction{}
+	case "TransactionStatuses":
+		return &wire.TransactionStatuses{}
+	case "RepairAttempts":
+		return &wire.RepairAttempts{}
+	case "StatePage":
+		return &wire.StatePage{}
+	case "ResolvedStates":
+		return &wire.ResolvedStates{}
+	case "FoundFilteredTransactions":
+		return &wire.FoundFilteredTransactions{}
+	case "SignedGroupParameters":
+		return &wire.SignedGroupParameters{}
+	case "TransactionSignatures":
+		return &wire.TransactionSignatures{}
+	case "LedgerDescription":
+		return &wire.LedgerDescription{}
+	case "TokenClaim":
+		return &wire.TokenClaim{}
+	case "TokenRelease":
+		return &wire.TokenRelease{}
+	case "TokenAmounts":
+		return &wire.TokenAmounts{}
 	case "Verdict":
 		return &wire.Verdict{}
 	case "Verification":

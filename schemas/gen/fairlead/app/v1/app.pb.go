@@ -584,6 +584,12 @@ type Request struct {
 	//	*Request_Query
 	//	*Request_CheckUniqueness
 	//	*Request_Verify
+	//	*Request_Ledger
+	//	*Request_SignTransactions
+	//	*Request_DescribeLedger
+	//	*Request_ClaimTokens
+	//	*Request_ReleaseTokens
+	//	*Request_TokenBalance
 	//	*Request_LookupMembers
 	//	*Request_Emit
 	Operation     isRequest_Operation `protobuf_oneof:"operation"`
@@ -781,6 +787,60 @@ func (x *Request) GetVerify() *VerifyTransaction {
 	return nil
 }
 
+func (x *Request) GetLedger() *LedgerRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Ledger); ok {
+			return x.Ledger
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetSignTransactions() *SignTransactions {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_SignTransactions); ok {
+			return x.SignTransactions
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetDescribeLedger() *DescribeLedger {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_DescribeLedger); ok {
+			return x.DescribeLedger
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetClaimTokens() *ClaimTokens {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_ClaimTokens); ok {
+			return x.ClaimTokens
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetReleaseTokens() *ReleaseTokens {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_ReleaseTokens); ok {
+			return x.ReleaseTokens
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetTokenBalance() *TokenBalance {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_TokenBalance); ok {
+			return x.TokenBalance
+		}
+	}
+	return nil
+}
+
 func (x *Request) GetLookupMembers() *LookupMembers {
 	if x != nil {
 		if x, ok := x.Operation.(*Request_LookupMembers); ok {
@@ -871,6 +931,30 @@ type Request_Verify struct {
 	Verify *VerifyTransaction `protobuf:"bytes,40,opt,name=verify,proto3,oneof"`
 }
 
+type Request_Ledger struct {
+	Ledger *LedgerRequest `protobuf:"bytes,41,opt,name=ledger,proto3,oneof"`
+}
+
+type Request_SignTransactions struct {
+	SignTransactions *SignTransactions `protobuf:"bytes,42,opt,name=sign_transactions,json=signTransactions,proto3,oneof"`
+}
+
+type Request_DescribeLedger struct {
+	DescribeLedger *DescribeLedger `protobuf:"bytes,43,opt,name=describe_ledger,json=describeLedger,proto3,oneof"`
+}
+
+type Request_ClaimTokens struct {
+	ClaimTokens *ClaimTokens `protobuf:"bytes,50,opt,name=claim_tokens,json=claimTokens,proto3,oneof"`
+}
+
+type Request_ReleaseTokens struct {
+	ReleaseTokens *ReleaseTokens `protobuf:"bytes,51,opt,name=release_tokens,json=releaseTokens,proto3,oneof"`
+}
+
+type Request_TokenBalance struct {
+	TokenBalance *TokenBalance `protobuf:"bytes,52,opt,name=token_balance,json=tokenBalance,proto3,oneof"`
+}
+
 type Request_LookupMembers struct {
 	LookupMembers *LookupMembers `protobuf:"bytes,60,opt,name=lookup_members,json=lookupMembers,proto3,oneof"`
 }
@@ -912,6 +996,18 @@ func (*Request_Query) isRequest_Operation() {}
 func (*Request_CheckUniqueness) isRequest_Operation() {}
 
 func (*Request_Verify) isRequest_Operation() {}
+
+func (*Request_Ledger) isRequest_Operation() {}
+
+func (*Request_SignTransactions) isRequest_Operation() {}
+
+func (*Request_DescribeLedger) isRequest_Operation() {}
+
+func (*Request_ClaimTokens) isRequest_Operation() {}
+
+func (*Request_ReleaseTokens) isRequest_Operation() {}
+
+func (*Request_TokenBalance) isRequest_Operation() {}
 
 func (*Request_LookupMembers) isRequest_Operation() {}
 
@@ -1132,7 +1228,7 @@ var File_fairlead_app_v1_app_proto protoreflect.FileDescriptor
 
 const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\n" +
-	"\x19fairlead/app/v1/app.proto\x12\x0ffairlead.app.v1\x1a\x1dfairlead/app/v1/channel.proto\x1a\x1cfairlead/app/v1/member.proto\x1a\x1efairlead/app/v1/property.proto\x1a\x1dfairlead/app/v1/session.proto\x1a\x1dfairlead/app/v1/signing.proto\x1a\x1bfairlead/app/v1/store.proto\x1a fairlead/app/v1/uniqueness.proto\x1a\"fairlead/app/v1/verification.proto\"\xb5\x02\n" +
+	"\x19fairlead/app/v1/app.proto\x12\x0ffairlead.app.v1\x1a\x1dfairlead/app/v1/channel.proto\x1a\x1cfairlead/app/v1/ledger.proto\x1a\x1cfairlead/app/v1/member.proto\x1a\x1efairlead/app/v1/property.proto\x1a\x1dfairlead/app/v1/session.proto\x1a\x1dfairlead/app/v1/signing.proto\x1a\x1bfairlead/app/v1/store.proto\x1a\x1cfairlead/app/v1/tokens.proto\x1a fairlead/app/v1/uniqueness.proto\x1a\"fairlead/app/v1/verification.proto\"\xb5\x02\n" +
 	"\x05Start\x12\x1d\n" +
 	"\n" +
 	"flow_class\x18\x01 \x01(\tR\tflowClass\x12\x14\n" +
@@ -1171,7 +1267,7 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"@\n" +
 	"\bRequests\x124\n" +
-	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\xf9\b\n" +
+	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\xa3\f\n" +
 	"\aRequest\x12.\n" +
 	"\x05sleep\x18\x01 \x01(\v2\x16.fairlead.app.v1.SleepH\x00R\x05sleep\x12=\n" +
 	"\n" +
@@ -1192,7 +1288,13 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\bfind_all\x18\" \x01(\v2\x1c.fairlead.app.v1.FindAllRowsH\x00R\afindAll\x123\n" +
 	"\x05query\x18# \x01(\v2\x1b.fairlead.app.v1.NamedQueryH\x00R\x05query\x12M\n" +
 	"\x10check_uniqueness\x18- \x01(\v2 .fairlead.app.v1.CheckUniquenessH\x00R\x0fcheckUniqueness\x12<\n" +
-	"\x06verify\x18( \x01(\v2\".fairlead.app.v1.VerifyTransactionH\x00R\x06verify\x12G\n" +
+	"\x06verify\x18( \x01(\v2\".fairlead.app.v1.VerifyTransactionH\x00R\x06verify\x128\n" +
+	"\x06ledger\x18) \x01(\v2\x1e.fairlead.app.v1.LedgerRequestH\x00R\x06ledger\x12P\n" +
+	"\x11sign_transactions\x18* \x01(\v2!.fairlead.app.v1.SignTransactionsH\x00R\x10signTransactions\x12J\n" +
+	"\x0fdescribe_ledger\x18+ \x01(\v2\x1f.fairlead.app.v1.DescribeLedgerH\x00R\x0edescribeLedger\x12A\n" +
+	"\fclaim_tokens\x182 \x01(\v2\x1c.fairlead.app.v1.ClaimTokensH\x00R\vclaimTokens\x12G\n" +
+	"\x0erelease_tokens\x183 \x01(\v2\x1e.fairlead.app.v1.ReleaseTokensH\x00R\rreleaseTokens\x12D\n" +
+	"\rtoken_balance\x184 \x01(\v2\x1d.fairlead.app.v1.TokenBalanceH\x00R\ftokenBalance\x12G\n" +
 	"\x0elookup_members\x18< \x01(\v2\x1e.fairlead.app.v1.LookupMembersH\x00R\rlookupMembers\x122\n" +
 	"\x04emit\x18F \x01(\v2\x1c.fairlead.app.v1.EmitMessageH\x00R\x04emitB\v\n" +
 	"\toperation\"(\n" +
@@ -1251,8 +1353,14 @@ var file_fairlead_app_v1_app_proto_goTypes = []any{
 	(*NamedQuery)(nil),        // 26: fairlead.app.v1.NamedQuery
 	(*CheckUniqueness)(nil),   // 27: fairlead.app.v1.CheckUniqueness
 	(*VerifyTransaction)(nil), // 28: fairlead.app.v1.VerifyTransaction
-	(*LookupMembers)(nil),     // 29: fairlead.app.v1.LookupMembers
-	(*EmitMessage)(nil),       // 30: fairlead.app.v1.EmitMessage
+	(*LedgerRequest)(nil),     // 29: fairlead.app.v1.LedgerRequest
+	(*SignTransactions)(nil),  // 30: fairlead.app.v1.SignTransactions
+	(*DescribeLedger)(nil),    // 31: fairlead.app.v1.DescribeLedger
+	(*ClaimTokens)(nil),       // 32: fairlead.app.v1.ClaimTokens
+	(*ReleaseTokens)(nil),     // 33: fairlead.app.v1.ReleaseTokens
+	(*TokenBalance)(nil),      // 34: fairlead.app.v1.TokenBalance
+	(*LookupMembers)(nil),     // 35: fairlead.app.v1.LookupMembers
+	(*EmitMessage)(nil),       // 36: fairlead.app.v1.EmitMessage
 }
 var file_fairlead_app_v1_app_proto_depIdxs = []int32{
 	1,  // 0: fairlead.app.v1.Start.me:type_name -> fairlead.app.v1.Identity
@@ -1281,15 +1389,21 @@ var file_fairlead_app_v1_app_proto_depIdxs = []int32{
 	26, // 23: fairlead.app.v1.Request.query:type_name -> fairlead.app.v1.NamedQuery
 	27, // 24: fairlead.app.v1.Request.check_uniqueness:type_name -> fairlead.app.v1.CheckUniqueness
 	28, // 25: fairlead.app.v1.Request.verify:type_name -> fairlead.app.v1.VerifyTransaction
-	29, // 26: fairlead.app.v1.Request.lookup_members:type_name -> fairlead.app.v1.LookupMembers
-	30, // 27: fairlead.app.v1.Request.emit:type_name -> fairlead.app.v1.EmitMessage
-	12, // 28: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
-	6,  // 29: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	29, // 26: fairlead.app.v1.Request.ledger:type_name -> fairlead.app.v1.LedgerRequest
+	30, // 27: fairlead.app.v1.Request.sign_transactions:type_name -> fairlead.app.v1.SignTransactions
+	31, // 28: fairlead.app.v1.Request.describe_ledger:type_name -> fairlead.app.v1.DescribeLedger
+	32, // 29: fairlead.app.v1.Request.claim_tokens:type_name -> fairlead.app.v1.ClaimTokens
+	33, // 30: fairlead.app.v1.Request.release_tokens:type_name -> fairlead.app.v1.ReleaseTokens
+	34, // 31: fairlead.app.v1.Request.token_balance:type_name -> fairlead.app.v1.TokenBalance
+	35, // 32: fairlead.app.v1.Request.lookup_members:type_name -> fairlead.app.v1.LookupMembers
+	36, // 33: fairlead.app.v1.Request.emit:type_name -> fairlead.app.v1.EmitMessage
+	12, // 34: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
+	6,  // 35: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_app_v1_app_proto_init() }
@@ -1298,11 +1412,13 @@ func file_fairlead_app_v1_app_proto_init() {
 		return
 	}
 	file_fairlead_app_v1_channel_proto_init()
+	file_fairlead_app_v1_ledger_proto_init()
 	file_fairlead_app_v1_member_proto_init()
 	file_fairlead_app_v1_property_proto_init()
 	file_fairlead_app_v1_session_proto_init()
 	file_fairlead_app_v1_signing_proto_init()
 	file_fairlead_app_v1_store_proto_init()
+	file_fairlead_app_v1_tokens_proto_init()
 	file_fairlead_app_v1_uniqueness_proto_init()
 	file_fairlead_app_v1_verification_proto_init()
 	file_fairlead_app_v1_app_proto_msgTypes[3].OneofWrappers = []any{
@@ -1328,6 +1444,12 @@ func file_fairlead_app_v1_app_proto_init() {
 		(*Request_Query)(nil),
 		(*Request_CheckUniqueness)(nil),
 		(*Request_Verify)(nil),
+		(*Request_Ledger)(nil),
+		(*Request_SignTransactions)(nil),
+		(*Request_DescribeLedger)(nil),
+		(*Request_ClaimTokens)(nil),
+		(*Request_ReleaseTokens)(nil),
+		(*Request_TokenBalance)(nil),
 		(*Request_LookupMembers)(nil),
 		(*Request_Emit)(nil),
 	}

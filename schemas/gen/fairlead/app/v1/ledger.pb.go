@@ -1848,6 +1848,203 @@ func (x *FindGroupParameters) GetHash() []byte {
 	return nil
 }
 
+// SignTransactions signs transactions with a LEDGER or NOTARY key of the flow's virtual node, all with one signature of the
+// key: one id is signed itself, several as a batch. The host makes the signature's metadata; its time is that of the step.
+// The result is TransactionSignatures, each of them checked.
+type SignTransactions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of transactions. As many as have signatures that fit into an answer.
+	Ids [][]byte `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	// SubjectPublicKeyInfo, DER.
+	PublicKey []byte `protobuf:"bytes,2,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	// Signature scheme by Corda's names; empty takes the key's default.
+	Scheme        string `protobuf:"bytes,3,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignTransactions) Reset() {
+	*x = SignTransactions{}
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignTransactions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignTransactions) ProtoMessage() {}
+
+func (x *SignTransactions) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignTransactions.ProtoReflect.Descriptor instead.
+func (*SignTransactions) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *SignTransactions) GetIds() [][]byte {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *SignTransactions) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
+func (x *SignTransactions) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
+// TransactionSignatures is the result of SignTransactions.
+type TransactionSignatures struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// fairlead.ledger.v1.Signature of each id, in the order asked.
+	Signatures    [][]byte `protobuf:"bytes,1,rep,name=signatures,proto3" json:"signatures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionSignatures) Reset() {
+	*x = TransactionSignatures{}
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionSignatures) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionSignatures) ProtoMessage() {}
+
+func (x *TransactionSignatures) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionSignatures.ProtoReflect.Descriptor instead.
+func (*TransactionSignatures) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *TransactionSignatures) GetSignatures() [][]byte {
+	if x != nil {
+		return x.Signatures
+	}
+	return nil
+}
+
+// DescribeLedger asks what new transactions of the flow's virtual node say of where they were made. The result is
+// LedgerDescription.
+type DescribeLedger struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeLedger) Reset() {
+	*x = DescribeLedger{}
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeLedger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeLedger) ProtoMessage() {}
+
+func (x *DescribeLedger) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeLedger.ProtoReflect.Descriptor instead.
+func (*DescribeLedger) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{28}
+}
+
+// LedgerDescription is the result of DescribeLedger.
+type LedgerDescription struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// fairlead.ledger.v1.Metadata: versions of ledger and platform, and the packages with contracts of the virtual node's CPI.
+	// The signer of a package that is not signed, as development clusters have them, is its checksum.
+	Metadata      []byte `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerDescription) Reset() {
+	*x = LedgerDescription{}
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerDescription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerDescription) ProtoMessage() {}
+
+func (x *LedgerDescription) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerDescription.ProtoReflect.Descriptor instead.
+func (*LedgerDescription) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *LedgerDescription) GetMetadata() []byte {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
 var File_fairlead_app_v1_ledger_proto protoreflect.FileDescriptor
 
 const file_fairlead_app_v1_ledger_proto_rawDesc = "" +
@@ -1975,7 +2172,19 @@ const file_fairlead_app_v1_ledger_proto_rawDesc = "" +
 	"\tsignature\x18\x03 \x01(\fR\tsignature\x12\x16\n" +
 	"\x06scheme\x18\x04 \x01(\tR\x06scheme\")\n" +
 	"\x13FindGroupParameters\x12\x12\n" +
-	"\x04hash\x18\x01 \x01(\fR\x04hash*\xb9\x01\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\"[\n" +
+	"\x10SignTransactions\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\fR\x03ids\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x02 \x01(\fR\tpublicKey\x12\x16\n" +
+	"\x06scheme\x18\x03 \x01(\tR\x06scheme\"7\n" +
+	"\x15TransactionSignatures\x12\x1e\n" +
+	"\n" +
+	"signatures\x18\x01 \x03(\fR\n" +
+	"signatures\"\x10\n" +
+	"\x0eDescribeLedger\"/\n" +
+	"\x11LedgerDescription\x12\x1a\n" +
+	"\bmetadata\x18\x01 \x01(\fR\bmetadata*\xb9\x01\n" +
 	"\x11TransactionStatus\x12\"\n" +
 	"\x1eTRANSACTION_STATUS_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dTRANSACTION_STATUS_UNVERIFIED\x10\x01\x12\x1f\n" +
@@ -1996,7 +2205,7 @@ func file_fairlead_app_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_app_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fairlead_app_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_fairlead_app_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_fairlead_app_v1_ledger_proto_goTypes = []any{
 	(TransactionStatus)(0),              // 0: fairlead.app.v1.TransactionStatus
 	(*LedgerRequest)(nil),               // 1: fairlead.app.v1.LedgerRequest
@@ -2025,7 +2234,11 @@ var file_fairlead_app_v1_ledger_proto_goTypes = []any{
 	(*PersistGroupParameters)(nil),      // 24: fairlead.app.v1.PersistGroupParameters
 	(*SignedGroupParameters)(nil),       // 25: fairlead.app.v1.SignedGroupParameters
 	(*FindGroupParameters)(nil),         // 26: fairlead.app.v1.FindGroupParameters
-	(*v1.StateRef)(nil),                 // 27: fairlead.ledger.v1.StateRef
+	(*SignTransactions)(nil),            // 27: fairlead.app.v1.SignTransactions
+	(*TransactionSignatures)(nil),       // 28: fairlead.app.v1.TransactionSignatures
+	(*DescribeLedger)(nil),              // 29: fairlead.app.v1.DescribeLedger
+	(*LedgerDescription)(nil),           // 30: fairlead.app.v1.LedgerDescription
+	(*v1.StateRef)(nil),                 // 31: fairlead.ledger.v1.StateRef
 }
 var file_fairlead_app_v1_ledger_proto_depIdxs = []int32{
 	2,  // 0: fairlead.app.v1.LedgerRequest.persist_transaction:type_name -> fairlead.app.v1.PersistTransaction
@@ -2050,17 +2263,17 @@ var file_fairlead_app_v1_ledger_proto_depIdxs = []int32{
 	0,  // 19: fairlead.app.v1.FoundTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
 	7,  // 20: fairlead.app.v1.FoundTransaction.inputs:type_name -> fairlead.app.v1.LedgerState
 	7,  // 21: fairlead.app.v1.FoundTransaction.references:type_name -> fairlead.app.v1.LedgerState
-	27, // 22: fairlead.app.v1.LedgerState.ref:type_name -> fairlead.ledger.v1.StateRef
+	31, // 22: fairlead.app.v1.LedgerState.ref:type_name -> fairlead.ledger.v1.StateRef
 	10, // 23: fairlead.app.v1.TransactionStatuses.transactions:type_name -> fairlead.app.v1.KnownTransaction
 	0,  // 24: fairlead.app.v1.KnownTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
 	0,  // 25: fairlead.app.v1.FindTransactionsOfStatus.status:type_name -> fairlead.app.v1.TransactionStatus
 	7,  // 26: fairlead.app.v1.StatePage.states:type_name -> fairlead.app.v1.LedgerState
-	27, // 27: fairlead.app.v1.ResolveStates.refs:type_name -> fairlead.ledger.v1.StateRef
+	31, // 27: fairlead.app.v1.ResolveStates.refs:type_name -> fairlead.ledger.v1.StateRef
 	7,  // 28: fairlead.app.v1.ResolvedStates.states:type_name -> fairlead.app.v1.LedgerState
 	21, // 29: fairlead.app.v1.PersistFilteredTransactions.transactions:type_name -> fairlead.app.v1.SignedFilteredTransaction
-	27, // 30: fairlead.app.v1.FindFilteredTransactions.refs:type_name -> fairlead.ledger.v1.StateRef
+	31, // 30: fairlead.app.v1.FindFilteredTransactions.refs:type_name -> fairlead.ledger.v1.StateRef
 	21, // 31: fairlead.app.v1.FoundFilteredTransactions.transactions:type_name -> fairlead.app.v1.SignedFilteredTransaction
-	27, // 32: fairlead.app.v1.FoundFilteredTransactions.missing:type_name -> fairlead.ledger.v1.StateRef
+	31, // 32: fairlead.app.v1.FoundFilteredTransactions.missing:type_name -> fairlead.ledger.v1.StateRef
 	25, // 33: fairlead.app.v1.PersistGroupParameters.parameters:type_name -> fairlead.app.v1.SignedGroupParameters
 	34, // [34:34] is the sub-list for method output_type
 	34, // [34:34] is the sub-list for method input_type
@@ -2096,7 +2309,7 @@ func file_fairlead_app_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_app_v1_ledger_proto_rawDesc), len(file_fairlead_app_v1_ledger_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

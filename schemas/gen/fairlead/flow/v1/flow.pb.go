@@ -9,6 +9,7 @@
 package flowv1
 
 import (
+	v11 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	v1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -1560,6 +1561,8 @@ type Checkpoint struct {
 	Ending bool `protobuf:"varint,20,opt,name=ending,proto3" json:"ending,omitempty"`
 	// What the answers to the current step have so far, bytes.
 	AnsweredBytes uint64 `protobuf:"varint,21,opt,name=answered_bytes,json=answeredBytes,proto3" json:"answered_bytes,omitempty"`
+	// Claims of tokens that may be alive; they are released when the flow ends.
+	Claims []*TokenClaim `protobuf:"bytes,22,rep,name=claims,proto3" json:"claims,omitempty"`
 	// What became of the last command.
 	LastCommand   *CommandOutcome `protobuf:"bytes,30,opt,name=last_command,json=lastCommand,proto3" json:"last_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1743,11 +1746,80 @@ func (x *Checkpoint) GetAnsweredBytes() uint64 {
 	return 0
 }
 
+func (x *Checkpoint) GetClaims() []*TokenClaim {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
 func (x *Checkpoint) GetLastCommand() *CommandOutcome {
 	if x != nil {
 		return x.LastCommand
 	}
 	return nil
+}
+
+// TokenClaim is a claim of tokens that a flow has made, or has asked for.
+type TokenClaim struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	ClaimId string                 `protobuf:"bytes,1,opt,name=claim_id,json=claimId,proto3" json:"claim_id,omitempty"`
+	Pool    *v11.TokenPool         `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	// The step that asked for it.
+	Step          uint32 `protobuf:"varint,3,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenClaim) Reset() {
+	*x = TokenClaim{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenClaim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenClaim) ProtoMessage() {}
+
+func (x *TokenClaim) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenClaim.ProtoReflect.Descriptor instead.
+func (*TokenClaim) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TokenClaim) GetClaimId() string {
+	if x != nil {
+		return x.ClaimId
+	}
+	return ""
+}
+
+func (x *TokenClaim) GetPool() *v11.TokenPool {
+	if x != nil {
+		return x.Pool
+	}
+	return nil
+}
+
+func (x *TokenClaim) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
 }
 
 // Segment is the part of a flow's line that one attempt wrote.
@@ -1761,7 +1833,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +1845,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[16]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +1858,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{16}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Segment) GetAttempt() uint32 {
@@ -1819,7 +1891,7 @@ type Waiting struct {
 
 func (x *Waiting) Reset() {
 	*x = Waiting{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1903,7 @@ func (x *Waiting) String() string {
 func (*Waiting) ProtoMessage() {}
 
 func (x *Waiting) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[17]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1916,7 @@ func (x *Waiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waiting.ProtoReflect.Descriptor instead.
 func (*Waiting) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{17}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Waiting) GetOrdinal() uint32 {
@@ -1896,7 +1968,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +1980,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[18]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +1993,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{18}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Pause) GetBy() string {
@@ -1968,7 +2040,7 @@ type JournalRow struct {
 
 func (x *JournalRow) Reset() {
 	*x = JournalRow{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2052,7 @@ func (x *JournalRow) String() string {
 func (*JournalRow) ProtoMessage() {}
 
 func (x *JournalRow) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[19]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2065,7 @@ func (x *JournalRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalRow.ProtoReflect.Descriptor instead.
 func (*JournalRow) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{19}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JournalRow) GetRow() isJournalRow_Row {
@@ -2068,7 +2140,7 @@ type JournalStart struct {
 
 func (x *JournalStart) Reset() {
 	*x = JournalStart{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2152,7 @@ func (x *JournalStart) String() string {
 func (*JournalStart) ProtoMessage() {}
 
 func (x *JournalStart) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[20]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2165,7 @@ func (x *JournalStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalStart.ProtoReflect.Descriptor instead.
 func (*JournalStart) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{20}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *JournalStart) GetSeed() []byte {
@@ -2138,15 +2210,17 @@ type JournalRequest struct {
 	Answer       []byte `protobuf:"bytes,5,opt,name=answer,proto3" json:"answer,omitempty"`
 	AnsweredAtUs int64  `protobuf:"varint,6,opt,name=answered_at_us,json=answeredAtUs,proto3" json:"answered_at_us,omitempty"`
 	// Set on the row whose answer resumed the flow: the flow's clock from there.
-	ResumedAtUs   int64  `protobuf:"varint,7,opt,name=resumed_at_us,json=resumedAtUs,proto3" json:"resumed_at_us,omitempty"`
-	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ResumedAtUs int64  `protobuf:"varint,7,opt,name=resumed_at_us,json=resumedAtUs,proto3" json:"resumed_at_us,omitempty"`
+	RequestId   string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// While the signature of sign_transactions is waited for: what it is of.
+	PendingSignatures *PendingSignatures `protobuf:"bytes,9,opt,name=pending_signatures,json=pendingSignatures,proto3" json:"pending_signatures,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *JournalRequest) Reset() {
 	*x = JournalRequest{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2158,7 +2232,7 @@ func (x *JournalRequest) String() string {
 func (*JournalRequest) ProtoMessage() {}
 
 func (x *JournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[21]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +2245,7 @@ func (x *JournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalRequest.ProtoReflect.Descriptor instead.
 func (*JournalRequest) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{21}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JournalRequest) GetOperation() string {
@@ -2230,6 +2304,68 @@ func (x *JournalRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *JournalRequest) GetPendingSignatures() *PendingSignatures {
+	if x != nil {
+		return x.PendingSignatures
+	}
+	return nil
+}
+
+// PendingSignatures is what another worker is signing for a flow.
+type PendingSignatures struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Canonical fairlead.ledger.v1.SignatureMetadata, which is signed too.
+	Metadata []byte `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	// The transactions, in the order asked.
+	Ids           [][]byte `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingSignatures) Reset() {
+	*x = PendingSignatures{}
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingSignatures) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingSignatures) ProtoMessage() {}
+
+func (x *PendingSignatures) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingSignatures.ProtoReflect.Descriptor instead.
+func (*PendingSignatures) Descriptor() ([]byte, []int) {
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *PendingSignatures) GetMetadata() []byte {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *PendingSignatures) GetIds() [][]byte {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
 // JournalEnd is the flow's last yield.
 type JournalEnd struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2243,7 +2379,7 @@ type JournalEnd struct {
 
 func (x *JournalEnd) Reset() {
 	*x = JournalEnd{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2391,7 @@ func (x *JournalEnd) String() string {
 func (*JournalEnd) ProtoMessage() {}
 
 func (x *JournalEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[22]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2268,7 +2404,7 @@ func (x *JournalEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEnd.ProtoReflect.Descriptor instead.
 func (*JournalEnd) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{22}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *JournalEnd) GetState() FlowState {
@@ -2315,7 +2451,7 @@ type FlowTimer struct {
 
 func (x *FlowTimer) Reset() {
 	*x = FlowTimer{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2327,7 +2463,7 @@ func (x *FlowTimer) String() string {
 func (*FlowTimer) ProtoMessage() {}
 
 func (x *FlowTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[23]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2340,7 +2476,7 @@ func (x *FlowTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer.ProtoReflect.Descriptor instead.
 func (*FlowTimer) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *FlowTimer) GetEvent() isFlowTimer_Event {
@@ -2427,7 +2563,7 @@ type MapperTimer_Expire struct {
 
 func (x *MapperTimer_Expire) Reset() {
 	*x = MapperTimer_Expire{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2575,7 @@ func (x *MapperTimer_Expire) String() string {
 func (*MapperTimer_Expire) ProtoMessage() {}
 
 func (x *MapperTimer_Expire) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[24]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2600,7 @@ type MapperTimer_Admit struct {
 
 func (x *MapperTimer_Admit) Reset() {
 	*x = MapperTimer_Admit{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2476,7 +2612,7 @@ func (x *MapperTimer_Admit) String() string {
 func (*MapperTimer_Admit) ProtoMessage() {}
 
 func (x *MapperTimer_Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[25]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2637,7 @@ type MapperTimer_Peer struct {
 
 func (x *MapperTimer_Peer) Reset() {
 	*x = MapperTimer_Peer{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2513,7 +2649,7 @@ func (x *MapperTimer_Peer) String() string {
 func (*MapperTimer_Peer) ProtoMessage() {}
 
 func (x *MapperTimer_Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[26]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2539,7 +2675,7 @@ type FlowTimer_SessionDue struct {
 
 func (x *FlowTimer_SessionDue) Reset() {
 	*x = FlowTimer_SessionDue{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2687,7 @@ func (x *FlowTimer_SessionDue) String() string {
 func (*FlowTimer_SessionDue) ProtoMessage() {}
 
 func (x *FlowTimer_SessionDue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[27]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2700,7 @@ func (x *FlowTimer_SessionDue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_SessionDue.ProtoReflect.Descriptor instead.
 func (*FlowTimer_SessionDue) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23, 0}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{25, 0}
 }
 
 func (x *FlowTimer_SessionDue) GetSessionId() string {
@@ -2586,7 +2722,7 @@ type FlowTimer_Due struct {
 
 func (x *FlowTimer_Due) Reset() {
 	*x = FlowTimer_Due{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2598,7 +2734,7 @@ func (x *FlowTimer_Due) String() string {
 func (*FlowTimer_Due) ProtoMessage() {}
 
 func (x *FlowTimer_Due) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[28]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2611,7 +2747,7 @@ func (x *FlowTimer_Due) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Due.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Due) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23, 1}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{25, 1}
 }
 
 func (x *FlowTimer_Due) GetAttempt() uint32 {
@@ -2648,7 +2784,7 @@ type FlowTimer_Continue struct {
 
 func (x *FlowTimer_Continue) Reset() {
 	*x = FlowTimer_Continue{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2660,7 +2796,7 @@ func (x *FlowTimer_Continue) String() string {
 func (*FlowTimer_Continue) ProtoMessage() {}
 
 func (x *FlowTimer_Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[29]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2673,7 +2809,7 @@ func (x *FlowTimer_Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Continue.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Continue) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23, 2}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{25, 2}
 }
 
 func (x *FlowTimer_Continue) GetAttempt() uint32 {
@@ -2706,7 +2842,7 @@ type FlowTimer_Forget struct {
 
 func (x *FlowTimer_Forget) Reset() {
 	*x = FlowTimer_Forget{}
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[30]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2718,7 +2854,7 @@ func (x *FlowTimer_Forget) String() string {
 func (*FlowTimer_Forget) ProtoMessage() {}
 
 func (x *FlowTimer_Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[30]
+	mi := &file_fairlead_flow_v1_flow_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2731,14 +2867,14 @@ func (x *FlowTimer_Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTimer_Forget.ProtoReflect.Descriptor instead.
 func (*FlowTimer_Forget) Descriptor() ([]byte, []int) {
-	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{23, 3}
+	return file_fairlead_flow_v1_flow_proto_rawDescGZIP(), []int{25, 3}
 }
 
 var File_fairlead_flow_v1_flow_proto protoreflect.FileDescriptor
 
 const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfairlead/flow/v1/flow.proto\x12\x10fairlead.flow.v1\x1a\x1efairlead/flow/v1/session.proto\x1a\x1dfairlead/vnode/v1/vnode.proto\"\xbb\x01\n" +
+	"\x1bfairlead/flow/v1/flow.proto\x12\x10fairlead.flow.v1\x1a\x1cfairlead/app/v1/tokens.proto\x1a\x1efairlead/flow/v1/session.proto\x1a\x1dfairlead/vnode/v1/vnode.proto\"\xbb\x01\n" +
 	"\vMapperStart\x123\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowH\x00R\x05start\x123\n" +
 	"\x05ended\x18\x02 \x01(\v2\x1b.fairlead.flow.v1.FlowEndedH\x00R\x05ended\x129\n" +
@@ -2836,7 +2972,7 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x06Expire\x1a\a\n" +
 	"\x05Admit\x1a\x06\n" +
 	"\x04PeerB\a\n" +
-	"\x05event\"\xff\x06\n" +
+	"\x05event\"\xb5\a\n" +
 	"\n" +
 	"Checkpoint\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.fairlead.flow.v1.StartFlowR\x05start\x12\x17\n" +
@@ -2860,8 +2996,14 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\bsessions\x18\x12 \x03(\v2\x19.fairlead.flow.v1.SessionR\bsessions\x12'\n" +
 	"\x0fsessions_opened\x18\x13 \x01(\rR\x0esessionsOpened\x12\x16\n" +
 	"\x06ending\x18\x14 \x01(\bR\x06ending\x12%\n" +
-	"\x0eanswered_bytes\x18\x15 \x01(\x04R\ransweredBytes\x12C\n" +
-	"\flast_command\x18\x1e \x01(\v2 .fairlead.flow.v1.CommandOutcomeR\vlastCommand\"@\n" +
+	"\x0eanswered_bytes\x18\x15 \x01(\x04R\ransweredBytes\x124\n" +
+	"\x06claims\x18\x16 \x03(\v2\x1c.fairlead.flow.v1.TokenClaimR\x06claims\x12C\n" +
+	"\flast_command\x18\x1e \x01(\v2 .fairlead.flow.v1.CommandOutcomeR\vlastCommand\"k\n" +
+	"\n" +
+	"TokenClaim\x12\x19\n" +
+	"\bclaim_id\x18\x01 \x01(\tR\aclaimId\x12.\n" +
+	"\x04pool\x18\x02 \x01(\v2\x1a.fairlead.app.v1.TokenPoolR\x04pool\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\rR\x04step\"@\n" +
 	"\aSegment\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1b\n" +
 	"\tfrom_step\x18\x02 \x01(\rR\bfromStep\"\xa0\x01\n" +
@@ -2889,7 +3031,7 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x04seed\x18\x01 \x01(\fR\x04seed\x12\x14\n" +
 	"\x05start\x18\x02 \x01(\fR\x05start\x12\x15\n" +
 	"\x06now_us\x18\x03 \x01(\x03R\x05nowUs\x12#\n" +
-	"\rmodule_sha256\x18\x04 \x01(\fR\fmoduleSha256\"\x98\x02\n" +
+	"\rmodule_sha256\x18\x04 \x01(\fR\fmoduleSha256\"\xec\x02\n" +
 	"\x0eJournalRequest\x12\x1c\n" +
 	"\toperation\x18\x01 \x01(\tR\toperation\x12)\n" +
 	"\x10arguments_sha256\x18\x02 \x01(\fR\x0fargumentsSha256\x12\x1c\n" +
@@ -2899,7 +3041,11 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\x0eanswered_at_us\x18\x06 \x01(\x03R\fansweredAtUs\x12\"\n" +
 	"\rresumed_at_us\x18\a \x01(\x03R\vresumedAtUs\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\b \x01(\tR\trequestId\"\x9f\x01\n" +
+	"request_id\x18\b \x01(\tR\trequestId\x12R\n" +
+	"\x12pending_signatures\x18\t \x01(\v2#.fairlead.flow.v1.PendingSignaturesR\x11pendingSignatures\"A\n" +
+	"\x11PendingSignatures\x12\x1a\n" +
+	"\bmetadata\x18\x01 \x01(\fR\bmetadata\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\fR\x03ids\"\x9f\x01\n" +
 	"\n" +
 	"JournalEnd\x121\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.fairlead.flow.v1.FlowStateR\x05state\x12\x16\n" +
@@ -2965,7 +3111,7 @@ func file_fairlead_flow_v1_flow_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_flow_v1_flow_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_fairlead_flow_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_fairlead_flow_v1_flow_proto_goTypes = []any{
 	(Initiator)(0),               // 0: fairlead.flow.v1.Initiator
 	(FlowCommandKind)(0),         // 1: fairlead.flow.v1.FlowCommandKind
@@ -2987,35 +3133,38 @@ var file_fairlead_flow_v1_flow_proto_goTypes = []any{
 	(*AdmissionWaiting)(nil),     // 17: fairlead.flow.v1.AdmissionWaiting
 	(*MapperTimer)(nil),          // 18: fairlead.flow.v1.MapperTimer
 	(*Checkpoint)(nil),           // 19: fairlead.flow.v1.Checkpoint
-	(*Segment)(nil),              // 20: fairlead.flow.v1.Segment
-	(*Waiting)(nil),              // 21: fairlead.flow.v1.Waiting
-	(*Pause)(nil),                // 22: fairlead.flow.v1.Pause
-	(*JournalRow)(nil),           // 23: fairlead.flow.v1.JournalRow
-	(*JournalStart)(nil),         // 24: fairlead.flow.v1.JournalStart
-	(*JournalRequest)(nil),       // 25: fairlead.flow.v1.JournalRequest
-	(*JournalEnd)(nil),           // 26: fairlead.flow.v1.JournalEnd
-	(*FlowTimer)(nil),            // 27: fairlead.flow.v1.FlowTimer
-	(*MapperTimer_Expire)(nil),   // 28: fairlead.flow.v1.MapperTimer.Expire
-	(*MapperTimer_Admit)(nil),    // 29: fairlead.flow.v1.MapperTimer.Admit
-	(*MapperTimer_Peer)(nil),     // 30: fairlead.flow.v1.MapperTimer.Peer
-	(*FlowTimer_SessionDue)(nil), // 31: fairlead.flow.v1.FlowTimer.SessionDue
-	(*FlowTimer_Due)(nil),        // 32: fairlead.flow.v1.FlowTimer.Due
-	(*FlowTimer_Continue)(nil),   // 33: fairlead.flow.v1.FlowTimer.Continue
-	(*FlowTimer_Forget)(nil),     // 34: fairlead.flow.v1.FlowTimer.Forget
-	(*v1.HoldingIdentity)(nil),   // 35: fairlead.vnode.v1.HoldingIdentity
-	(*SessionEvent)(nil),         // 36: fairlead.flow.v1.SessionEvent
-	(*Session)(nil),              // 37: fairlead.flow.v1.Session
+	(*TokenClaim)(nil),           // 20: fairlead.flow.v1.TokenClaim
+	(*Segment)(nil),              // 21: fairlead.flow.v1.Segment
+	(*Waiting)(nil),              // 22: fairlead.flow.v1.Waiting
+	(*Pause)(nil),                // 23: fairlead.flow.v1.Pause
+	(*JournalRow)(nil),           // 24: fairlead.flow.v1.JournalRow
+	(*JournalStart)(nil),         // 25: fairlead.flow.v1.JournalStart
+	(*JournalRequest)(nil),       // 26: fairlead.flow.v1.JournalRequest
+	(*PendingSignatures)(nil),    // 27: fairlead.flow.v1.PendingSignatures
+	(*JournalEnd)(nil),           // 28: fairlead.flow.v1.JournalEnd
+	(*FlowTimer)(nil),            // 29: fairlead.flow.v1.FlowTimer
+	(*MapperTimer_Expire)(nil),   // 30: fairlead.flow.v1.MapperTimer.Expire
+	(*MapperTimer_Admit)(nil),    // 31: fairlead.flow.v1.MapperTimer.Admit
+	(*MapperTimer_Peer)(nil),     // 32: fairlead.flow.v1.MapperTimer.Peer
+	(*FlowTimer_SessionDue)(nil), // 33: fairlead.flow.v1.FlowTimer.SessionDue
+	(*FlowTimer_Due)(nil),        // 34: fairlead.flow.v1.FlowTimer.Due
+	(*FlowTimer_Continue)(nil),   // 35: fairlead.flow.v1.FlowTimer.Continue
+	(*FlowTimer_Forget)(nil),     // 36: fairlead.flow.v1.FlowTimer.Forget
+	(*v1.HoldingIdentity)(nil),   // 37: fairlead.vnode.v1.HoldingIdentity
+	(*SessionEvent)(nil),         // 38: fairlead.flow.v1.SessionEvent
+	(*Session)(nil),              // 39: fairlead.flow.v1.Session
+	(*v11.TokenPool)(nil),        // 40: fairlead.app.v1.TokenPool
 }
 var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	6,  // 0: fairlead.flow.v1.MapperStart.start:type_name -> fairlead.flow.v1.StartFlow
 	7,  // 1: fairlead.flow.v1.MapperStart.ended:type_name -> fairlead.flow.v1.FlowEnded
 	5,  // 2: fairlead.flow.v1.MapperStart.command:type_name -> fairlead.flow.v1.CommandFlow
 	10, // 3: fairlead.flow.v1.CommandFlow.command:type_name -> fairlead.flow.v1.FlowCommand
-	35, // 4: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
+	37, // 4: fairlead.flow.v1.StartFlow.identity:type_name -> fairlead.vnode.v1.HoldingIdentity
 	0,  // 5: fairlead.flow.v1.StartFlow.initiator:type_name -> fairlead.flow.v1.Initiator
 	2,  // 6: fairlead.flow.v1.FlowEnded.state:type_name -> fairlead.flow.v1.FlowState
 	9,  // 7: fairlead.flow.v1.FlowEvent.started:type_name -> fairlead.flow.v1.Started
-	36, // 8: fairlead.flow.v1.FlowEvent.session:type_name -> fairlead.flow.v1.SessionEvent
+	38, // 8: fairlead.flow.v1.FlowEvent.session:type_name -> fairlead.flow.v1.SessionEvent
 	10, // 9: fairlead.flow.v1.FlowEvent.command:type_name -> fairlead.flow.v1.FlowCommand
 	6,  // 10: fairlead.flow.v1.Started.start:type_name -> fairlead.flow.v1.StartFlow
 	1,  // 11: fairlead.flow.v1.FlowCommand.kind:type_name -> fairlead.flow.v1.FlowCommandKind
@@ -3026,31 +3175,34 @@ var file_fairlead_flow_v1_flow_proto_depIdxs = []int32{
 	11, // 16: fairlead.flow.v1.FlowStatus.last_command:type_name -> fairlead.flow.v1.CommandOutcome
 	3,  // 17: fairlead.flow.v1.MapperState.status:type_name -> fairlead.flow.v1.MappingStatus
 	6,  // 18: fairlead.flow.v1.MapperState.waiting:type_name -> fairlead.flow.v1.StartFlow
-	28, // 19: fairlead.flow.v1.MapperTimer.expire:type_name -> fairlead.flow.v1.MapperTimer.Expire
-	29, // 20: fairlead.flow.v1.MapperTimer.admit:type_name -> fairlead.flow.v1.MapperTimer.Admit
-	30, // 21: fairlead.flow.v1.MapperTimer.peer:type_name -> fairlead.flow.v1.MapperTimer.Peer
+	30, // 19: fairlead.flow.v1.MapperTimer.expire:type_name -> fairlead.flow.v1.MapperTimer.Expire
+	31, // 20: fairlead.flow.v1.MapperTimer.admit:type_name -> fairlead.flow.v1.MapperTimer.Admit
+	32, // 21: fairlead.flow.v1.MapperTimer.peer:type_name -> fairlead.flow.v1.MapperTimer.Peer
 	6,  // 22: fairlead.flow.v1.Checkpoint.start:type_name -> fairlead.flow.v1.StartFlow
 	2,  // 23: fairlead.flow.v1.Checkpoint.state:type_name -> fairlead.flow.v1.FlowState
-	21, // 24: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
-	22, // 25: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
+	22, // 24: fairlead.flow.v1.Checkpoint.waiting:type_name -> fairlead.flow.v1.Waiting
+	23, // 25: fairlead.flow.v1.Checkpoint.pause:type_name -> fairlead.flow.v1.Pause
 	13, // 26: fairlead.flow.v1.Checkpoint.error:type_name -> fairlead.flow.v1.FlowError
-	20, // 27: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
-	37, // 28: fairlead.flow.v1.Checkpoint.sessions:type_name -> fairlead.flow.v1.Session
-	11, // 29: fairlead.flow.v1.Checkpoint.last_command:type_name -> fairlead.flow.v1.CommandOutcome
-	24, // 30: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
-	25, // 31: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
-	26, // 32: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
-	2,  // 33: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
-	13, // 34: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
-	32, // 35: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
-	33, // 36: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
-	34, // 37: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
-	31, // 38: fairlead.flow.v1.FlowTimer.session_due:type_name -> fairlead.flow.v1.FlowTimer.SessionDue
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	21, // 27: fairlead.flow.v1.Checkpoint.segments:type_name -> fairlead.flow.v1.Segment
+	39, // 28: fairlead.flow.v1.Checkpoint.sessions:type_name -> fairlead.flow.v1.Session
+	20, // 29: fairlead.flow.v1.Checkpoint.claims:type_name -> fairlead.flow.v1.TokenClaim
+	11, // 30: fairlead.flow.v1.Checkpoint.last_command:type_name -> fairlead.flow.v1.CommandOutcome
+	40, // 31: fairlead.flow.v1.TokenClaim.pool:type_name -> fairlead.app.v1.TokenPool
+	25, // 32: fairlead.flow.v1.JournalRow.start:type_name -> fairlead.flow.v1.JournalStart
+	26, // 33: fairlead.flow.v1.JournalRow.request:type_name -> fairlead.flow.v1.JournalRequest
+	28, // 34: fairlead.flow.v1.JournalRow.end:type_name -> fairlead.flow.v1.JournalEnd
+	27, // 35: fairlead.flow.v1.JournalRequest.pending_signatures:type_name -> fairlead.flow.v1.PendingSignatures
+	2,  // 36: fairlead.flow.v1.JournalEnd.state:type_name -> fairlead.flow.v1.FlowState
+	13, // 37: fairlead.flow.v1.JournalEnd.error:type_name -> fairlead.flow.v1.FlowError
+	34, // 38: fairlead.flow.v1.FlowTimer.due:type_name -> fairlead.flow.v1.FlowTimer.Due
+	35, // 39: fairlead.flow.v1.FlowTimer.continue:type_name -> fairlead.flow.v1.FlowTimer.Continue
+	36, // 40: fairlead.flow.v1.FlowTimer.forget:type_name -> fairlead.flow.v1.FlowTimer.Forget
+	33, // 41: fairlead.flow.v1.FlowTimer.session_due:type_name -> fairlead.flow.v1.FlowTimer.SessionDue
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_flow_v1_flow_proto_init() }
@@ -3074,12 +3226,12 @@ func file_fairlead_flow_v1_flow_proto_init() {
 		(*MapperTimer_Admit_)(nil),
 		(*MapperTimer_Peer_)(nil),
 	}
-	file_fairlead_flow_v1_flow_proto_msgTypes[19].OneofWrappers = []any{
+	file_fairlead_flow_v1_flow_proto_msgTypes[20].OneofWrappers = []any{
 		(*JournalRow_Start)(nil),
 		(*JournalRow_Request)(nil),
 		(*JournalRow_End)(nil),
 	}
-	file_fairlead_flow_v1_flow_proto_msgTypes[23].OneofWrappers = []any{
+	file_fairlead_flow_v1_flow_proto_msgTypes[25].OneofWrappers = []any{
 		(*FlowTimer_Due_)(nil),
 		(*FlowTimer_Continue_)(nil),
 		(*FlowTimer_Forget_)(nil),
@@ -3091,7 +3243,7 @@ func file_fairlead_flow_v1_flow_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_flow_v1_flow_proto_rawDesc), len(file_fairlead_flow_v1_flow_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

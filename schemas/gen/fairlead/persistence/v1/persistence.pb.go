@@ -10,6 +10,7 @@ package persistencev1
 
 import (
 	v1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	v11 "github.com/fairleadio/fairlead/schemas/gen/fairlead/tokens/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -24,7 +25,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Request is the record of topic persistence.requests, keyed by flow id (UUID text). Header fl-request is the request
+// Request is the record of topics persistence.requests and, for tokens alone, persistence.tokens, keyed by flow id (UUID text). Header fl-request is the request
 // id: a request that comes again gets its first answer for eight days. The reply is fairlead.rpc.v1.Reply with the
 // operation's result of fairlead.app.v1.
 type Request struct {
@@ -43,6 +44,7 @@ type Request struct {
 	//	*Request_FindAll
 	//	*Request_Query
 	//	*Request_Ledger
+	//	*Request_Tokens
 	Operation     isRequest_Operation `protobuf_oneof:"operation"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -169,6 +171,15 @@ func (x *Request) GetLedger() *v1.LedgerRequest {
 	return nil
 }
 
+func (x *Request) GetTokens() *v11.Query {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Tokens); ok {
+			return x.Tokens
+		}
+	}
+	return nil
+}
+
 type isRequest_Operation interface {
 	isRequest_Operation()
 }
@@ -201,6 +212,10 @@ type Request_Ledger struct {
 	Ledger *v1.LedgerRequest `protobuf:"bytes,40,opt,name=ledger,proto3,oneof"`
 }
 
+type Request_Tokens struct {
+	Tokens *v11.Query `protobuf:"bytes,50,opt,name=tokens,proto3,oneof"`
+}
+
 func (*Request_Persist) isRequest_Operation() {}
 
 func (*Request_Merge) isRequest_Operation() {}
@@ -214,6 +229,8 @@ func (*Request_FindAll) isRequest_Operation() {}
 func (*Request_Query) isRequest_Operation() {}
 
 func (*Request_Ledger) isRequest_Operation() {}
+
+func (*Request_Tokens) isRequest_Operation() {}
 
 // Drain is the record of topic persistence.drain, keyed by virtual node: its outbox has rows.
 type Drain struct {
@@ -275,7 +292,9 @@ type FeedState struct {
 	// The number of the last change that was emitted, or passed over because nobody is to be told.
 	Emitted uint64 `protobuf:"varint,1,opt,name=emitted,proto3" json:"emitted,omitempty"`
 	// When the next sweep is due, microseconds UTC; zero while none is set.
-	SweepAtUs     int64 `protobuf:"varint,2,opt,name=sweep_at_us,json=sweepAtUs,proto3" json:"sweep_at_us,omitempty"`
+	SweepAtUs int64 `protobuf:"varint,2,opt,name=sweep_at_us,json=sweepAtUs,proto3" json:"sweep_at_us,omitempty"`
+	// The number of the last change whose tokens were told to token selection, which waits for no channel.
+	Tokens        uint64 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -320,6 +339,13 @@ func (x *FeedState) GetEmitted() uint64 {
 func (x *FeedState) GetSweepAtUs() int64 {
 	if x != nil {
 		return x.SweepAtUs
+	}
+	return 0
+}
+
+func (x *FeedState) GetTokens() uint64 {
+	if x != nil {
+		return x.Tokens
 	}
 	return 0
 }
@@ -504,7 +530,7 @@ var File_fairlead_persistence_v1_persistence_proto protoreflect.FileDescriptor
 
 const file_fairlead_persistence_v1_persistence_proto_rawDesc = "" +
 	"\n" +
-	")fairlead/persistence/v1/persistence.proto\x12\x17fairlead.persistence.v1\x1a\x1cfairlead/app/v1/ledger.proto\x1a\x1bfairlead/app/v1/store.proto\"\xe8\x03\n" +
+	")fairlead/persistence/v1/persistence.proto\x12\x17fairlead.persistence.v1\x1a\x1cfairlead/app/v1/ledger.proto\x1a\x1bfairlead/app/v1/store.proto\x1a\x1ffairlead/tokens/v1/tokens.proto\"\x9d\x04\n" +
 	"\aRequest\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12!\n" +
 	"\fcpi_checksum\x18\x02 \x01(\tR\vcpiChecksum\x12\x17\n" +
@@ -515,14 +541,16 @@ const file_fairlead_persistence_v1_persistence_proto_rawDesc = "" +
 	"\x04find\x18! \x01(\v2\x19.fairlead.app.v1.FindRowsH\x00R\x04find\x129\n" +
 	"\bfind_all\x18\" \x01(\v2\x1c.fairlead.app.v1.FindAllRowsH\x00R\afindAll\x123\n" +
 	"\x05query\x18# \x01(\v2\x1b.fairlead.app.v1.NamedQueryH\x00R\x05query\x128\n" +
-	"\x06ledger\x18( \x01(\v2\x1e.fairlead.app.v1.LedgerRequestH\x00R\x06ledgerB\v\n" +
+	"\x06ledger\x18( \x01(\v2\x1e.fairlead.app.v1.LedgerRequestH\x00R\x06ledger\x123\n" +
+	"\x06tokens\x182 \x01(\v2\x19.fairlead.tokens.v1.QueryH\x00R\x06tokensB\v\n" +
 	"\toperation\"2\n" +
 	"\x05Drain\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12\x13\n" +
-	"\x05up_to\x18\x02 \x01(\x04R\x04upTo\"E\n" +
+	"\x05up_to\x18\x02 \x01(\x04R\x04upTo\"]\n" +
 	"\tFeedState\x12\x18\n" +
 	"\aemitted\x18\x01 \x01(\x04R\aemitted\x12\x1e\n" +
-	"\vsweep_at_us\x18\x02 \x01(\x03R\tsweepAtUs\"\xdb\x01\n" +
+	"\vsweep_at_us\x18\x02 \x01(\x03R\tsweepAtUs\x12\x16\n" +
+	"\x06tokens\x18\x03 \x01(\x04R\x06tokens\"\xdb\x01\n" +
 	"\tFeedTimer\x12F\n" +
 	"\aconfirm\x18\x01 \x01(\v2*.fairlead.persistence.v1.FeedTimer.ConfirmH\x00R\aconfirm\x12@\n" +
 	"\x05sweep\x18\x02 \x01(\v2(.fairlead.persistence.v1.FeedTimer.SweepH\x00R\x05sweep\x1a2\n" +
@@ -559,6 +587,7 @@ var file_fairlead_persistence_v1_persistence_proto_goTypes = []any{
 	(*v1.FindAllRows)(nil),    // 10: fairlead.app.v1.FindAllRows
 	(*v1.NamedQuery)(nil),     // 11: fairlead.app.v1.NamedQuery
 	(*v1.LedgerRequest)(nil),  // 12: fairlead.app.v1.LedgerRequest
+	(*v11.Query)(nil),         // 13: fairlead.tokens.v1.Query
 }
 var file_fairlead_persistence_v1_persistence_proto_depIdxs = []int32{
 	6,  // 0: fairlead.persistence.v1.Request.persist:type_name -> fairlead.app.v1.PersistRows
@@ -568,13 +597,14 @@ var file_fairlead_persistence_v1_persistence_proto_depIdxs = []int32{
 	10, // 4: fairlead.persistence.v1.Request.find_all:type_name -> fairlead.app.v1.FindAllRows
 	11, // 5: fairlead.persistence.v1.Request.query:type_name -> fairlead.app.v1.NamedQuery
 	12, // 6: fairlead.persistence.v1.Request.ledger:type_name -> fairlead.app.v1.LedgerRequest
-	4,  // 7: fairlead.persistence.v1.FeedTimer.confirm:type_name -> fairlead.persistence.v1.FeedTimer.Confirm
-	5,  // 8: fairlead.persistence.v1.FeedTimer.sweep:type_name -> fairlead.persistence.v1.FeedTimer.Sweep
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	13, // 7: fairlead.persistence.v1.Request.tokens:type_name -> fairlead.tokens.v1.Query
+	4,  // 8: fairlead.persistence.v1.FeedTimer.confirm:type_name -> fairlead.persistence.v1.FeedTimer.Confirm
+	5,  // 9: fairlead.persistence.v1.FeedTimer.sweep:type_name -> fairlead.persistence.v1.FeedTimer.Sweep
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_persistence_v1_persistence_proto_init() }
@@ -590,6 +620,7 @@ func file_fairlead_persistence_v1_persistence_proto_init() {
 		(*Request_FindAll)(nil),
 		(*Request_Query)(nil),
 		(*Request_Ledger)(nil),
+		(*Request_Tokens)(nil),
 	}
 	file_fairlead_persistence_v1_persistence_proto_msgTypes[3].OneofWrappers = []any{
 		(*FeedTimer_Confirm_)(nil),

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fairleadio/fairlead/apps/tokens/token"
+	"github.com/fairleadio/fairlead/sdk/finality"
+	"github.com/fairleadio/fairlead/sdk/finality/notary"
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
+)
+
+// window is how long a notary may accept a transaction after it was built. What is not final then never will be, so that
+// the tokens can be spent otherwise.
+const window = 10 * time.Minute
+
+// draft is a transaction of tokens before it is one.
+type draft struct {
+	notary   ledger.Notary
+	inputs   []token.Held
+	outputs  []token.Token
+	commands []ledger.Command
+	// signers must sign beside the owners of the inputs.
+	signers []ledger.PublicKey
+}
+
+// say adds a command.
+func (d *draft) say(what string, issuer ledger.PublicKey, symbol string) error {
+	c, err := token.Command(what, token.Of{Issuer: issuer, Symbol: symbol})
+	d.commands = append(d.commands, c)
+	return typed(err)
+}
+
+// build makes the transaction.
+func (d *draft) build(ctx *flow.Context) (*ledger.Transaction, error) {
+	metadata, err := vault.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := ledger.Content{
+		Metadata: metadata, Notary: d.notary, Window: ledger.TimeWindow{UntilUs: ctx.Now().Add(window).UnixMicro()}, Commands: d.commands,
+	}
+	sign := func(k ledger.PublicKey) {
+		if !slices.ContainsFunc(c.Signatories, func(o ledger.PublicKey) bool { return string(o) == string(k) }) {
+			c.Signatories = append(c.Signatories, k)
+		}
+	}
+	for _, h := range d.inputs {
+		c.Inputs = append(c.Inputs, h.Ref)
+		sign(h.Token.Owner)
+	}
+	for _, k := range d.signers {
+		sign(k)
+	}
+	for _, t := range d.outputs {
+		s, err := t.State()
+		if err != nil {
+			return nil, typed(err)
+		}
+		c.Outputs = append(c.Outputs, s)
+	}
+	return ledger.New(c, ledger.Salt(ctx.RandomBytes(len(ledger.Salt{}))))
+}
+
+// sign makes the signatures of those of a transaction's signatories that are the virtual node's keys.
+func sign(ctx *flow.Context, tx *ledger.Transaction) ([]ledger.Signature, error) {
+	var keys []flow.PublicKey
+	for _, k := range tx.Content().Signatories {
+		keys = append(keys, flow.PublicKey(k))
+	}
+	mine, err := ctx.MyKeys(keys...)
+	if err != nil {
+		return nil, err
+	}
+	var calls []flow.Call
+	var signed []*flow.Pending[[]ledger.Signature]
+	for _, k := range mine {
+		p := vault.SignCall(k.PublicKey, tx.ID())
+		calls, signed = append(calls, p), append(signed, p)
+	}
+	if err := flow.All(ctx, calls...); err != nil {
+		return nil, err
+	}
+	var out []ledger.Signature
+	for _, p := range signed {
+		out = append(out, p.Value()...)
+	}
+	return out, nil
+}
+
+// finish makes the transaction of a draft final with the members that take part beside this one: none, or one.
+func (d *draft) finish(ctx *flow.Context, protocol string, parties ...string) (finality.Final, error) {
+	var sessions []*flow.Session
+	for _, name := range parties {
+		if name == ctx.Identity().X500Name {
+			continue
+		}
+		s, err := ctx.OpenSession(name, protocol)
+		if err != nil {
+			return finality.Final{}, err
+		}
+		sessions = append(sessions, s)
+	}
+	return d.finishOver(ctx, sessions...)
+}
+
+// finishOver is finish over sessions that are open.
+func (d *draft) finishOver(ctx *flow.Context, sessions ...*flow.Session) (finality.Final, error) {
+	tx, err := d.build(ctx)
+	if err != nil {
+		return finality.Final{}, err
+	}
+	own, err := sign(ctx, tx)
+	if err != nil {
+		return finality.Final{}, err
+	}
+	return finality.Finalise(ctx, tx, own, sessions...)
+}
+
+// notaryNamed finds a notary of the group: the one of a name, or the only one for an empty name.
+func notaryNamed(ctx *flow.Context, name string) (ledger.Notary, error) {
+	all, err := notariesNamed(ctx, name)
+	if err != nil {
+		return ledger.Notary{}, err
+	}
+	if len(all) > 1 {
+		return ledger.Notary{}, badInput("the group has %d notaries: name one", len(all))
+	}
+	return all[0], nil
+}
+
+// notariesNamed finds the notaries of the group: the one of a name, or all for an empty name. There is one at least.
+func notariesNamed(ctx *flow.Context, name string) ([]ledger.Notary, error) {
+	members, err := ctx.Members()
+	if err != nil {
+		return nil, err
+	}
+	var out []ledger.Notary
+	for _, m := range members {
+		service := m.Context[notary.PropertyService]
+		if service == "" || name != "" && service != name {
+			continue
+		}
+		block, _ := pem.Decode([]byte(m.Context[fmt.Sprintf(notary.PropertyKey, 0)]))
+		if block == nil {
+			return nil, flow.Errorf("no-notary", "notary %s publishes no key", service)
+		}
+		out = append(out, ledger.Notary{Name: service, Key: block.Bytes})
+	}
+	if len(out) == 0 {
+		return nil, flow.Errorf("no-notary", "the group has no notary %s", name)
+	}
+	return out, nil
+}

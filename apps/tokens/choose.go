@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/fairleadio/fairlead/apps/tokens/token"
+	"github.com/fairleadio/fairlead/sdk/contract/amount"
+	"github.com/fairleadio/fairlead/sdk/contract/fungible"
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/tokens"
+	"github.com/fairleadio/fairlead/sdk/vault"
+)
+
+// Money says which tokens, and how many.
+type Money struct {
+	// Issuer is the X.500 name of who stands for them.
+	Issuer string       `json:"issuer"`
+	Symbol string       `json:"symbol"`
+	Amount flow.Decimal `json:"amount"`
+}
+
+// purse are tokens of one kind and one notary, which can be spent together.
+type purse struct {
+	notary ledger.Notary
+	kind   fungible.Kind
+	held   []token.Held
+	// claim keeps them for this flow, when they were chosen.
+	claim tokens.Claimed
+}
+
+// purses are the tokens that this member has, in the order in which they became known. What claims to be a token and is
+// none is passed over: its type's name alone is worth nothing.
+func purses(ctx *flow.Context) ([]purse, error) {
+	var out []purse
+	for page := (vault.Page{}); ; {
+		states, err := vault.Unconsumed(ctx, token.Type, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range states.States {
+			t, err := token.Read(s.State)
+			if err != nil {
+				ctx.Log().Warn("a state is no token", "state", s.Ref.String(), "reason", err.Error())
+				continue
+			}
+			out = put(out, s.Notary, token.Held{Ref: s.Ref, Token: t})
+		}
+		if page.After = states.Next; len(page.After) == 0 {
+			return out, nil
+		}
+	}
+}
+
+func put(all []purse, n ledger.Notary, h token.Held) []purse {
+	for i, p := range all {
+		if p.kind == h.Token.Kind() && p.notary.Name == n.Name && bytes.Equal(p.notary.Key, n.Key) {
+			all[i].held = append(p.held, h)
+			return all
+		}
+	}
+	return append(all, purse{notary: n, kind: h.Token.Kind(), held: []token.Held{h}})
+}
+
+// choose claims tokens of one notary that are worth an amount or more, for one transaction: no other flow of this member
+// gets them while this one runs. Notary may be empty.
+func choose(ctx *flow.Context, issuers []ledger.PublicKey, symbol, notary string, need amount.Amount) (purse, error) {
+	notaries, err := notariesNamed(ctx, notary)
+	if err != nil {
+		return purse{}, err
+	}
+	reason := error(flow.Errorf(notEnough, "there are no tokens %s of that issuer", symbol))
+	for _, issuer := range issuers {
+		for _, n := range notaries {
+			claim, err := tokens.Claim(ctx, tokens.Pool{Type: token.Type, Symbol: symbol, Issuer: ledger.KeyID(issuer), Notary: n.Name}, need.String(), tokens.Options{})
+			if errors.Is(err, tokens.ErrNotEnough) {
+				reason = err
+				continue
+			}
+			if err != nil {
+				return purse{}, err
+			}
+			return claimed(ctx, claim, need)
+		}
+	}
+	return purse{}, reason
+}
+
+// claimed reads the tokens of a claim, and leaves out those that are not needed. Token selection goes by what a state says of
+// itself; one that is no token would be worth nothing, and is not spent.
+func claimed(ctx *flow.Context, claim tokens.Claimed, need amount.Amount) (purse, error) {
+	states, err := vault.Resolve(ctx, claim.Refs()...)
+	if err != nil {
+		return purse{}, err
+	}
+	var all []purse
+	for _, s := range states {
+		t, err := token.Read(s.State)
+		if err != nil {
+			return purse{}, flow.Errorf(noToken, "state %s is among the tokens and is none: %s", s.Ref, err)
+		}
+		all = put(all, s.Notary, token.Held{Ref: s.Ref, Token: t})
+	}
+	reason := error(flow.Errorf(notEnough, "the claim has no tokens"))
+	for _, p := range all { // one, unless the notary has changed its key
+		picked, err := token.Pick(p.held, need)
+		if err == nil {
+			p.claim, p.held = claim, picked
+			return p, nil
+		}
+		reason = typed(err)
+	}
+	return purse{}, reason
+}
+
+// spent ends the claim after a transaction that consumed the tokens is final. Should this fail, the claim ends with the flow.
+func (p purse) spent(ctx *flow.Context) {
+	var used []ledger.StateRef
+	for _, h := range p.held {
+		used = append(used, h.Ref)
+	}
+	if err := tokens.Release(ctx, p.claim, used...); err != nil {
+		ctx.Log().Warn("a claim of tokens was not ended", "claim", p.claim.ID, "reason", err.Error())
+	}
+}
+
+// notEnough is the type of the error that there are not enough tokens, scattered that they are too many for one payment,
+// noToken that something among them is none.
+const notEnough, scattered, noToken = "not-enough-tokens", "too-many-tokens", "no-token"
+
+// typed gives an error of payments a type that programs can rely on.
+func typed(err error) error {
+	switch {
+	case errors.Is(err, token.ErrShort):
+		return flow.Errorf(notEnough, "%s", err)
+	case errors.Is(err, token.ErrScattered):
+		return flow.Errorf(scattered, "%s; pay some of them to yourself first, which merges them", err)
+	case errors.Is(err, token.ErrToken), errors.Is(err, token.ErrPayment), errors.Is(err, token.ErrCommand):
+		return badInput("%s", err)
+	}
+	return err
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/fairleadio/fairlead/apps/tokens/token"
+	"github.com/fairleadio/fairlead/sdk/contract/amount"
+	"github.com/fairleadio/fairlead/sdk/contract/fungible"
+	"github.com/fairleadio/fairlead/sdk/finality"
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+)
+
+// Issuing is the argument of flow tokens-issue.
+type Issuing struct {
+	// To is the X.500 name of who gets the tokens.
+	To     string       `json:"to"`
+	Symbol string       `json:"symbol"`
+	Amount flow.Decimal `json:"amount"`
+	Tag    string       `json:"tag,omitempty"`
+	// Notary may be left out when the group has one.
+	Notary string `json:"notary,omitempty"`
+}
+
+// Issue makes tokens that this member stands for.
+func Issue(ctx *flow.Context, in Issuing) (Final, error) {
+	a, err := amountOf(in.Amount)
+	if err != nil {
+		return Final{}, err
+	}
+	mine, err := keysOf(ctx, ctx.Identity().X500Name)
+	if err != nil {
+		return Final{}, err
+	}
+	to, err := keysOf(ctx, in.To)
+	if err != nil {
+		return Final{}, err
+	}
+	n, err := notaryNamed(ctx, in.Notary)
+	if err != nil {
+		return Final{}, err
+	}
+	d := draft{
+		notary: n, outputs: []token.Token{{Amount: a.String(), Symbol: in.Symbol, Issuer: mine[0], Owner: to[0], Tag: in.Tag}}, signers: mine[:1],
+	}
+	if err := d.say(token.Issue, mine[0], in.Symbol); err != nil {
+		return Final{}, err
+	}
+	return finalOf(d.finish(ctx, receiving, in.To))
+}
+
+// finalOf is a flow's result.
+func finalOf(f finality.Final, err error) (Final, error) {
+	if err != nil {
+		return Final{}, err
+	}
+	return Final{Transaction: f.ID().String()}, nil
+}
+
+// Paying is the argument of flow tokens-pay.
+type Paying struct {
+	// To is the X.500 name of who is paid.
+	To string `json:"to"`
+	Money
+	Tag string `json:"tag,omitempty"`
+}
+
+// Pay gives tokens to another member, or merges and splits those of one's own. What is too much comes back as change.
+func Pay(ctx *flow.Context, in Paying) (Final, error) {
+	a, err := amountOf(in.Amount)
+	if err != nil {
+		return Final{}, err
+	}
+	to, err := keysOf(ctx, in.To)
+	if err != nil {
+		return Final{}, err
+	}
+	issuers, err := keysOf(ctx, in.Issuer)
+	if err != nil {
+		return Final{}, err
+	}
+	p, err := choose(ctx, issuers, in.Symbol, "", a)
+	if err != nil {
+		return Final{}, err
+	}
+	d, change, err := p.pay(token.Payment{To: to[0], Amount: a, Tag: in.Tag})
+	if err != nil {
+		return Final{}, err
+	}
+	out, err := finalOf(d.finish(ctx, receiving, in.To))
+	if err != nil {
+		return Final{}, err
+	}
+	p.spent(ctx)
+	out.Change = change
+	return out, nil
+}
+
+// pay is the draft of a payment with all tokens of a purse, and the change.
+func (p purse) pay(payment token.Payment) (draft, flow.Decimal, error) {
+	first := p.held[0].Token
+	made, err := token.Split(p.held, first.Owner, payment)
+	if err != nil {
+		return draft{}, "", typed(err)
+	}
+	change := flow.Decimal("")
+	if len(made) > 1 {
+		change = flow.Decimal(made[1].Amount)
+	}
+	d := draft{notary: p.notary, inputs: p.held, outputs: made}
+	return d, change, d.say(token.Transfer, first.Issuer, first.Symbol)
+}
+
+// Receive takes what is paid to this member, which signs nothing.
+func Receive(ctx *flow.Context, s *flow.Session) error {
+	mine, err := mineOf(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return token.AgreeToReceive(tx, mine) })
+	return err
+}
+
+// Redeem gives tokens back to their issuer. If that takes a part of a token, it is split first, by a transaction before.
+func Redeem(ctx *flow.Context, in Money) (Final, error) {
+	a, err := amountOf(in.Amount)
+	if err != nil {
+		return Final{}, err
+	}
+	issuers, err := keysOf(ctx, in.Issuer)
+	if err != nil {
+		return Final{}, err
+	}
+	p, err := choose(ctx, issuers, in.Symbol, "", a)
+	if err != nil {
+		return Final{}, err
+	}
+	_, worth, err := token.Total(p.held)
+	if err != nil {
+		return Final{}, typed(err)
+	}
+	first, change := p.held[0].Token, flow.Decimal("")
+	if worth.Cmp(a) != 0 {
+		d, rest, err := p.pay(token.Payment{To: first.Owner, Amount: a})
+		if err != nil {
+			return Final{}, err
+		}
+		split, err := d.finish(ctx, receiving)
+		if err != nil {
+			return Final{}, err
+		}
+		p.spent(ctx)
+		p.held, change = []token.Held{{Ref: split.Transaction.Output(0), Token: d.outputs[0]}}, rest
+	}
+	d := draft{notary: p.notary, inputs: p.held, signers: []ledger.PublicKey{first.Issuer}}
+	if err := d.say(token.Redeem, first.Issuer, first.Symbol); err != nil {
+		return Final{}, err
+	}
+	out, err := finalOf(d.finish(ctx, redeeming, in.Issuer))
+	if err != nil {
+		return Final{}, err
+	}
+	p.spent(ctx)
+	out.Change = change
+	return out, nil
+}
+
+// TakeBack signs the end of tokens that this member stands for. Whatever it owes for them is settled elsewhere.
+func TakeBack(ctx *flow.Context, s *flow.Session) error {
+	mine, err := mineOf(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return token.AgreeToRedeem(tx, mine) })
+	return err
+}
+
+// Which is the argument of flow tokens-balance.
+type Which struct {
+	// Symbol is empty for all.
+	Symbol string `json:"symbol,omitempty"`
+}
+
+// Held is what this member has of one kind.
+type Held struct {
+	// Issuer is the X.500 name of who stands for it, empty when no active member has the key; Key is the key's hash.
+	Issuer string       `json:"issuer,omitempty"`
+	Key    string       `json:"key"`
+	Symbol string       `json:"symbol"`
+	Amount flow.Decimal `json:"amount"`
+	// Tokens is how many states that is.
+	Tokens int `json:"tokens"`
+}
+
+// Balance tells what this member has, in the order of issuers' keys and symbols.
+func Balance(ctx *flow.Context, in Which) ([]Held, error) {
+	all, err := purses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sums, counts, keys := map[fungible.Kind]amount.Amount{}, map[fungible.Kind]int{}, map[fungible.Kind]ledger.PublicKey{}
+	for _, p := range all {
+		if in.Symbol != "" && p.kind.Symbol != in.Symbol {
+			continue
+		}
+		_, sum, err := token.Total(p.held)
+		if err != nil {
+			return nil, err
+		}
+		sums[p.kind] = sums[p.kind].Add(sum)
+		counts[p.kind] += len(p.held)
+		keys[p.kind] = p.held[0].Token.Issuer
+	}
+	out := []Held{}
+	for kind, sum := range sums {
+		out = append(out, Held{Key: kind.Issuer.String(), Symbol: kind.Symbol, Amount: flow.Decimal(sum.String()), Tokens: counts[kind]})
+	}
+	slices.SortFunc(out, func(a, b Held) int { return strings.Compare(a.Key+"/"+a.Symbol, b.Key+"/"+b.Symbol) })
+	return out, named(ctx, out, keys)
+}
+
+// named adds the issuers' names.
+func named(ctx *flow.Context, out []Held, keys map[fungible.Kind]ledger.PublicKey) error {
+	if len(out) == 0 {
+		return nil
+	}
+	byID := map[string]ledger.PublicKey{}
+	for kind, k := range keys {
+		byID[kind.Issuer.String()] = k
+	}
+	var asked []flow.PublicKey
+	for _, h := range out { // in an order that is the same each time
+		asked = append(asked, flow.PublicKey(byID[h.Key]))
+	}
+	members := flow.MembersByKeyCall(asked...)
+	if err := flow.All(ctx, members); err != nil {
+		return err
+	}
+	for _, m := range members.Value() {
+		for _, k := range m.LedgerKeys {
+			for i := range out {
+				if out[i].Key == ledger.KeyID(ledger.PublicKey(k)).String() {
+					out[i].Issuer = m.X500Name
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package finality
+
+import (
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
+)
+
+// archive is what a party may ask for: what the transaction comes from, each once, and no more than so many. Nobody reads
+// other transactions of this vault by asking for them.
+type archive struct {
+	allowed map[ledger.Hash]bool // false once it was given
+	left    int
+}
+
+func archiveOf(tx *ledger.Transaction, most int) archive {
+	a := archive{allowed: map[ledger.Hash]bool{}, left: most}
+	a.grow(tx)
+	return a
+}
+
+// grow lets what a transaction depends on be asked for.
+func (a *archive) grow(tx *ledger.Transaction) {
+	for _, id := range tx.Dependencies() {
+		if _, known := a.allowed[id]; !known {
+			a.allowed[id] = true
+		}
+	}
+}
+
+// open checks a request.
+func (a *archive) open(who string, ids []ledger.Hash) error {
+	if a.left -= len(ids); a.left < 0 {
+		return failed(ErrBackchain, "%s asks for more transactions than are given", who)
+	}
+	for _, id := range ids {
+		if !a.allowed[id] {
+			return failed(ErrBackchain, "%s asks for transaction %s, which this one does not come from, or which it has had", who, id)
+		}
+		a.allowed[id] = false
+	}
+	return nil
+}
+
+// give sends parties what they asked for, and waits for what each says next.
+func (p *initiator) give(asking []*counterparty, wants [][]ledger.Hash) error {
+	finds := map[ledger.Hash]*flow.Pending[vault.Found]{}
+	var calls []flow.Call
+	for _, ids := range wants {
+		for _, id := range ids {
+			if finds[id] == nil {
+				finds[id] = vault.FindCall(id, vault.Verified)
+				calls = append(calls, finds[id])
+			}
+		}
+	}
+	if err := flow.All(p.ctx, calls...); err != nil {
+		return err
+	}
+	calls = nil
+	for i, c := range asking {
+		m := message{kind: given, id: p.tx.ID()}
+		for _, id := range wants[i] {
+			found := finds[id].Value()
+			if found.Transaction == nil {
+				return failed(flow.ErrNotFound, "transaction %s, which transaction %s comes from, is not in the vault as verified", id, p.tx.ID())
+			}
+			c.archive.grow(found.Transaction)
+			m.transactions = append(m.transactions, signedTransaction{found.Transaction, found.Signatures})
+		}
+		c.reply = receiveCall(c.s)
+		calls = append(calls, sendCall(c.s, m), c.reply)
+	}
+	_ = flow.All(p.ctx, calls...) // each call has its error
+	return nil
+}

@@ -1,0 +1,170 @@
+package finality
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/fairleadio/fairlead/sdk/finality/notary"
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+)
+
+// signing keeps which signatories of a transaction have signed. Only right signatures come in.
+type signing struct {
+	tx  *ledger.Transaction
+	all []ledger.Signature // in the order in which they came
+	has map[string]bool    // by key
+}
+
+func newSigning(tx *ledger.Transaction) *signing { return &signing{tx: tx, has: map[string]bool{}} }
+
+// add takes signatures of a party. Each must be a right one, by a key that must sign; one that is there already is passed
+// over, and those that are new are returned.
+func (s *signing) add(from string, signatures []ledger.Signature) ([]ledger.Signature, error) {
+	signatories := s.tx.Content().Signatories
+	if len(signatures) > len(signatories) {
+		return nil, failed(ErrSignature, "%s sent %d signatures of transaction %s, which %d keys must sign", from, len(signatures), s.tx.ID(), len(signatories))
+	}
+	var fresh []ledger.Signature
+	for _, sig := range signatures {
+		if !slices.ContainsFunc(signatories, func(k ledger.PublicKey) bool { return bytes.Equal(k, sig.By) }) {
+			return nil, failed(ErrSignature, "%s sent a signature by key %s, which need not sign transaction %s", from, ledger.KeyID(sig.By), s.tx.ID())
+		}
+		if s.has[string(sig.By)] {
+			continue
+		}
+		if err := sig.Verify(s.tx.ID()); err != nil {
+			return nil, failed(ErrSignature, "%s sent a signature that is not one of transaction %s: %s", from, s.tx.ID(), err)
+		}
+		fresh = append(fresh, sig)
+		s.has[string(sig.By)] = true
+	}
+	s.all = append(s.all, fresh...)
+	return fresh, nil
+}
+
+// missing are the keys that must sign and have not.
+func (s *signing) missing() (out []ledger.PublicKey) {
+	for _, k := range s.tx.Content().Signatories {
+		if !s.has[string(k)] {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// complete is an error that names a key that has not signed.
+func (s *signing) complete() error {
+	if m := s.missing(); len(m) > 0 {
+		return failed(ErrSignature, "transaction %s lacks the signatures of %d keys that must sign, among them %s", s.tx.ID(), len(m), ledger.KeyID(m[0]))
+	}
+	return nil
+}
+
+// checkFinal checks what another party says of a transaction that is final: that all signatories and the notary have
+// signed. It returns no more signatures than these.
+func checkFinal(from string, t signedTransaction) ([]ledger.Signature, error) {
+	c := t.tx.Content()
+	var notarys *ledger.Signature
+	var others []ledger.Signature
+	for i, sig := range t.signatures {
+		if notarys == nil && bytes.Equal(sig.By, c.Notary.Key) {
+			notarys = &t.signatures[i]
+			continue
+		}
+		others = append(others, sig)
+	}
+	s := newSigning(t.tx)
+	_, err := s.add(from, others)
+	if err == nil && notarys != nil && slices.ContainsFunc(c.Signatories, func(k ledger.PublicKey) bool { return bytes.Equal(k, c.Notary.Key) }) {
+		_, err = s.add(from, []ledger.Signature{*notarys}) // a notary that is a signatory signs once
+	}
+	if err == nil {
+		err = s.complete()
+	}
+	switch {
+	case err != nil:
+		return nil, failed(ErrBackchain, "%s", err)
+	case notarys == nil:
+		return nil, failed(ErrBackchain, "%s shows transaction %s without its notary's signature", from, t.tx.ID())
+	}
+	if err := notary.CheckSignature(*notarys, t.tx.ID(), c.Notary); err != nil {
+		return nil, failed(ErrBackchain, "%s: the notary's signature: %s", from, err)
+	}
+	return t.signatures, nil
+}
+
+// checkProof checks that a proof is of a transaction that the notary has signed.
+func checkProof(from string, p signedProof, n ledger.Notary) error {
+	id := p.filtered.ID()
+	of, _, err := p.filtered.Notary()
+	if err != nil {
+		return failed(ErrBackchain, "%s shows transaction %s without its notary: %s", from, id, err)
+	}
+	if of.Name != n.Name || !bytes.Equal(of.Key, n.Key) {
+		return failed(ErrBackchain, "%s shows transaction %s, whose notary is %s with key %s, not %s with key %s", from, id, of.Name, ledger.KeyID(of.Key), n.Name, ledger.KeyID(n.Key))
+	}
+	for _, sig := range p.signatures {
+		if bytes.Equal(sig.By, n.Key) {
+			if err := notary.CheckSignature(sig, id, n); err != nil {
+				return failed(ErrBackchain, "%s: the notary's signature of transaction %s: %s", from, id, err)
+			}
+			return nil
+		}
+	}
+	return failed(ErrBackchain, "%s shows transaction %s without its notary's signature", from, id)
+}
+
+// shown finds what proves the states that a transaction consumes and looks at: of each transaction that made some, the
+// first of the proofs that shows all that is needed of it.
+func shown(tx *ledger.Transaction, proofs map[ledger.Hash][]*ledger.Filtered) ([]*ledger.Filtered, error) {
+	var out []*ledger.Filtered
+	needed := needs(tx)
+	for _, id := range tx.Dependencies() {
+		var found *ledger.Filtered
+		for _, f := range proofs[id] {
+			if showsAll(f, needed[id]) {
+				found = f
+				break
+			}
+		}
+		if found == nil {
+			return nil, failed(flow.ErrUnresolved, "nothing here shows the outputs %v of transaction %s, on which transaction %s depends", needed[id], id, tx.ID())
+		}
+		out = append(out, found)
+	}
+	return out, nil
+}
+
+func showsAll(f *ledger.Filtered, outputs []int) bool {
+	for _, i := range outputs {
+		if _, err := f.Output(i); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// needs are the outputs of other transactions that a transaction consumes or looks at.
+func needs(tx *ledger.Transaction) map[ledger.Hash][]int {
+	out := map[ledger.Hash][]int{}
+	for _, r := range dependencies(tx) {
+		out[r.Transaction] = append(out[r.Transaction], int(r.Index))
+	}
+	return out
+}
+
+// dependencies are the states that a transaction consumes and looks at.
+func dependencies(tx *ledger.Transaction) []ledger.StateRef {
+	c := tx.Content()
+	return slices.Concat(c.Inputs, c.References)
+}
+
+// encodings makes proofs what ctx.Verify takes.
+func encodings(all []*ledger.Filtered) []flow.Encoded {
+	out := make([]flow.Encoded, len(all))
+	for i, f := range all {
+		out[i] = f
+	}
+	return out
+}

@@ -1,0 +1,47 @@
+package finality
+
+import (
+	"errors"
+
+	"github.com/fairleadio/fairlead/sdk/flow"
+)
+
+// What finality fails with, to be compared with errors.Is. The message says why.
+var (
+	// ErrInvalid: the transaction will never be final: its contracts, its notary or somebody who must sign refuses it.
+	ErrInvalid = &flow.Error{Type: "transaction-refused"}
+	// ErrUnknown: it is not known whether the transaction is final. It stays unverified, and [Repair] finishes it.
+	ErrUnknown = &flow.Error{Type: "finality-unknown"}
+	// ErrSignature: a signature is wrong, missing, or by a key that need not sign.
+	ErrSignature = &flow.Error{Type: "bad-signature"}
+	// ErrBackchain: what the transaction's states come from is not shown, not right, or more than is looked at.
+	ErrBackchain = &flow.Error{Type: "bad-backchain"}
+	// ErrNotary: the group has no such notary, or not with this key.
+	ErrNotary = &flow.Error{Type: "unknown-notary"}
+)
+
+func failed(kind *flow.Error, format string, args ...any) error {
+	return flow.Errorf(kind.Type, format, args...)
+}
+
+// reasonOf is an error's text for the other side, of a length that fits.
+func reasonOf(err error) string {
+	const most = 4000
+	text := err.Error()
+	for i := range text {
+		if i > most {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}
+
+// classOf says what an error means for the transaction: whether it will never be final.
+func classOf(err error) class {
+	for _, fatal := range []*flow.Error{ErrInvalid, ErrSignature, ErrBackchain, ErrNotary, flow.ErrBadMessage, flow.ErrInvalidTransaction} {
+		if errors.Is(err, fatal) {
+			return classFatal
+		}
+	}
+	return classUnknown
+}

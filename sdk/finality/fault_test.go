@@ -1,0 +1,117 @@
+package finality
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/flowtest"
+)
+
+// agree repairs all parties until nothing is open, and checks that they agree: a transaction is final for all or for none.
+func (w *world) agree(id string, what string, all ...*flowtest.Member) {
+	w.t.Helper()
+	for range 2 {
+		for _, m := range all {
+			w.repair(m)
+		}
+		w.net.Advance(2 * time.Hour) // then its time window has passed
+	}
+	verified := 0
+	for _, m := range all {
+		switch s := w.status(m, id); s {
+		case "verified":
+			verified++
+		case "unverified":
+			w.t.Errorf("%s: transaction %.12s is still open at %s", what, id, m.Name())
+		}
+	}
+	if verified != 0 && verified != len(all) {
+		w.t.Errorf("%s: transaction %.12s is final at %d of %d parties", what, id, verified, len(all))
+	}
+}
+
+// Each party, and the notary, fails at each thing that it asks the platform for: each time, all parties agree at the end.
+func TestEveryRequestFails(t *testing.T) {
+	injected := &flow.Error{Type: flow.ErrTimeout.Type, Message: "injected"}
+	for _, c := range []struct {
+		name string
+		pay  func(coins string) payment
+		all  func(w *world) []*flowtest.Member
+	}{
+		{"the receiver need not sign", func(coins string) payment {
+			return payment{Inputs: []string{ref(coins, 0)}, Outputs: []output{{bobName, 7}, {aliceName, 3}}}
+		}, func(w *world) []*flowtest.Member { return []*flowtest.Member{w.alice, w.bob} }},
+		{"the receiver signs", func(coins string) payment {
+			return payment{Inputs: []string{ref(coins, 0)}, Outputs: []output{{bobName, 7}, {aliceName, 3}}, Cosigners: []string{bobName}}
+		}, func(w *world) []*flowtest.Member { return []*flowtest.Member{w.alice, w.bob} }},
+		{"three sign", func(coins string) payment {
+			return payment{Inputs: []string{ref(coins, 0)}, Outputs: []output{{bobName, 7}, {aliceName, 3}}, Cosigners: []string{bobName, carolName}}
+		}, func(w *world) []*flowtest.Member { return []*flowtest.Member{w.alice, w.bob, w.carol} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			failures := 0
+			for _, who := range []string{aliceName, bobName, notaryName} {
+				for n := 1; ; n++ {
+					w := newWorld(t)
+					coins := w.issue(w.alice, 10)
+					m := w.net.Member(who)
+					before := m.Requests()
+					m.FailRequest(n, injected)
+					id, err := w.pay(w.alice, c.pay(coins))
+					if m.Requests()-before < n {
+						break // it does not ask for so much
+					}
+					if failures++; id == "" {
+						continue // it was not built
+					}
+					w.agree(id, fmt.Sprintf("%s fails at request %d (%v)", who, n, err), c.all(w)...)
+				}
+			}
+			t.Logf("%d failures", failures)
+			if failures < 30 {
+				t.Errorf("only %d failures", failures)
+			}
+		})
+	}
+}
+
+// The same with whole steps, as when a flow is ended: with two parties.
+func TestEveryStepFails(t *testing.T) {
+	injected := &flow.Error{Type: "killed", Message: "injected"}
+	for _, who := range []string{aliceName, bobName, notaryName} {
+		for n := 1; ; n++ {
+			w := newWorld(t)
+			coins := w.issue(w.alice, 10)
+			m := w.net.Member(who)
+			m.FailStep(n, injected)
+			before := m.Steps()
+			id, err := w.pay(w.alice, payment{Inputs: []string{ref(coins, 0)}, Outputs: []output{{bobName, 7}, {aliceName, 3}}, Cosigners: []string{bobName}})
+			if m.Steps()-before < n {
+				break
+			}
+			if id != "" {
+				w.agree(id, fmt.Sprintf("%s fails at step %d (%v)", who, n, err), w.alice, w.bob)
+			}
+		}
+	}
+}
+
+// A party that cannot be reached from some moment on.
+func TestLostMessages(t *testing.T) {
+	for _, who := range []string{bobName, notaryName} {
+		for after := range 12 {
+			w := newWorld(t)
+			coins := w.issue(w.alice, 10)
+			f := w.alice.Start("pay", payment{Inputs: []string{ref(coins, 0)}, Outputs: []output{{bobName, 7}, {aliceName, 3}}, Cosigners: []string{bobName}})
+			w.net.Member(who).UnreachableAfter(after)
+			o := f.Wait()
+			w.net.Settle()
+			w.net.Member(who).Unreachable(false)
+			if id := idOf(o); id != "" {
+				w.agree(id, fmt.Sprintf("%s is lost after %d requests (%v)", who, after, o.Err), w.alice, w.bob)
+			}
+		}
+	}
+}

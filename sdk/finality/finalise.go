@@ -1,0 +1,254 @@
+package finality
+
+import (
+	"errors"
+
+	"github.com/fairleadio/fairlead/sdk/finality/notary"
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
+)
+
+// initiator is what [Finalise] works with.
+type initiator struct {
+	Options
+	ctx     *flow.Context
+	tx      *ledger.Transaction
+	signing *signing
+	parties []*counterparty
+	visible []int
+
+	notary   service
+	question question
+	proofs   []*ledger.Filtered     // of what the transaction consumes and looks at
+	signed   []vault.SignedFiltered // the same with signatures
+	talk     *flow.Pending[*flow.Session]
+}
+
+// counterparty is another party, as the initiator sees it.
+type counterparty struct {
+	s       *flow.Session
+	reply   *flow.Pending[[]byte]
+	archive archive
+	fresh   []ledger.Signature // what it signed
+	done    bool
+}
+
+// Finalise is [Finalise] with options.
+func (o Options) Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledger.Signature, sessions ...*flow.Session) (Final, error) {
+	p := &initiator{Options: o, ctx: ctx, tx: tx, signing: newSigning(tx)}
+	for _, s := range sessions {
+		p.parties = append(p.parties, &counterparty{s: s, archive: archiveOf(tx, o.maxTransactions())})
+	}
+	if err := p.prepare(own); err != nil {
+		return Final{}, p.abandon(err, false)
+	}
+	if err := p.propose(); err != nil {
+		return Final{}, p.abandon(err, errors.Is(err, flow.ErrInvalidTransaction))
+	}
+	if err := p.collect(); err != nil {
+		return Final{}, p.abandon(err, false)
+	}
+	signature, err := p.notarise()
+	if err != nil {
+		return Final{}, p.abandon(err, errors.Is(err, ErrInvalid))
+	}
+	return p.distribute(signature)
+}
+
+// prepare checks the own signatures and finds out what is needed.
+func (p *initiator) prepare(own []ledger.Signature) error {
+	if len(own) == 0 {
+		return failed(ErrSignature, "transaction %s has no signature of whoever finalises it", p.tx.ID())
+	}
+	if _, err := p.signing.add("this party", own); err != nil {
+		return err
+	}
+	var err error
+	if p.question, err = ask(p.tx, notary.Write); err != nil {
+		return err
+	}
+	members, keys, proofs := flow.MembersCall(p.question.notary.Name), keysCall(p.tx), vault.FindFilteredCall(dependencies(p.tx)...)
+	if err := flow.All(p.ctx, members, keys, proofs); err != nil {
+		return err
+	}
+	if p.notary, err = serviceOf(p.question.notary, members.Value()); err != nil {
+		return err
+	}
+	p.visible = p.Options.visible(p.tx, ownedOf(keys.Value()))
+	p.signed = proofs.Value().Found
+	p.proofs, err = shown(p.tx, byTransaction(p.signed))
+	return err
+}
+
+func byTransaction(all []vault.SignedFiltered) map[ledger.Hash][]*ledger.Filtered {
+	out := map[ledger.Hash][]*ledger.Filtered{}
+	for _, f := range all {
+		out[f.Filtered.ID()] = append(out[f.Filtered.ID()], f.Filtered)
+	}
+	return out
+}
+
+// propose verifies and stores the transaction, sends it to all parties and waits for what each says first. All of that goes
+// together: the parties verify for themselves, and nothing is notarised before all of it is known.
+func (p *initiator) propose() error {
+	m := message{kind: proposal, id: p.tx.ID(), transactions: []signedTransaction{{p.tx, p.signing.all}}, others: len(p.parties) > 1}
+	if !p.notary.backchain {
+		for _, f := range p.signed {
+			m.proofs = append(m.proofs, signedProof{f.Filtered, f.Signatures})
+		}
+	}
+	verify := flow.VerifyCall(p.tx, encodings(p.proofs)...)
+	store := vault.StoreCall(p.tx, vault.Unverified, vault.Options{Signatures: p.signing.all, Visible: p.visible})
+	p.talk = p.open(p.notary)
+	calls := []flow.Call{verify, store, p.talk}
+	encoded := m.encode()
+	for _, c := range p.parties {
+		c.reply = receiveCall(c.s)
+		calls = append(calls, flow.SendBytesCall(c.s, encoded), c.reply)
+	}
+	_ = flow.All(p.ctx, calls...) // each call has its error
+	stored, err := store.Result()
+	if err != nil {
+		return err
+	}
+	if stored.Now == vault.Invalid {
+		return failed(ErrInvalid, "transaction %s is known as invalid here", p.tx.ID())
+	}
+	verdict, err := verify.Result()
+	if err == nil {
+		err = verdict.Err()
+	}
+	return err
+}
+
+// collect answers what the parties ask for, until each has signed or one has not.
+func (p *initiator) collect() error {
+	for {
+		var asking []*counterparty
+		var wants [][]ledger.Hash
+		for _, c := range p.parties {
+			if c.done {
+				continue
+			}
+			ids, err := p.hear(c)
+			if err != nil {
+				return err
+			}
+			if len(ids) > 0 {
+				asking, wants = append(asking, c), append(wants, ids)
+			}
+		}
+		if len(asking) == 0 {
+			return p.signing.complete()
+		}
+		if err := p.give(asking, wants); err != nil {
+			return err
+		}
+	}
+}
+
+// hear takes what a party says: its signatures, or which transactions it asks for.
+func (p *initiator) hear(c *counterparty) ([]ledger.Hash, error) {
+	b, err := c.reply.Result()
+	if err != nil {
+		return nil, failed(ErrUnknown, "%s did not answer to transaction %s: %s", c.s.Counterparty(), p.tx.ID(), err)
+	}
+	m, err := take(c.s, b, p.tx.ID(), wanted, signed)
+	if err != nil {
+		return nil, err
+	}
+	if m.kind == wanted {
+		if !p.notary.backchain {
+			return nil, failed(flow.ErrBadMessage, "%s asks for a backchain, which notary %s does not need", c.s.Counterparty(), p.question.notary.Name)
+		}
+		return m.ids, c.archive.open(c.s.Counterparty(), m.ids)
+	}
+	c.done = true
+	c.fresh, err = p.signing.add(c.s.Counterparty(), m.signatures)
+	return nil, err
+}
+
+// notarise stores the signatures, sends each party those that it has not seen, and asks the notary: all of it together, and
+// the transaction is not notarised before the others are sent.
+func (p *initiator) notarise() (ledger.Signature, error) {
+	var beside []flow.Call
+	var collected []ledger.Signature
+	for _, c := range p.parties {
+		collected = append(collected, c.fresh...)
+	}
+	if len(collected) > 0 {
+		// Should this fail, they are stored with the notary's; without an answer of the notary it is an error below.
+		beside = append(beside, vault.AddSignaturesCall(p.tx.ID(), collected...))
+	}
+	if len(p.parties) > 1 {
+		for _, c := range p.parties {
+			beside = append(beside, sendCall(c.s, message{kind: signed, id: p.tx.ID(), signatures: p.othersThan(c)}))
+		}
+	}
+	first, err := p.talk.Result()
+	if err != nil {
+		first = nil // the first attempt opens another
+	}
+	return p.Options.notarise(p.ctx, p.notary, p.question, first, beside)
+}
+
+// othersThan are the signatures that a party has not seen: those of the other parties.
+func (p *initiator) othersThan(c *counterparty) (out []ledger.Signature) {
+	for _, other := range p.parties {
+		if other != c {
+			out = append(out, other.fresh...)
+		}
+	}
+	return out
+}
+
+// distribute stores the final transaction and sends all signatures to all parties, together: it is final, whatever becomes of
+// this virtual node.
+func (p *initiator) distribute(signature ledger.Signature) (Final, error) {
+	all := withNotary(p.signing.all, signature)
+	store := vault.StoreCall(p.tx, vault.Verified, vault.Options{Signatures: all, Visible: p.visible})
+	calls := []flow.Call{store}
+	var sends []*flow.Action
+	for _, c := range p.parties {
+		send := sendCall(c.s, message{kind: final, id: p.tx.ID(), signatures: withNotary(p.othersThan(c), signature)})
+		sends, calls = append(sends, send), append(calls, send)
+	}
+	_ = flow.All(p.ctx, calls...) // each call has its error
+	for i, send := range sends {
+		if err := send.Err(); err != nil {
+			// It asks the notary itself, when its repair runs.
+			p.ctx.Log().Warn("a party was not told that the transaction is final", "party", p.parties[i].s.Counterparty(), "transaction", p.tx.ID().String(), "reason", err.Error())
+		}
+	}
+	if err := store.Err(); err != nil {
+		return Final{}, failed(ErrUnknown, "transaction %s is final, and could not be stored here as verified: %s", p.tx.ID(), err)
+	}
+	return Final{Transaction: p.tx, Signatures: p.signing.all, Notary: signature, Visible: p.visible}, nil
+}
+
+// withNotary are the signatures of all; a notary that is a signatory has one of each.
+func withNotary(all []ledger.Signature, notarys ledger.Signature) []ledger.Signature {
+	return append(append([]ledger.Signature{}, all...), notarys)
+}
+
+// abandon tells the parties that it comes to nothing, and stores the transaction as invalid if it can never be final: when
+// its contracts or its notary say so. That a party refuses is not enough: whoever has all signatures can have it notarised.
+// It returns the error.
+func (p *initiator) abandon(err error, invalid bool) error {
+	var calls []flow.Call
+	var refused *refusedError
+	errors.As(err, &refused)
+	for _, c := range p.parties {
+		if refused == nil || refused.by != c.s.Counterparty() {
+			calls = append(calls, sendCall(c.s, failureOf(p.tx.ID(), err)))
+		}
+	}
+	if invalid {
+		calls = append(calls, vault.StoreCall(p.tx, vault.Invalid, vault.Options{}))
+	}
+	if all := flow.All(p.ctx, calls...); all != nil {
+		p.ctx.Log().Warn("a transaction was given up, and not everybody was told, or it is not stored as invalid", "transaction", p.tx.ID().String(), "reason", all.Error())
+	}
+	return err
+}

@@ -1,0 +1,129 @@
+package finality
+
+import (
+	"bytes"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fairleadio/fairlead/sdk/finality/notary"
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+)
+
+// service is a notary that the group knows.
+type service struct {
+	member, protocol string
+	// backchain: the parties verify what states come from, back to where they were issued. Without it, the notary does.
+	backchain bool
+}
+
+// serviceOf finds a transaction's notary among the members of its name: one that publishes the service and the key.
+func serviceOf(n ledger.Notary, members []flow.Member) (service, error) {
+	for _, m := range members {
+		if m.Context[notary.PropertyService] != n.Name {
+			continue
+		}
+		for i := 0; ; i++ {
+			text, there := m.Context[fmt.Sprintf(notary.PropertyKey, i)]
+			if !there {
+				break
+			}
+			if block, _ := pem.Decode([]byte(text)); block != nil && bytes.Equal(block.Bytes, n.Key) {
+				s := service{member: m.X500Name, protocol: m.Context[notary.PropertyProtocol], backchain: m.Context[notary.PropertyBackchain] != "false"}
+				if s.protocol == "" {
+					s.protocol = notary.Protocol
+				}
+				return s, nil
+			}
+		}
+		return service{}, failed(ErrNotary, "notary %s has no key %s", n.Name, ledger.KeyID(n.Key))
+	}
+	return service{}, failed(ErrNotary, "the group has no notary %s", n.Name)
+}
+
+// open makes the call that opens a session with the notary. Its close is not waited for.
+func (o Options) open(s service) *flow.Pending[*flow.Session] {
+	return flow.OpenSessionCall(s.member, s.protocol, flow.ProtocolVersions(notary.Version), flow.SessionTimeout(o.notaryTimeout()), flow.CloseNotRequired())
+}
+
+// question is what a notary is asked about a transaction.
+type question struct {
+	tx      *ledger.Transaction
+	notary  ledger.Notary
+	request []byte
+}
+
+func ask(tx *ledger.Transaction, mode notary.Mode) (question, error) {
+	f, err := tx.Filter(ledger.ForNotary())
+	if err != nil {
+		return question{}, err
+	}
+	return question{tx, tx.Content().Notary, notary.Request{Mode: mode, Filtered: f}.Encode()}, nil
+}
+
+// answerCall receives the answer.
+func answerCall(s *flow.Session) *flow.Pending[[]byte] {
+	return flow.ReceiveAtMostCall(s, notary.MaxAnswer)
+}
+
+// read takes an answer. Its error is [ErrInvalid] for a refusal that is for ever, and [ErrUnknown] for everything else: also
+// for an answer that is about another transaction, or signed by another key, for that says nothing of this one.
+func (q question) read(answer *flow.Pending[[]byte]) (ledger.Signature, error) {
+	name := q.notary.Name
+	b, err := answer.Result()
+	if err != nil {
+		return ledger.Signature{}, failed(ErrUnknown, "notary %s did not answer about transaction %s: %s", name, q.tx.ID(), err)
+	}
+	a, err := notary.DecodeAnswer(b)
+	if err == nil {
+		err = a.Check(q.tx.ID(), q.notary)
+	}
+	switch {
+	case err != nil:
+		return ledger.Signature{}, failed(ErrUnknown, "the answer of notary %s about transaction %s is not right: %s", name, q.tx.ID(), err)
+	case a.Class == notary.Signed:
+		return a.Signature, nil
+	case a.Class == notary.Fatal:
+		return ledger.Signature{}, failed(ErrInvalid, "notary %s refuses transaction %s: %s", name, q.tx.ID(), a.Reason)
+	default:
+		return ledger.Signature{}, failed(ErrUnknown, "notary %s has not decided on transaction %s: %s", name, q.tx.ID(), a.Reason)
+	}
+}
+
+// again is the first wait between two attempts.
+const again = time.Second
+
+// notarise asks until there is an answer, at most as often as the options say. The first attempt uses a session that is
+// open, and goes out together with other calls, whose errors are theirs.
+func (o Options) notarise(ctx *flow.Context, to service, q question, first *flow.Session, beside []flow.Call) (ledger.Signature, error) {
+	wait := again
+	for attempt := 1; ; attempt++ {
+		s, err := first, error(nil)
+		if s == nil {
+			open := o.open(to)
+			_ = flow.All(ctx, append(beside, open)...) // each call has its error
+			s, err = open.Result()
+			beside = nil
+		}
+		var signature ledger.Signature
+		if err == nil {
+			answer := answerCall(s)
+			_ = flow.All(ctx, append([]flow.Call{flow.SendBytesCall(s, q.request), answer}, beside...)...)
+			signature, err = q.read(answer)
+		}
+		if err == nil || errors.Is(err, ErrInvalid) {
+			return signature, err
+		}
+		if attempt >= o.attempts() {
+			return signature, failed(ErrUnknown, "after %d attempts: %s", attempt, err)
+		}
+		ctx.Log().Warn("the notary is asked again", "transaction", q.tx.ID().String(), "attempt", attempt, "reason", err.Error())
+		if err := ctx.Sleep(wait); err != nil {
+			return signature, failed(ErrUnknown, "%s", err)
+		}
+		wait = min(2*wait, time.Minute)
+		first, beside = nil, nil
+	}
+}

@@ -1,0 +1,246 @@
+package notary_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairleadio/fairlead/sdk/finality/notary"
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/flowtest"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+)
+
+func TestMain(m *testing.M) {
+	notary.Register()
+	flow.Register("ask", ask)
+	m.Run()
+}
+
+const notaryName = "O=Notary, L=London, C=GB"
+
+// asking is the argument of flow ask: a transaction, and how it is shown.
+type asking struct {
+	Key    []byte
+	Name   string
+	Mode   notary.Mode
+	Inputs []string
+	Salt   byte
+	Until  int64 // seconds from now; an hour when it is 0
+	From   int64
+	Hide   ledger.Group
+	Raw    []byte
+}
+
+type told struct {
+	ID, Reason string
+	Class      notary.Class
+	Result     flow.UniquenessResult
+	Unknown    []string
+	Conflicts  []string
+}
+
+func ask(ctx *flow.Context, in asking) (told, error) {
+	until := ctx.Now().Truncate(time.Hour).Add(2 * time.Hour) // so that the same is the same later
+	if in.Until != 0 {
+		until = ctx.Now().Add(time.Duration(in.Until) * time.Second)
+	}
+	tx, err := transaction(in, until, ctx.Now())
+	if err != nil {
+		return told{}, err
+	}
+	show := ledger.ForNotary()
+	delete(show, in.Hide)
+	f, err := tx.Filter(show)
+	if err != nil {
+		return told{}, err
+	}
+	request := notary.Request{Mode: in.Mode, Filtered: f}.Encode()
+	if in.Raw != nil {
+		request = in.Raw
+	}
+	s, err := ctx.OpenSession(notaryName, notary.Protocol)
+	if err != nil {
+		return told{}, err
+	}
+	b, err := s.SendAndReceiveBytes(request)
+	if err != nil {
+		return told{}, err
+	}
+	a, err := notary.DecodeAnswer(b)
+	if err == nil {
+		err = a.Check(tx.ID(), tx.Content().Notary)
+	}
+	out := told{ID: tx.ID().String(), Reason: a.Reason, Class: a.Class, Result: a.Result}
+	for _, r := range a.Unknown {
+		out.Unknown = append(out.Unknown, r.String())
+	}
+	for _, c := range a.Conflicts {
+		out.Conflicts = append(out.Conflicts, c.State.String()+" by "+c.ConsumedBy.String())
+	}
+	return out, err
+}
+
+func transaction(in asking, until, now time.Time) (*ledger.Transaction, error) {
+	c := ledger.Content{
+		Metadata: ledger.Metadata{LedgerVersion: ledger.Version, Packages: []ledger.Package{{Name: "p", Version: "1", Checksum: ledger.Hash{1}, Signer: ledger.Hash{2}}}},
+		Notary:   ledger.Notary{Name: in.Name, Key: in.Key}, Window: ledger.TimeWindow{UntilUs: until.UnixMicro()}, Signatories: []ledger.PublicKey{[]byte("a")},
+		Commands: []ledger.Command{{Type: "t", TypeVersion: 1}},
+		Outputs:  []ledger.State{{Type: "T", TypeVersion: 1, Contract: "c", Payload: []byte(`1`), Participants: []ledger.PublicKey{[]byte("a")}}},
+	}
+	if in.From != 0 {
+		c.Window.FromUs = now.Add(time.Duration(in.From) * time.Second).UnixMicro()
+	}
+	for _, s := range in.Inputs {
+		r, err := ledger.ParseStateRef(s)
+		if err != nil {
+			return nil, err
+		}
+		c.Inputs = append(c.Inputs, r)
+	}
+	return ledger.New(c, ledger.Salt{1 + in.Salt})
+}
+
+func TestNotary(t *testing.T) {
+	net := flowtest.New(t)
+	alice, bank := net.Member("O=Alice, L=London, C=GB"), net.Member(notaryName)
+	key := bank.NewKey("NOTARY", "notary")
+	tell := func(in asking) told {
+		t.Helper()
+		if in.Key == nil {
+			in.Key = key
+		}
+		if in.Name == "" {
+			in.Name = notaryName
+		}
+		if in.Mode == 0 {
+			in.Mode = notary.Write
+		}
+		var out told
+		alice.Start("ask", in).Wait().Result(t, &out)
+		return out
+	}
+	is := func(what string, a told, class notary.Class, reason string) {
+		t.Helper()
+		if a.Class != class || !strings.Contains(a.Reason, reason) {
+			t.Errorf("%s: %+v", what, a)
+		}
+	}
+	issued := tell(asking{})
+	is("an issue", issued, notary.Signed, "")
+	is("the same again", tell(asking{}), notary.Signed, "")
+	first := tell(asking{Inputs: []string{issued.ID + ":0"}, Salt: 1})
+	is("a payment", first, notary.Signed, "")
+	second := tell(asking{Inputs: []string{issued.ID + ":0"}, Salt: 2})
+	is("a double spend", second, notary.Fatal, "consumes states that were consumed before: "+issued.ID+":0 by transaction "+first.ID)
+	if len(second.Conflicts) != 1 || second.Conflicts[0] != issued.ID+":0 by "+first.ID || second.Result != flow.InputConflict {
+		t.Errorf("%+v", second)
+	}
+	none := tell(asking{Inputs: []string{strings.Repeat("AB", 32) + ":0"}, Salt: 3})
+	is("an unknown input", none, notary.Fatal, "has not seen made")
+	if len(none.Unknown) != 1 {
+		t.Errorf("%+v", none)
+	}
+	is("too early", tell(asking{Salt: 4, From: 60}), notary.Fatal, "was not open: from ")
+	is("too early, read", tell(asking{Salt: 5, From: 60, Mode: notary.Read}), notary.Unknown, "has not begun")
+	is("not seen", tell(asking{Salt: 6, Mode: notary.Read}), notary.Unknown, "has not seen it")
+	is("not seen, then decided", tell(asking{Salt: 6}), notary.Signed, "")
+	is("decided, read", tell(asking{Salt: 6, Mode: notary.Read}), notary.Signed, "")
+	is("too late", tell(asking{Salt: 7, Until: -60}), notary.Fatal, "was not open: until ")
+	is("another notary", tell(asking{Salt: 8, Name: "O=Other, L=Rome, C=IT"}), notary.Fatal, "asked was "+notaryName)
+	is("another key", tell(asking{Salt: 8, Key: []byte("key")}), notary.Fatal, "is not one of notary")
+	for _, g := range []ledger.Group{ledger.GroupNotary, ledger.GroupInputs, ledger.GroupReferences, ledger.GroupOutputs} {
+		is(g.String(), tell(asking{Salt: 8, Hide: g}), notary.Fatal, "it is not shown")
+	}
+	is("none of that was decided", tell(asking{Salt: 8}), notary.Signed, "")
+	bank.Fail("check_uniqueness", &flow.Error{Type: flow.ErrTimeout.Type, Message: "secret"})
+	failed := tell(asking{Salt: 9})
+	is("no memory", failed, notary.General, "its memory did not answer (timeout)")
+	if strings.Contains(failed.Reason, "secret") {
+		t.Errorf("%+v", failed)
+	}
+	bank.Fail("sign_transactions", &flow.Error{Type: "vault-sealed"})
+	is("no signature", tell(asking{Salt: 9}), notary.General, "could not sign it (vault-sealed)")
+	is("signed later", tell(asking{Salt: 9}), notary.Signed, "")
+	o := alice.Start("ask", asking{Key: key, Name: notaryName, Mode: notary.Write, Raw: []byte("nonsense")}).Wait()
+	if o.Err == nil || !strings.Contains(o.Err.Message, "request to the notary") {
+		t.Errorf("nonsense: %v", o.Err)
+	}
+}
+
+// Both sides read nothing but messages, each in its one encoding.
+func TestDecoders(t *testing.T) {
+	tx, err := transaction(asking{Name: notaryName, Key: []byte("k")}, time.Unix(1, 0), time.Unix(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := tx.Filter(ledger.ForNotary())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := notary.Request{Mode: notary.Write, Filtered: f}.Encode()
+	for _, c := range []struct {
+		change func([]byte) []byte
+		text   string
+	}{
+		{func(b []byte) []byte { b[1] = 2; return b }, "version 2 is not known here"},
+		{func(b []byte) []byte { b[3] = 3; return b }, "mode 3 is not known here"},
+		{func(b []byte) []byte { return b[:len(b)-1] }, "not canonical"},
+		{func(b []byte) []byte { return append(b, 0x20, 1) }, "not canonical"},
+		{func(b []byte) []byte { return make([]byte, notary.MaxRequest+1) }, "at most"},
+	} {
+		if _, err := notary.DecodeRequest(c.change(bytes.Clone(b))); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %v", c.text, err)
+		}
+	}
+	for _, a := range answers(tx.ID()) {
+		again, err := notary.DecodeAnswer(a.Encode())
+		if x, y := fmt.Sprint(again), fmt.Sprint(a); err != nil || x != y {
+			t.Errorf("%s, %s, %v", x, y, err)
+		}
+	}
+	wrong := answers(tx.ID())[1]
+	if err := wrong.Check(ledger.Hash{1}, tx.Content().Notary); err == nil {
+		t.Error("an answer about another transaction")
+	}
+}
+
+func answers(id ledger.Hash) []notary.Answer {
+	signature := ledger.Signature{By: []byte("k"), Bytes: []byte("s"), Metadata: ledger.SignatureMetadata{Scheme: "EdDSA", KeyID: ledger.Hash{1}}}
+	return []notary.Answer{
+		{Transaction: id, Class: notary.Signed, Signature: signature, Result: flow.Accepted},
+		{Transaction: id, Class: notary.Fatal, Result: flow.InputConflict, Reason: "r", Conflicts: []notary.Conflict{{State: ledger.StateRef{Transaction: id, Index: 3}, ConsumedBy: ledger.Hash{4}}}},
+		{Transaction: id, Class: notary.Fatal, Result: flow.InputUnknown, Reason: "r", Unknown: []ledger.StateRef{{Transaction: id}}},
+		{Transaction: id, Class: notary.General, Reason: "r"},
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	tx, err := transaction(asking{Name: notaryName, Key: []byte("k")}, time.Unix(1, 0), time.Unix(0, 0))
+	if err != nil {
+		f.Fatal(err)
+	}
+	shown, err := tx.Filter(ledger.ForNotary())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(notary.Request{Mode: notary.Read, Filtered: shown}.Encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if r, err := notary.DecodeRequest(b); err == nil && !bytes.Equal(r.Encode(), b) {
+			t.Errorf("%x is read as %x", b, r.Encode())
+		}
+	})
+}
+
+func FuzzAnswer(f *testing.F) {
+	for _, a := range answers(ledger.Hash{1}) {
+		f.Add(a.Encode())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if a, err := notary.DecodeAnswer(b); err == nil && !bytes.Equal(a.Encode(), b) {
+			t.Errorf("%x is read as %x", b, a.Encode())
+		}
+	})
+}

@@ -1,0 +1,70 @@
+package finality
+
+import (
+	"time"
+
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+)
+
+// Options change what finality does; the zero value is right for most. Its methods are [Finalise], [Receive] and [Repair]
+// with these options.
+type Options struct {
+	// Visible decides which outputs the virtual node keeps as its states; [ParticipantsKeep] without it.
+	Visible func(output ledger.State, mine Mine) bool
+	// MaxTransactions is how many transactions a party takes from another to find out where states come from, 5,000 when it
+	// is 0; MaxBytes how long they may be together, 24 MiB when it is 0.
+	MaxTransactions, MaxBytes int
+	// Attempts is how often a notary is asked that does not answer, 5 when it is 0; NotaryTimeout how long one answer is
+	// waited for, two minutes when it is 0. Between the attempts it waits for a second, and twice as long each time.
+	Attempts      int
+	NotaryTimeout time.Duration
+}
+
+func (o Options) maxTransactions() int { return or(o.MaxTransactions, 5_000) }
+func (o Options) maxBytes() int        { return or(o.MaxBytes, 24<<20) }
+func (o Options) attempts() int        { return or(o.Attempts, 5) }
+
+func (o Options) notaryTimeout() time.Duration { return or(o.NotaryTimeout, 2*time.Minute) }
+
+func or[T int | time.Duration](value, otherwise T) T {
+	if value > 0 {
+		return value
+	}
+	return otherwise
+}
+
+// Final is a transaction that is final.
+type Final struct {
+	Transaction *ledger.Transaction
+	// Signatures are those of all signatories.
+	Signatures []ledger.Signature
+	// Notary is the notary's signature.
+	Notary ledger.Signature
+	// Visible are the outputs that the virtual node keeps.
+	Visible []int
+}
+
+// ID is the transaction's id.
+func (f Final) ID() ledger.Hash { return f.Transaction.ID() }
+
+// Finalise makes a transaction final. Own are signatures of it that the virtual node has made, or has from elsewhere: at
+// least one. The sessions are those with the other parties, whose flows call [Receive]; there may be none. On the notary's
+// signature the transaction is stored as verified here, and sent to all parties.
+//
+// The error is [ErrInvalid] when the transaction can never be final (it is then stored as invalid), and [ErrUnknown] when
+// nothing is known; it stays unverified then. Other errors come of what cannot be asked or stored.
+func Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledger.Signature, sessions ...*flow.Session) (Final, error) {
+	return Options{}.Finalise(ctx, tx, own, sessions...)
+}
+
+// Receive is the other party's side of [Finalise]. It looks at where the transaction's states come from, checks all of it,
+// and asks check, which may be nil, whether this party agrees: an error refuses the transaction, and the initiator's flow
+// fails with its text. When check is asked, the states are proven, and the contracts are not verified yet: this party signs
+// nothing that breaks them, but what check itself does outside of the flow may come to nothing.
+//
+// It signs with those of the virtual node's ledger keys that must sign and have not, and returns when the transaction is
+// stored as verified. The errors are those of [Finalise].
+func Receive(ctx *flow.Context, s *flow.Session, check func(*ledger.Resolved) error) (Final, error) {
+	return Options{}.Receive(ctx, s, check)
+}

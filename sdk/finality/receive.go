@@ -1,0 +1,240 @@
+package finality
+
+import (
+	"errors"
+
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
+)
+
+// responder is what [Receive] works with.
+type responder struct {
+	Options
+	ctx     *flow.Context
+	s       *flow.Session
+	tx      *ledger.Transaction
+	signing *signing
+	others  bool // their signatures follow
+	mine    owned
+	visible []int
+	chain   *backchain
+	sources []*ledger.Filtered
+}
+
+// Receive is [Receive] with options.
+func (o Options) Receive(ctx *flow.Context, s *flow.Session, check func(*ledger.Resolved) error) (Final, error) {
+	p := &responder{Options: o, ctx: ctx, s: s}
+	m, err := p.proposal()
+	if err != nil {
+		return Final{}, p.refuse(err, nil)
+	}
+	if err := p.resolve(m); err != nil {
+		return Final{}, p.refuse(err, nil)
+	}
+	left, err := p.chain.verify()
+	if err != nil {
+		return Final{}, p.refuse(err, nil)
+	}
+	own, err := p.agree(left, check)
+	if err != nil {
+		return Final{}, err
+	}
+	return p.wait(own)
+}
+
+// refuse tells the initiator why it comes to nothing, and does what else is to be done with it. It returns the error.
+func (p *responder) refuse(err error, also []flow.Call) error {
+	var theirs *refusedError
+	var ours *flow.Error
+	if !errors.As(err, &theirs) && p.tx != nil {
+		also = append(also, sendCall(p.s, failureOf(p.tx.ID(), err)))
+	}
+	if errors.As(err, &ours) && (ours.Type == flow.ErrSessionFailed.Type || ours.Type == flow.ErrSessionClosed.Type || ours.Type == flow.ErrSessionTimeout.Type) && len(also) == 1 {
+		return err // nobody listens
+	}
+	if all := flow.All(p.ctx, also...); all != nil {
+		p.ctx.Log().Warn("a transaction was refused, and not everything that follows could be done", "reason", all.Error())
+	}
+	return err
+}
+
+// proposal receives the transaction and checks what needs nothing else.
+func (p *responder) proposal() (message, error) {
+	reply := receiveCall(p.s)
+	if err := flow.All(p.ctx, reply); err != nil {
+		return message{}, err
+	}
+	m, err := decodeMessage(reply.Value())
+	if err != nil {
+		return m, err
+	}
+	if m, err = take(p.s, reply.Value(), m.id, proposal); err != nil {
+		return m, err
+	}
+	p.tx, p.others = m.transactions[0].tx, m.others
+	p.signing = newSigning(p.tx)
+	signatures := m.transactions[0].signatures
+	if len(signatures) == 0 {
+		return m, failed(ErrSignature, "%s has not signed transaction %s itself", p.s.Counterparty(), p.tx.ID())
+	}
+	_, err = p.signing.add(p.s.Counterparty(), signatures)
+	return m, err
+}
+
+// resolve finds out whose keys are mine, who the notary is, and what the transaction comes from.
+func (p *responder) resolve(m message) error {
+	c := p.tx.Content()
+	p.chain = &backchain{
+		Options: p.Options, ctx: p.ctx, s: p.s, id: p.tx.ID(), notary: c.Notary,
+		all: map[ledger.Hash]signedTransaction{}, asked: map[ledger.Hash]bool{}, proofs: map[ledger.Hash][]*ledger.Filtered{},
+	}
+	members, keys := flow.MembersCall(c.Notary.Name), keysCall(p.tx)
+	known := lookupOf(p.tx.Dependencies(), dependencies(p.tx))
+	itself := vault.StatusesCall(p.tx.ID())
+	if err := flow.All(p.ctx, append(known.calls(), members, keys, itself)...); err != nil {
+		return err
+	}
+	if itself.Value()[0].Status == vault.Invalid {
+		return failed(ErrInvalid, "transaction %s is known as invalid here", p.tx.ID())
+	}
+	to, err := serviceOf(c.Notary, members.Value())
+	if err != nil {
+		return err
+	}
+	p.mine = ownedOf(keys.Value())
+	p.visible = p.Options.visible(p.tx, p.mine)
+	missing, err := p.chain.take(known)
+	if err != nil {
+		return err
+	}
+	if to.backchain {
+		if len(m.proofs) > 0 {
+			return failed(flow.ErrBadMessage, "%s shows parts of transactions, and notary %s needs all of them", p.s.Counterparty(), c.Notary.Name)
+		}
+		return p.chain.fetch(missing)
+	}
+	return p.takeProofs(m.proofs)
+}
+
+// takeProofs checks and stores proofs of what the transaction consumes and looks at: what the notary has verified.
+func (p *responder) takeProofs(proofs []signedProof) error {
+	needed := needs(p.tx)
+	var list []vault.SignedFiltered
+	for _, proof := range proofs {
+		id := proof.filtered.ID()
+		if needed[id] == nil {
+			return failed(ErrBackchain, "%s shows transaction %s, on which transaction %s does not depend", p.s.Counterparty(), id, p.tx.ID())
+		}
+		if err := checkProof(p.s.Counterparty(), proof, p.tx.Content().Notary); err != nil {
+			return err
+		}
+		p.chain.proofs[id] = append(p.chain.proofs[id], proof.filtered)
+		list = append(list, vault.SignedFiltered{Filtered: proof.filtered, Signatures: notarysAlone(proof, p.tx.Content().Notary)})
+	}
+	return vault.StoreFiltered(p.ctx, list...)
+}
+
+// notarysAlone are a proof's signatures by the notary, which were checked; of others nothing is known.
+func notarysAlone(p signedProof, n ledger.Notary) (out []ledger.Signature) {
+	for _, s := range p.signatures {
+		if string(s.By) == string(n.Key) {
+			return []ledger.Signature{s}
+		}
+	}
+	return out
+}
+
+// agree asks the application, verifies, signs and stores: the signatures are made while the transaction is verified, and
+// leave only when it is valid and stored.
+func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) ([]ledger.Signature, error) {
+	var keys []ledger.PublicKey
+	for _, k := range p.signing.missing() {
+		if p.mine.has(k) {
+			keys = append(keys, k)
+		}
+	}
+	sources, err := p.chain.sources(p.tx)
+	if err != nil {
+		return nil, p.refuse(err, left)
+	}
+	resolved, err := ledger.Resolve(p.tx, sources...)
+	if err != nil {
+		return nil, p.refuse(failed(ErrBackchain, "%s", err), left)
+	}
+	p.sources = sources
+	if check != nil {
+		if err := check(resolved); err != nil {
+			err = failed(ErrInvalid, "%s refuses transaction %s: %s", p.ctx.Identity().X500Name, p.tx.ID(), err)
+			if len(keys) > 0 { // it cannot be final without this party
+				left = append(left, vault.StoreCall(p.tx, vault.Invalid, vault.Options{OnlyIfAbsent: true}))
+			}
+			return nil, p.refuse(err, left)
+		}
+	}
+	verify := flow.VerifyCall(p.tx, encodings(sources)...)
+	store := vault.StoreCall(p.tx, vault.Unverified, vault.Options{Signatures: p.signing.all, Visible: p.visible})
+	calls := append(left, verify, store)
+	signs := make([]*flow.Pending[[]ledger.Signature], len(keys))
+	for i, k := range keys {
+		signs[i] = vault.SignCall(k, p.tx.ID())
+		calls = append(calls, signs[i])
+	}
+	err = flow.All(p.ctx, calls...)
+	if verify.Err() == nil && !verify.Value().Valid() {
+		return nil, p.refuse(verify.Value().Err(), []flow.Call{vault.StoreCall(p.tx, vault.Invalid, vault.Options{})})
+	}
+	if err == nil && store.Value().Now == vault.Invalid {
+		err = failed(ErrInvalid, "transaction %s is known as invalid here", p.tx.ID())
+	}
+	if err != nil {
+		return nil, p.refuse(err, nil)
+	}
+	var own []ledger.Signature
+	for _, s := range signs {
+		own = append(own, s.Value()...)
+	}
+	if _, err := p.signing.add("this party", own); err != nil {
+		return nil, p.refuse(err, nil)
+	}
+	return own, nil
+}
+
+// wait sends the own signatures, takes those of the others, and waits for the notary's.
+func (p *responder) wait(own []ledger.Signature) (Final, error) {
+	reply := receiveCall(p.s)
+	calls := []flow.Call{vault.AddSignaturesCall(p.tx.ID(), own...), sendCall(p.s, message{kind: signed, id: p.tx.ID(), signatures: own}), reply}
+	_ = flow.All(p.ctx, calls...) // what could not be added is stored with the notary's signature
+	kinds := []kind{final}
+	if p.others {
+		kinds = []kind{signed, final}
+	}
+	for {
+		m, err := p.hear(reply, kinds...)
+		if err != nil {
+			return p.unfinished(err)
+		}
+		last := len(m.signatures)
+		if m.kind == final {
+			last--
+		}
+		fresh, err := p.signing.add(p.s.Counterparty(), m.signatures[:last])
+		if err != nil {
+			return p.unfinished(err)
+		}
+		if m.kind == final {
+			return p.finish(m.signatures[last])
+		}
+		reply, kinds = receiveCall(p.s), []kind{final}
+		_ = flow.All(p.ctx, vault.AddSignaturesCall(p.tx.ID(), fresh...), reply) // the same
+	}
+}
+
+// hear takes what the initiator says.
+func (p *responder) hear(reply *flow.Pending[[]byte], kinds ...kind) (message, error) {
+	b, err := reply.Result()
+	if err != nil {
+		return message{}, failed(ErrUnknown, "%s did not say what became of transaction %s: %s", p.s.Counterparty(), p.tx.ID(), err)
+	}
+	return take(p.s, b, p.tx.ID(), kinds...)
+}
