@@ -199,7 +199,8 @@ func (d *draft) made(c *tokensv1.Change, t *tokensv1.Token) {
 		s, err := tokenpool.NewSelector(b.GetSelector().GetOwner(), b.GetSelector().GetTagRegex())
 		return err != nil || s.Match(t.GetOwner(), t.GetTag())
 	})
-	late := c.GetNumber() <= max(d.Head.GetLastChange(), d.Head.GetAsOf())
+	// Before the first page nothing says what is late.
+	late := d.Head.GetKnownSinceUs() == 0 || c.GetNumber() <= max(d.Head.GetLastChange(), d.Head.GetAsOf())
 	if late || len(d.Known) >= d.maxKnown() || ledger.CheckAmount(t.GetAmount()) != nil {
 		// A whole page may have had it, and what consumed it; that cannot be told any more.
 		d.Head.Complete = false

@@ -410,6 +410,9 @@ func (s *site) invariants(asked map[string]string) {
 				continue
 			}
 			name := string(x.GetRef().GetTransaction())
+			if s.gone[name] {
+				s.t.Fatalf("token %x of claim %s was consumed, and that was told", name, c.GetClaimId())
+			}
 			if holder[name] != "" {
 				s.t.Fatalf("token %x is in claims %s and %s", name, holder[name], c.GetClaimId())
 			}
