@@ -111,7 +111,7 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 	case "keys":
 		r.Operation = &appv1.Request_FindKeys{FindKeys: &appv1.FindKeys{Category: strings.Join(words[1:], "")}}
 	default:
-		return false
+		return askLedger(r, words)
 	}
 	return true
 }
@@ -189,7 +189,16 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 		var v appv1.Verification
 		read(&v)
 		return fmt.Sprintf("%s %d", v.GetStatus(), len(v.GetFailures()))
-	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_CheckUniqueness, *appv1.Request_TokenBalance:
+	case *appv1.Request_SignTransactions:
+		var s appv1.TransactionSignatures
+		read(&s)
+		return signedWell(r.GetSignTransactions(), s.GetSignatures())
+	case *appv1.Request_DescribeLedger:
+		var d appv1.LedgerDescription
+		read(&d)
+		m, err := ledger.DecodeMetadata(d.GetMetadata())
+		return fmt.Sprintf("ledger %d platform %d %s %s %.3s %.3s %v", m.LedgerVersion, m.PlatformVersion, m.Packages[0].Name, m.Packages[0].Version, m.Packages[0].Checksum, m.Packages[0].Signer, err)
+	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_CheckUniqueness, *appv1.Request_Ledger, *appv1.Request_TokenBalance:
 		return "ok " + string(result)
 	}
 	return "ok"

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/identity"
+	"github.com/fairleadio/fairlead/internal/signing"
 	"github.com/fairleadio/fairlead/processors/flow"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
@@ -157,6 +158,16 @@ func (n *network) reply(what, topic, request string) ([]string, error) {
 			return nil, err
 		}
 		r.Outcome = &rpcv1.Reply_Result{Result: result}
+	case "signature":
+		m, ok := asked.msg.(*cryptov1.Request)
+		if !ok {
+			return nil, errors.New("nobody asks for a signature")
+		}
+		result, err := proto.Marshal(signatureOf(m, len(words) > 1))
+		if err != nil {
+			return nil, err
+		}
+		r.Outcome = &rpcv1.Reply_Result{Result: result}
 	case "application", "fatal":
 		class := rpcv1.ErrorClass_ERROR_CLASS_APPLICATION
 		if words[0] == "fatal" {
@@ -251,8 +262,14 @@ func describeRecord(o record) string {
 	case *flowv1.MapperSession:
 		return describeSession(o.key, m)
 	case *cryptov1.Request:
+		if m.GetSign().GetPurpose() == cryptov1.Purpose_PURPOSE_LEDGER {
+			return fmt.Sprintf("key %s: %s signs %d bytes for LEDGER by %s,%s", o.key, m.GetTenant(), len(m.GetSign().GetData()), m.GetSign().GetScheme(), headers)
+		}
 		return fmt.Sprintf("key %s: %s signs %q for %s,%s", o.key, m.GetTenant(), m.GetSign().GetData(), strings.TrimPrefix(m.GetSign().GetPurpose().String(), "PURPOSE_"), headers)
 	case *persistencev1.Request:
+		if l := m.GetLedger(); l != nil {
+			return fmt.Sprintf("key %s: %T of %s, package %s, flow %s,%s", o.key, l.GetOperation(), m.GetVnode(), m.GetCpiChecksum(), m.GetFlowId(), headers)
+		}
 		return fmt.Sprintf("key %s: %T of %s,%s", o.key, m.GetOperation(), m.GetVnode(), headers)
 	case *uniquenessv1.Request:
 		return fmt.Sprintf("key %s: %s of %q for notary %s, flow %s,%s", o.key, m.GetCheck().GetMode(), m.GetCheck().GetTransaction(), m.GetNotary(), m.GetFlowId(), headers)
@@ -282,5 +299,8 @@ func describeRecord(o record) string {
 // key gives a virtual node a key.
 func (w *world) key(name, id, category string) {
 	k := &cryptov1.Key{Tenant: holderOf(name).ShortHash(), KeyId: id, Category: category, PublicKey: []byte(id), VaultName: "vault-" + id, Scheme: "CORDA.ECDSA.SECP256R1"}
+	if id == "real" {
+		k.PublicKey, k.Scheme = realKey(), signing.Ed25519
+	}
 	w.directory.Key(k.GetTenant()+"/"+id, k)
 }

@@ -165,6 +165,13 @@ func (w *world) install(class, program string) {
 	cpi.Cpks = []*cpiv1.Cpk{{Channels: []*cpiv1.ChannelDeclaration{
 		{Name: "deals", Kind: cpiv1.ChannelKind_CHANNEL_KIND_SEND}, {Name: "bids", Kind: cpiv1.ChannelKind_CHANNEL_KIND_RECEIVE},
 	}}}
+	if strings.HasPrefix(class, "contracts") {
+		cpi.Modules[len(cpi.Modules)-1].Contracts = []string{"C"}
+		cpi.Cpks = append(cpi.Cpks, &cpiv1.Cpk{Name: "pay", Version: "1.2", FileSha256: sha[:], ModuleSha256S: [][]byte{sha[:]}})
+		if strings.HasSuffix(class, "signed") {
+			cpi.Cpks[1].SignerSummaryHash = "SHA-256:" + strings.Repeat("AB", 32)
+		}
+	}
 	w.cpis["CPI"] = cpi
 	for _, name := range []string{"Alice", "Bob"} {
 		w.host(name)

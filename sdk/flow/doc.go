@@ -23,6 +23,7 @@
 //	its tables         Table: Persist, Merge, Remove, Find, FindAll; Query: Rows
 //	its keys           ctx.Keys, MyKeys, Sign (package signature checks)
 //	transactions       ctx.Verify (packages ledger and contract)
+//	the ledger         package vault
 //	external channels  ctx.Emit
 //	as a notary, what  ctx.CheckUniqueness, ReadUniqueness
 //	was spent

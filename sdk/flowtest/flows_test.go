@@ -45,6 +45,7 @@ func registerFlows() {
 	flow.Register("rows", rows)
 	flow.Register("sign", sign)
 	flow.Register("notarise", notarise)
+	flow.Register("ledger", func(ctx *flow.Context, name string) (any, error) { return ledgerTests[name](ctx) })
 	flow.Register("lookup", func(ctx *flow.Context, in task) (any, error) {
 		all, err := ctx.Members()
 		if err != nil {

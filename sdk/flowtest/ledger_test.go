@@ -20,10 +20,6 @@ type ledgerFlow func(ctx *flow.Context) (any, error)
 // ledgerTests are the functions of the running test, by name.
 var ledgerTests = map[string]ledgerFlow{}
 
-func init() {
-	flow.Register("ledger", func(ctx *flow.Context, name string) (any, error) { return ledgerTests[name](ctx) })
-}
-
 // onLedger runs a function as a flow of a member and fails the test when it fails.
 func onLedger(t *testing.T, m *flowtest.Member, f ledgerFlow) *flowtest.Outcome {
 	t.Helper()
