@@ -9,11 +9,15 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/postgres/vnodes"
 	"github.com/fairleadio/fairlead/internal/tokenpool"
 	"github.com/fairleadio/fairlead/processors/persistence"
+	"github.com/fairleadio/fairlead/processors/tokens"
+	"github.com/fairleadio/fairlead/schemas"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
+	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 	tokensv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/tokens/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -170,4 +174,71 @@ func amounts2(p *tokensv1.Page) string {
 		out = append(out, x.GetAmount())
 	}
 	return strings.Join(out, " ")
+}
+
+// A claim on its whole way: transactions stored through Kafka, the page that persistence answers, what the feed tells when
+// a claimed token is consumed, and the balance.
+func TestTokensThroughKafka(t *testing.T) {
+	w := newWorld(t, "")
+	h := w.vnode(1, itemApp().cpi(), itemTable)
+	s := newSite(t, w, []string{h})
+	selection, err := tokens.NewWorker(tokens.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range []string{topics.TokensRequests, topics.FlowRepliesTokens, topics.TableTopic(topics.TokensGroup), topics.StoreTopic(topics.TokensGroup, topics.TokensKnownStore),
+		topics.LoopTopic(topics.TokensGroup), topics.RowsTopic(topics.TokensGroup), topics.DeadLetterTopic(topics.TokensGroup), topics.Config} {
+		s.c.CreateTopic(t, topic, 3, nil)
+	}
+	s.start("a")
+	s.c.Start(t, selection.Graph())
+	stored := 0
+	store := func(tx *ledger.Transaction) {
+		stored++
+		s.c.Produce(t, topics.PersistenceRequests, flow, request(h, &appv1.PersistTransaction{Transaction: tx.Encode(), Status: verified, Visible: []uint32{0}}),
+			schemas.Codec[*persistencev1.Request](), engine.HeaderRequest, fmt.Sprint("s", stored))
+		s.c.Consume(t, topics.FlowRepliesPersistence, stored)
+	}
+	first := makeTx(t, "first", nil, nil, coin("Coin", 5, "Ann"))
+	store(first)
+	token := coin("Coin", 5, "Ann").Token
+	pool := &appv1.TokenPool{Type: token.Type, Symbol: token.Symbol, Issuer: token.Issuer[:], Notary: first.Content().Notary.Name}
+	asked := 0
+	ask := func(r *tokensv1.Request, into proto.Message) {
+		asked++
+		id := fmt.Sprint("c", asked)
+		r.Vnode, r.FlowId, r.CpiChecksum = h, flow, "AAAAAAAAAAAA"
+		s.c.Produce(t, topics.TokensRequests, tokenpool.Key(h, pool), r, schemas.Codec[*tokensv1.Request](),
+			engine.HeaderRequest, id, engine.HeaderReply, engine.ReplyTo(topics.FlowRepliesTokens, -1, flow))
+		reply := &rpcv1.Reply{}
+		all := s.c.Consume(t, topics.FlowRepliesTokens, asked)
+		if err := proto.Unmarshal(all[asked-1].Value, reply); err != nil || reply.GetError() != nil {
+			t.Fatal(err, reply)
+		}
+		if err := proto.Unmarshal(reply.GetResult(), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claim := func(amount string) *appv1.TokenClaim {
+		c := &appv1.TokenClaim{}
+		ask(&tokensv1.Request{Operation: &tokensv1.Request_Claim{Claim: &appv1.ClaimTokens{Pool: pool, Amount: amount}}}, c)
+		return c
+	}
+	c := claim("4")
+	if c.GetAmount() != "5" || !proto.Equal(c.GetTokens()[0].GetRef(), protoRef(first.Output(0))) {
+		t.Fatalf("claim %v", c)
+	}
+	store(makeTx(t, "pay", []ledger.StateRef{first.Output(0)}, nil, coin("Coin", 3, "Ann"))) // spends what is claimed
+	s.c.Consume(t, topics.TokensChanges, 3)
+	if next := claim("3"); next.GetAmount() != "3" {
+		t.Errorf("the new token is not found: %v", next)
+	}
+	if next := claim("1"); next.GetClaimId() != "" || next.GetAvailable() != "0" {
+		t.Errorf("a consumed token, or one twice, is claimed: %v", next)
+	}
+	sums := &appv1.TokenAmounts{}
+	ask(&tokensv1.Request{Operation: &tokensv1.Request_Balance{Balance: &appv1.TokenBalance{Pool: pool}}}, sums)
+	if sums.GetTotal() != "3" || sums.GetAvailable() != "0" {
+		t.Errorf("balance %v", sums)
+	}
 }

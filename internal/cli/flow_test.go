@@ -274,7 +274,7 @@ func TestWorkerSettings(t *testing.T) {
 	d.want(errOut, `vnode_url: is the same`, `seal_key_file: open /does/not/exist`)
 	_, errOut = d.run(1, "worker all --check --set rest.maxwait=5s")
 	d.want(errOut, `did you mean rest.max_wait\?`)
-	_, errOut = d.run(1, "worker tokens --check")
+	_, errOut = d.run(1, "worker gateway --check")
 	d.want(errOut, `not part of this version`)
 	_, errOut = d.run(1, "worker rest")
 	d.want(errOut, `rest.certificate_file`)

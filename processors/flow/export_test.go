@@ -18,6 +18,7 @@ func Callbacks(w *Worker) map[string]engine.Callback {
 		topics.FlowRepliesCrypto:       engine.Typed(w.onReply),
 		topics.FlowRepliesPersistence:  engine.Typed(w.onReply),
 		topics.FlowRepliesUniqueness:   engine.Typed(w.onReply),
+		topics.FlowRepliesTokens:       engine.Typed(w.onReply),
 		topics.FlowRepliesVerification: engine.Typed(w.onReply),
 		"loop":                         engine.Typed(w.onTimer),
 	}

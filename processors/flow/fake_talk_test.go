@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +93,19 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 		r.Operation = &appv1.Request_CheckUniqueness{CheckUniqueness: &appv1.CheckUniqueness{
 			Mode: appv1.UniquenessMode_UNIQUENESS_MODE_CHECK, Transaction: text(1), Originator: "O=Forged, L=London, C=GB",
 		}}
+	case "claim":
+		r.Operation = &appv1.Request_ClaimTokens{ClaimTokens: &appv1.ClaimTokens{Pool: pounds, Amount: string(text(1))}}
+	case "release":
+		release := &appv1.ReleaseTokens{Pool: pounds}
+		for _, got := range i.got { // the last claim
+			var c appv1.TokenClaim
+			if proto.Unmarshal([]byte(got), &c) == nil && c.GetClaimId() != "" {
+				release.ClaimId = c.GetClaimId()
+			}
+		}
+		r.Operation = &appv1.Request_ReleaseTokens{ReleaseTokens: release}
+	case "balance":
+		r.Operation = &appv1.Request_TokenBalance{TokenBalance: &appv1.TokenBalance{Pool: pounds, TagRegex: strings.Join(words[1:], "")}}
 	case "members":
 		r.Operation = &appv1.Request_LookupMembers{LookupMembers: &appv1.LookupMembers{X500Names: named(words[1:])}}
 	case "keys":
@@ -101,6 +115,9 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 	}
 	return true
 }
+
+// pounds is the pool of programs.
+var pounds = &appv1.TokenPool{Type: "cash", Symbol: "GBP", Issuer: slices.Repeat([]byte{7}, 32), Notary: "O=Notary, L=London, C=GB"}
 
 // anyTransaction makes one state.
 func anyTransaction() *ledger.Transaction {
@@ -146,6 +163,8 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 			text += "+"
 		}
 		i.got = append(i.got, text)
+	case *appv1.Request_ClaimTokens:
+		i.got = append(i.got, string(result))
 	case *appv1.Request_SessionInfo:
 		var info appv1.SessionInfoResult
 		read(&info)
@@ -179,7 +198,7 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 		read(&d)
 		m, err := ledger.DecodeMetadata(d.GetMetadata())
 		return fmt.Sprintf("ledger %d platform %d %s %s %.3s %.3s %v", m.LedgerVersion, m.PlatformVersion, m.Packages[0].Name, m.Packages[0].Version, m.Packages[0].Checksum, m.Packages[0].Signer, err)
-	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_CheckUniqueness, *appv1.Request_Ledger:
+	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_CheckUniqueness, *appv1.Request_Ledger, *appv1.Request_TokenBalance:
 		return "ok " + string(result)
 	}
 	return "ok"

@@ -19,6 +19,7 @@ import (
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
+	tokensv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/tokens/v1"
 	uniquenessv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/uniqueness/v1"
 	verificationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1"
 	"github.com/fairleadio/fairlead/topics"
@@ -52,6 +53,10 @@ func (n *network) collect() {
 		switch m := o.msg.(type) {
 		case *cryptov1.Request, *persistencev1.Request, *uniquenessv1.Request, *verificationv1.Request:
 			n.asked = append(n.asked, o)
+		case *tokensv1.Request:
+			if m.GetEnd() == nil {
+				n.asked = append(n.asked, o)
+			}
 		case *flowv1.MapperSession:
 			if m.GetCleanUp() != nil {
 				n.over[o.key] = true
@@ -139,6 +144,16 @@ func (n *network) reply(what, topic, request string) ([]string, error) {
 			v.Failures = []*appv1.VerificationFailure{{Contract: words[2], Component: "output 0", Message: strings.Join(words[3:], " ")}}
 		}
 		result, err := proto.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		r.Outcome = &rpcv1.Reply_Result{Result: result}
+	case "claimed": // "it", or "nothing" when there are not enough
+		claim := &appv1.TokenClaim{Amount: "5"}
+		if words[1] == "it" {
+			claim.ClaimId = id
+		}
+		result, err := proto.Marshal(claim)
 		if err != nil {
 			return nil, err
 		}
@@ -260,6 +275,19 @@ func describeRecord(o record) string {
 		return fmt.Sprintf("key %s: %s of %q for notary %s, flow %s,%s", o.key, m.GetCheck().GetMode(), m.GetCheck().GetTransaction(), m.GetNotary(), m.GetFlowId(), headers)
 	case *verificationv1.Request:
 		return fmt.Sprintf("key %.8s…: %s shows %d, packages %.2x,%s", o.key, m.GetVnode(), len(m.GetSources()), m.GetPackages(), headers)
+	case *tokensv1.Request:
+		text := ""
+		switch op := m.GetOperation().(type) {
+		case *tokensv1.Request_Claim:
+			text = "claim " + op.Claim.GetAmount()
+		case *tokensv1.Request_Release:
+			text = "release " + op.Release.GetClaimId()
+		case *tokensv1.Request_Balance:
+			text = "balance"
+		case *tokensv1.Request_End:
+			text = "end of " + op.End.GetClaimId()
+		}
+		return fmt.Sprintf("key %.8s…: %s, vnode %s, flow %s,%s", o.key, text, m.GetVnode(), m.GetFlowId(), headers)
 	case *flowv1.InboxRow:
 		return fmt.Sprintf("key %s: %q,%s", o.key, m.GetPayload(), headers)
 	case nil:

@@ -1,28 +1,26 @@
 package tokens_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/engine/enginetest"
 	"github.com/fairleadio/fairlead/internal/tokenpool"
-	"github.com/fairleadio/fairlead/processors/persistence"
 	"github.com/fairleadio/fairlead/processors/tokens"
 	"github.com/fairleadio/fairlead/schemas"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	configv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/config/v1"
-	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 	tokensv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/tokens/v1"
-	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
 
@@ -37,30 +35,39 @@ func TestEdges(t *testing.T) {
 	}
 }
 
-type view map[string]any
-
-func (v view) Get(key string) (any, bool)         { m, ok := v[key]; return m, ok }
-func (v view) OnChange(func(key string, msg any)) {}
-
-// vault is a persistence worker's store with tokens; what they are worth is asked of a site.
+// vault answers for the persistence worker; what it has is a site's.
 type vault struct {
-	persistence.Store
 	mu   sync.Mutex
 	site *site
 	ran  int
 }
 
-func (v *vault) Do(_ context.Context, p *persistence.Plan) persistence.Result {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.ran++
-	q := p.Request.GetTokens()
-	var m proto.Message = &appv1.TokenAmounts{Total: "7", Available: "3"}
-	if !q.GetBalance() {
-		m = v.site.page(q)
-	}
-	b, err := proto.Marshal(m)
-	return persistence.Result{Reply: &rpcv1.Reply{Outcome: &rpcv1.Reply_Result{Result: b}}, Err: err}
+// graph is the part of the persistence worker's group that pages come from.
+func (v *vault) graph() *engine.Graph {
+	return engine.Define(topics.PersistenceGroup,
+		engine.Input(topics.PersistenceTokens, schemas.Codec[*persistencev1.Request](), engine.Typed(func(ctx engine.Context, r *persistencev1.Request) error {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.ran++
+			q := r.GetTokens()
+			var m proto.Message = &appv1.TokenAmounts{Total: "7", Available: "3"}
+			if !q.GetBalance() {
+				m = v.site.page(q)
+			}
+			b, err := proto.Marshal(m)
+			if err != nil {
+				return err
+			}
+			topic, _, key, err := engine.ParseReplyTo(ctx.Header(engine.HeaderReply))
+			if err != nil {
+				return err
+			}
+			ctx.Emit(goka.Stream(topic), key, &rpcv1.Reply{Outcome: &rpcv1.Reply_Result{Result: b}},
+				engine.WithHeaders(goka.Headers{engine.HeaderRequest: []byte(ctx.Header(engine.HeaderRequest))}))
+			return nil
+		})),
+		goka.Output(topics.TokensReplies, schemas.Codec[*rpcv1.Reply]()),
+	)
 }
 
 func (v *vault) asked() int {
@@ -69,7 +76,7 @@ func (v *vault) asked() int {
 	return v.ran
 }
 
-// run is a broker with a persistence worker.
+// run is a broker with what answers for persistence.
 type run struct {
 	t     testing.TB
 	c     *enginetest.Cluster
@@ -80,15 +87,8 @@ type run struct {
 func newRun(t testing.TB) *run {
 	t.Helper()
 	r := &run{t: t, c: enginetest.NewCluster(t), vault: &vault{site: newSite(t)}}
-	w, err := persistence.NewWorker(persistence.Config{}, persistence.Deps{
-		VirtualNodes: view{vnodeA: &vnodev1.VirtualNode{ShortHash: vnodeA, CpiChecksum: "C"}}, Packages: view{"C": &cpiv1.Cpi{Checksum: "C"}}, Store: r.vault,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.c.CreateTopics(t, 3, w.Graph(), graph(t))
-	r.c.Start(t, w.Graph())
-	t.Cleanup(w.Close)
+	r.c.CreateTopics(t, 3, r.vault.graph(), graph(t))
+	r.c.Start(t, r.vault.graph())
 	return r
 }
 
@@ -120,7 +120,7 @@ func (r *run) replies(more int) map[string]*rpcv1.Reply {
 	return out
 }
 
-// Claims, balances and releases through the broker, with pages of a persistence worker; a process that begins with nothing
+// Claims, balances and releases through the broker, with pages; a process that begins with nothing
 // but its changelog goes on with the same claims.
 func TestThroughKafka(t *testing.T) {
 	r := newRun(t)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairleadio/fairlead/internal/tokenpool"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	ledgerv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/ledger/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 	tokensv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/tokens/v1"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -163,7 +164,7 @@ func (d *draft) changed(e Changed) {
 	c, t := e.Change, e.Change.GetToken()
 	active := d.Head.GetKnownSinceUs() != 0 || len(d.Head.GetQueries()) > 0
 	if c.GetConsumed() {
-		d.consumed(t, active)
+		d.consumed(t)
 	} else if active {
 		d.made(c, t)
 	}
@@ -172,11 +173,16 @@ func (d *draft) changed(e Changed) {
 	}
 }
 
-func (d *draft) consumed(t *tokensv1.Token, active bool) {
-	d.Known = drop(d.Known, t.GetRef(), compareToken)
-	if active && len(d.Head.GetQueries()) > 0 { // a page that is older may bring it back
-		d.Known = put(d.Known, &tokensv1.Token{Ref: t.GetRef(), Gone: true}, t.GetRef(), compareToken)
+// forget drops a token that is consumed, and remembers that as long as a page that is older may bring it back.
+func (d *draft) forget(r *ledgerv1.StateRef) {
+	d.Known = drop(d.Known, r, compareToken)
+	if len(d.Head.GetQueries()) > 0 {
+		d.Known = put(d.Known, &tokensv1.Token{Ref: r, Gone: true}, r, compareToken)
 	}
+}
+
+func (d *draft) consumed(t *tokensv1.Token) {
+	d.forget(t.GetRef())
 	for _, c := range d.Claims {
 		at := slices.IndexFunc(c.GetTokens(), func(x *tokensv1.Token) bool { return !x.GetGone() && compareToken(x, t.GetRef()) == 0 })
 		if at < 0 {
@@ -199,7 +205,8 @@ func (d *draft) made(c *tokensv1.Change, t *tokensv1.Token) {
 		s, err := tokenpool.NewSelector(b.GetSelector().GetOwner(), b.GetSelector().GetTagRegex())
 		return err != nil || s.Match(t.GetOwner(), t.GetTag())
 	})
-	late := c.GetNumber() <= max(d.Head.GetLastChange(), d.Head.GetAsOf())
+	// Before the first page nothing says what is late.
+	late := d.Head.GetKnownSinceUs() == 0 || c.GetNumber() <= max(d.Head.GetLastChange(), d.Head.GetAsOf())
 	if late || len(d.Known) >= d.maxKnown() || ledger.CheckAmount(t.GetAmount()) != nil {
 		// A whole page may have had it, and what consumed it; that cannot be told any more.
 		d.Head.Complete = false

@@ -254,7 +254,7 @@ func (d *draft) release(id, flow string, op *appv1.ReleaseTokens, what Outcome) 
 	}
 	for _, t := range c.GetTokens() {
 		if used[nameOf(t.GetRef())] {
-			d.Known = drop(d.Known, t.GetRef(), compareToken)
+			d.forget(t.GetRef())
 		}
 	}
 	return true

@@ -78,12 +78,14 @@ type site struct {
 	told  []*tokensv1.Change
 	// replies are by request id, all that came.
 	replies map[string][]*rpcv1.Reply
-	notes   map[tokens.Outcome]int
+	// gone are tokens whose end has been told.
+	gone  map[string]bool
+	notes map[tokens.Outcome]int
 }
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	return &site{t: t, rules: tokens.DefaultRules(), nowUs: epoch, rows: map[string][]byte{}, replies: map[string][]*rpcv1.Reply{}, notes: map[tokens.Outcome]int{}}
+	return &site{t: t, rules: tokens.DefaultRules(), nowUs: epoch, rows: map[string][]byte{}, replies: map[string][]*rpcv1.Reply{}, gone: map[string]bool{}, notes: map[tokens.Outcome]int{}}
 }
 
 func (s *site) key() string { return tokenpool.Key(vnodeA, pounds()) }
@@ -92,6 +94,9 @@ func (s *site) key() string { return tokenpool.Key(vnodeA, pounds()) }
 func (s *site) step(e tokens.Event) {
 	s.t.Helper()
 	s.nowUs++
+	if c, ok := e.(tokens.Changed); ok && c.Change.GetConsumed() {
+		s.gone[string(c.Change.GetToken().GetRef().GetTransaction())] = true
+	}
 	before := s.pool
 	after, effects, err := tokens.Step(before, s.rules, e)
 	if err != nil {
