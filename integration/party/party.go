@@ -58,6 +58,8 @@ type Run struct {
 	// Brokers and Prefix are what commands are told of Kafka.
 	Brokers, Prefix string
 	Password        string
+	// Sessions is how many sessions each group of a process has; 1 unless a suite says otherwise before [Run.Settings].
+	Sessions int
 
 	Cluster  *kafkatest.Cluster
 	Postgres *pgserver.Server
@@ -91,7 +93,7 @@ func New(t *testing.T, what string, patience time.Duration) *Run {
 	t.Logf("seed %d (%s=%d repeats it)", seed, SeedVariable, seed)
 	r := &Run{
 		T: t, Began: time.Now(), Rnd: rand.New(rand.NewPCG(seed, 1)), Patience: patience, Dir: t.TempDir(), //nolint:gosec // decisions of a test are no secret
-		Password: "first password of the " + what, HTTP: &http.Client{Timeout: 10 * time.Second},
+		Password: "first password of the " + what, Sessions: 1, HTTP: &http.Client{Timeout: 10 * time.Second},
 	}
 	r.Prefix = fmt.Sprintf("%s-%d-", what, r.Began.UnixNano())
 	r.Binary = filepath.Join(r.Dir, "fairlead.exe")
@@ -146,7 +148,15 @@ func (r *Run) File(name, content string) string {
 // Fairlead runs a command as an operator types it, and returns what it prints.
 func (r *Run) Fairlead(args ...string) string {
 	r.T.Helper()
-	cmd := exec.CommandContext(r.T.Context(), r.Binary, append(args, "--yes", "--timeout", "3m")...)
+	out, err := r.try(r.T.Context(), args...)
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	return out
+}
+
+func (r *Run) try(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, r.Binary, append(args, "--yes", "--timeout", "3m")...)
 	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(r.Dir, "config"), "FAIRLEAD_USER="+User, "FAIRLEAD_PASSWORD="+r.Password)
 	if len(r.URLs) > 0 {
 		cmd.Env = append(cmd.Env, "FAIRLEAD_API="+r.URLs[0])
@@ -155,14 +165,32 @@ func (r *Run) Fairlead(args ...string) string {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		r.T.Fatalf("fairlead %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.String())
+		return "", fmt.Errorf("fairlead %s: %w\n%s%s", strings.Join(args, " "), err, out, stderr.String())
 	}
-	return string(out)
+	return string(out), nil
 }
 
 // Servers builds the program while three brokers and Postgres come up. fast has Kafka wait for no disk.
 func (r *Run) Servers(fast bool) {
 	r.T.Helper()
+	built := r.build()
+	r.kafka(fast)
+	r.Postgres = pgtest.Server(r.T, pgserver.Options{})
+	r.Must("make databases", r.Postgres.Ensure(r.T.Context(), "cluster", "vnodes"))
+	r.Must("build fairlead", <-built)
+	r.Say("the servers run, the binary is built")
+}
+
+// Kafka builds the program while three brokers come up: all that workers without a database need.
+func (r *Run) Kafka(fast bool) {
+	r.T.Helper()
+	built := r.build()
+	r.kafka(fast)
+	r.Must("build fairlead", <-built)
+	r.Say("the brokers run, the binary is built")
+}
+
+func (r *Run) build() <-chan error {
 	built := make(chan error, 1)
 	go func() {
 		out, err := exec.CommandContext(r.T.Context(), "go", "build", "-o", r.Binary, "../../cmd/fairlead").CombinedOutput()
@@ -171,36 +199,56 @@ func (r *Run) Servers(fast bool) {
 		}
 		built <- err
 	}()
-	r.Cluster = kafkatest.Start(r.T, kafkatest.Options{Nodes: 3, Log: r.Say, Fast: fast})
-	r.Brokers = strings.Join(r.Cluster.Brokers(), ",")
-	r.Postgres = pgtest.Server(r.T, pgserver.Options{})
-	r.Must("make databases", r.Postgres.Ensure(r.T.Context(), "cluster", "vnodes"))
-	r.Must("build fairlead", <-built)
-	r.Say("the servers run, the binary is built")
+	return built
 }
 
-// ApplyTopics makes the topics that are missing. overrides is YAML.
+func (r *Run) kafka(fast bool) {
+	r.T.Helper()
+	r.Cluster = kafkatest.Start(r.T, kafkatest.Options{Nodes: 3, Log: r.Say, Fast: fast})
+	r.Brokers = strings.Join(r.Cluster.Brokers(), ",")
+}
+
+// ApplyTopics makes the topics that are missing. overrides is YAML. On a busy machine a broker may drop out for a moment:
+// what was made stays, so it is asked for again.
 func (r *Run) ApplyTopics(overrides string) {
 	r.T.Helper()
-	r.Fairlead("topics", "apply", "--brokers", r.Brokers, "--prefix", r.Prefix, "--profile", "production", "--overrides", r.File("overrides.yaml", overrides))
+	file := r.File("overrides.yaml", overrides)
+	r.Until("make topics", func(ctx context.Context) error {
+		_, err := r.try(ctx, "topics", "apply", "--brokers", r.Brokers, "--prefix", r.Prefix, "--profile", "production", "--overrides", file)
+		return err
+	})
 }
 
 // Settings writes the file of settings of all processes: what they have in common, and more.
 func (r *Run) Settings(more string) string {
 	r.T.Helper()
-	sealKey := filepath.Join(r.Dir, "seal.key")
-	r.Must("make a key", seal.WriteKey(sealKey))
-	return r.File("fairlead.yaml", fmt.Sprintf(`kafka: {brokers: [%s], prefix: %q}
+	text := fmt.Sprintf(`kafka: {brokers: [%s], prefix: %q}
 monitor: {address: ""}
-engine: {sessions: 1, session_timeout: %s, unsafe_topics: %t}
-postgres: {url: %q, vnode_url: %q, seal_key_file: %q}
+engine: {sessions: %d, session_timeout: %s, unsafe_topics: %t}
+`, r.Brokers, r.Prefix, r.Sessions, Session, !r.Cluster.Real())
+	if r.Postgres != nil {
+		sealKey := filepath.Join(r.Dir, "seal.key")
+		r.Must("make a key", seal.WriteKey(sealKey))
+		text += fmt.Sprintf(`postgres: {url: %q, vnode_url: %q, seal_key_file: %q}
 bootstrap: {admin_user: %s, admin_password_file: %q}
-`, r.Brokers, r.Prefix, Session, !r.Cluster.Real(), r.Postgres.URL("cluster"), r.Postgres.URL("vnodes"), sealKey, User, r.File("password", r.Password+"\n"))+more)
+`, r.Postgres.URL("cluster"), r.Postgres.URL("vnodes"), sealKey, User, r.File("password", r.Password+"\n"))
+	}
+	return r.File("fairlead.yaml", text+more)
 }
 
-// Workers keeps Processes processes of worker types alive until the test ends, and waits until the administrator can log
-// in at each.
+// Workers keeps Processes processes of worker types, REST among them, alive until the test ends, and waits until the
+// administrator can log in at each.
 func (r *Run) Workers(types, settings string) {
+	r.T.Helper()
+	r.Start(types, settings)
+	for _, url := range r.URLs {
+		r.Until("the administrator can log in at "+url, func(ctx context.Context) error { return r.Get(ctx, url, "/user/"+User, nil) })
+	}
+	r.Say("%d processes of workers are ready", Processes)
+}
+
+// Start is [Run.Workers] without the wait.
+func (r *Run) Start(types, settings string) {
 	t := r.T
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -228,10 +276,6 @@ func (r *Run) Workers(types, settings string) {
 			}
 		})
 	}
-	for _, url := range r.URLs {
-		r.Until("the administrator can log in at "+url, func(ctx context.Context) error { return r.Get(ctx, url, "/user/"+User, nil) })
-	}
-	r.Say("%d processes of workers are ready", Processes)
 }
 
 // address finds a port below those that systems give to outgoing connections, so that none takes it while a worker is

@@ -25,12 +25,39 @@ func (g *Globals) Kafka(ctx context.Context) (*kafkaadmin.Admin, Settings, error
 	}
 	if err := a.Ping(ctx); err != nil {
 		a.Close()
-		if gone := goneDev(s); gone != "" && len(g.flags.brokers) == 0 {
-			return nil, s, fmt.Errorf("reach Kafka at %s: %s: %w", strings.Join(c.Brokers, ","), gone, err)
+		away := &unreachableError{brokers: c.Brokers, err: err}
+		if len(g.flags.brokers) == 0 {
+			away.gone = goneDev(s)
 		}
-		return nil, s, fmt.Errorf("reach Kafka at %s: %w: check --brokers and --kafka-config", strings.Join(c.Brokers, ","), err)
+		return nil, s, away
 	}
 	return a, s, nil
+}
+
+// unreachableError tells that no broker answers.
+type unreachableError struct {
+	brokers []string
+	// gone is what is known of a development cluster that does not run any more, and how to start it.
+	gone string
+	err  error
+}
+
+func (e *unreachableError) Error() string {
+	at := strings.Join(e.brokers, ",")
+	if e.gone != "" {
+		return fmt.Sprintf("reach Kafka at %s: %s: %v", at, e.gone, e.err)
+	}
+	return fmt.Sprintf("reach Kafka at %s: %v: %s", at, e.err, e.remedy())
+}
+
+func (e *unreachableError) Unwrap() error { return e.err }
+
+// remedy says what to do about it.
+func (e *unreachableError) remedy() string {
+	if e.gone != "" {
+		return e.gone
+	}
+	return "check --brokers and --kafka-config"
 }
 
 // audit writes an entry about this command.

@@ -74,6 +74,27 @@ func (r *statusReport) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
+// noKafka says what cannot be known, why, and what to do, each on a line of its own.
+func (r *statusReport) noKafka(err error) {
+	var away *unreachableError
+	if !errors.As(err, &away) {
+		r.problem("Kafka: %s", oneLine(err))
+		return
+	}
+	r.problem("Kafka at %s does not answer, so that of its groups nothing is known\nwhy: %s\nremedy: %s", strings.Join(away.brokers, ", "), oneLine(away.err), away.remedy())
+}
+
+// oneLine is an error on one line, without what it says twice.
+func oneLine(err error) string {
+	var out []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
 // maxDeadLetters is how many dead letters of a group are counted.
 const maxDeadLetters = 1000
 
@@ -101,7 +122,7 @@ func (g *Globals) status(ctx context.Context, f statusFlags) error {
 	}
 	r.Workers = <-asked
 	if kafkaErr != nil {
-		r.problem("Kafka: %v", kafkaErr)
+		r.noKafka(kafkaErr)
 	}
 	r.joinProcesses()
 	r.judge(f)
@@ -264,7 +285,7 @@ func (g *Globals) showStatus(r statusReport, f statusFlags) error {
 	}
 	fmt.Fprintln(g.Out, "\n"+g.paint(red, "unwell"))
 	for _, p := range r.Problems {
-		fmt.Fprintln(g.Out, "  "+p)
+		fmt.Fprintln(g.Out, "  "+strings.ReplaceAll(p, "\n", "\n      ")) // what, then why and what to do
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ func TestStatus(t *testing.T) {
 	out, _ = statusOf(t, cli.ExitDone, "--workers", where)
 	d.want(out, `ready: persistence`, `(?m)^well$`)
 	out, _ = statusOf(t, cli.ExitPending, "--workers", where, "--brokers", "127.0.0.1:1")
-	d.want(out, `ready: persistence`, `Kafka: .*127\.0\.0\.1:1`)
+	d.want(out, `ready: persistence`, `(?m)^  Kafka at 127\.0\.0\.1:1 does not answer.*\n      why: .*refused.*\n      remedy: check --brokers and --kafka-config$`)
 	_, errs := statusOf(t, cli.ExitError)
 	d.want(errs, `nothing to ask is known: name Kafka with --brokers`)
 }

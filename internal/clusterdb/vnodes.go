@@ -71,6 +71,36 @@ func Connection(ctx context.Context, q postgres.Queryer, shortHash string, role 
 		"SELECT login_name, address, schema, password FROM vnode_connection WHERE short_hash = $1 AND role = $2", shortHash, string(role)))
 }
 
+// VaultSchema is where the data of a virtual node lies.
+type VaultSchema struct {
+	ShortHash, Checksum string
+	// Busy: an operation is under way.
+	Busy bool
+	// Address is empty for the cluster's own database of virtual nodes.
+	Address, Schema string
+}
+
+// VaultSchemas returns the schemas of all virtual nodes, by short hash. It locks nothing.
+func VaultSchemas(ctx context.Context, q postgres.Queryer) ([]VaultSchema, error) {
+	var out []VaultSchema
+	err := q.Each(ctx, func(r postgres.Row) error {
+		var s VaultSchema
+		var b []byte
+		if err := r.Scan(&s.ShortHash, &s.Checksum, &b, &s.Address, &s.Schema); err != nil {
+			return err
+		}
+		v, err := unmarshal("a virtual node", b, &vnodev1.VirtualNode{})
+		if err != nil {
+			return err
+		}
+		s.Busy = v.GetOperationInProgress() != ""
+		out = append(out, s)
+		return nil
+	}, `SELECT v.short_hash, v.cpi_checksum, v.info, c.address, c.schema
+	    FROM virtual_node v JOIN vnode_connection c ON c.short_hash = v.short_hash AND c.role = $1 ORDER BY v.short_hash`, string(DML))
+	return out, err
+}
+
 // SchemaUsers returns the virtual nodes whose data lies in a schema at an address, as they were given.
 func SchemaUsers(ctx context.Context, q postgres.Queryer, address, schema string) ([]string, error) {
 	return texts(ctx, q, "SELECT DISTINCT short_hash FROM vnode_connection WHERE address = $1 AND schema = $2 ORDER BY short_hash", address, schema)

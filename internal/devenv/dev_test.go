@@ -23,6 +23,7 @@ import (
 
 	"github.com/fairleadio/fairlead/engine/enginetest"
 	"github.com/fairleadio/fairlead/internal/app"
+	"github.com/fairleadio/fairlead/internal/sandbox/wasmtest"
 )
 
 // hello is the example application.
@@ -38,7 +39,7 @@ func start(t *testing.T, dir, application string, change func(*Options)) *Cluste
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	opts := Options{
-		Dir: dir, App: application, RestAddress: "127.0.0.1:0", Workers: Bare(), Build: "test",
+		Dir: dir, App: application, RestAddress: "127.0.0.1:0", Workers: Bare(), Build: "test", CacheDir: os.Getenv(wasmtest.CacheVariable),
 		Warnings: slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}),
 		Step:     func(what string, took time.Duration) { t.Logf("%8s  %s", took.Round(time.Millisecond), what) },
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fairleadio/fairlead/internal/appbuild"
 	"github.com/fairleadio/fairlead/internal/sandbox"
+	"github.com/fairleadio/fairlead/internal/sandbox/wasmtest"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 )
 
@@ -22,14 +23,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		os.Exit(child())
 	}
-	dir, err := os.MkdirTemp("", "sandbox-test-")
+	dir, remove, err := wasmtest.Cache()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	cacheDir = dir
 	code := m.Run()
-	if err := os.RemoveAll(dir); err != nil {
+	if err := remove(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(code)

@@ -19,15 +19,16 @@ import (
 type ByHand struct {
 	// Schema is the schema's name.
 	Schema string
-	// Whole: the schema and the platform's tables too, not the application's part alone.
-	Whole bool
-	// Application are the migrations that have not run.
+	// Renamed: the schema is not there yet and may get another name.
+	Renamed bool
+	// Application are the package's migrations.
 	Application []clusterdb.Migrations
 	// Declared are the package's tables, whose changes are captured where they say so; nil for none.
 	Declared *rows.Schema
 }
 
-// SQL returns the statements, for psql.
+// SQL returns the statements, for psql. They make what the schema lacks, of the platform's tables too, and pass over what
+// is there: they may be run again.
 func (h ByHand) SQL() (string, error) {
 	platform, err := vaultschema.Migrations()
 	if err != nil {
@@ -35,23 +36,26 @@ func (h ByHand) SQL() (string, error) {
 	}
 	schema := postgres.Identifier(h.Schema)
 	var b strings.Builder
+	once := func(comment, unless, sql string) {
+		fmt.Fprintf(&b, "\n-- %s\nDO %s;\n", comment, dollars("once", "BEGIN\nIF NOT EXISTS ("+unless+") THEN\n"+sql+"\nEND IF;\nEND"))
+	}
 	write := func(table, set string, list []postgres.Migration) {
+		history := postgres.Qualified(h.Schema, table)
 		for _, m := range list {
-			fmt.Fprintf(&b, "\n-- %s %s\nBEGIN;\n%s\n", set, m.Name, terminated(m.SQL))
-			fmt.Fprintf(&b, "INSERT INTO %s (set_name, name, checksum) VALUES (%s, %s, %s);\nCOMMIT;\n", postgres.Qualified(h.Schema, table),
-				postgres.Literal(set), postgres.Literal(m.Name), postgres.Literal(m.Checksum()))
+			name := postgres.Literal(set) + ", " + postgres.Literal(m.Name)
+			once(set+" "+m.Name, "SELECT FROM "+history+" WHERE (set_name, name) = ("+name+")",
+				"INSERT INTO "+history+" (set_name, name, checksum) VALUES ("+name+", "+postgres.Literal(m.Checksum())+");\n"+
+					"EXECUTE "+dollars("migration", strings.Trim(m.SQL, "\r\n"))+";")
 		}
 	}
-	b.WriteString("-- Run as the role that is to own the schema, with psql -v ON_ERROR_STOP=1.\n")
-	if h.Whole {
+	b.WriteString("-- Run as the role that is to own the schema, with psql -v ON_ERROR_STOP=1. What is there already is passed over.\n")
+	if h.Renamed {
 		fmt.Fprintf(&b, "-- The schema is called %s here: name it in the connections (?currentSchema=%s), or replace it throughout.\n", schema, h.Schema)
-		fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\n", schema)
 	}
+	once("The schema", "SELECT WHERE to_regnamespace("+postgres.Literal(schema)+") IS NOT NULL", "CREATE SCHEMA "+schema+";")
 	fmt.Fprintf(&b, "SET search_path TO %s;\n", schema)
-	if h.Whole {
-		fmt.Fprintf(&b, "%s;\n%s;\n", postgres.HistoryTable(h.Schema, platformHistory), postgres.HistoryTable(h.Schema, ApplicationHistory))
-		write(platformHistory, vaultschema.Set, platform)
-	}
+	fmt.Fprintf(&b, "%s;\n%s;\n", postgres.HistoryTable(h.Schema, platformHistory), postgres.HistoryTable(h.Schema, ApplicationHistory))
+	write(platformHistory, vaultschema.Set, platform)
 	for _, m := range h.Application {
 		write(ApplicationHistory, m.Cpk, m.List)
 	}
@@ -69,13 +73,13 @@ func (h ByHand) SQL() (string, error) {
 	return b.String(), nil
 }
 
-// terminated ends SQL with a semicolon, on a line of its own when a comment may end it.
-func terminated(sql string) string {
-	sql = strings.TrimRight(sql, " \t\r\n")
-	if strings.HasSuffix(sql, ";") {
-		return sql
+// dollars quotes SQL with a tag that it does not have.
+func dollars(tag, sql string) string {
+	quote := "$" + tag + "$"
+	for n := 2; strings.Contains(sql, quote); n++ {
+		quote = fmt.Sprintf("$%s%d$", tag, n)
 	}
-	return sql + "\n;"
+	return quote + "\n" + sql + "\n" + quote
 }
 
 // captureSet is under which the application's history remembers what the change feed captures. No package has this

@@ -203,12 +203,12 @@ func platform(schema string) (postgres.Migrator, error) {
 }
 
 // PlatformElsewhere runs the platform's migrations in a schema of somebody else's database, as its owner, and gives the
-// data role what it needs.
-func PlatformElsewhere(ctx context.Context, p *postgres.Pool, schema, dml string) error {
+// data role what it needs. It returns the migrations that ran.
+func PlatformElsewhere(ctx context.Context, p *postgres.Pool, schema, dml string) ([]string, error) {
 	var there bool
 	// Not the catalog's tables: where that database is hardened too, no tenant may read them.
 	if err := p.One(ctx, []any{&there}, "SELECT to_regnamespace($1) IS NOT NULL", postgres.Identifier(schema)); err != nil {
-		return err
+		return nil, err
 	}
 	var statements []string
 	if !there {
@@ -219,17 +219,17 @@ func PlatformElsewhere(ctx context.Context, p *postgres.Pool, schema, dml string
 		"GRANT SELECT ON "+postgres.Qualified(schema, platformHistory)+", "+postgres.Qualified(schema, ApplicationHistory)+" TO "+postgres.Identifier(dml))
 	for _, sql := range statements {
 		if _, err := p.Exec(ctx, sql); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := Prepare(ctx, p, schema, dml); err != nil {
-		return err
+		return nil, err
 	}
 	m, err := platform(schema)
-	if err == nil {
-		_, err = m.Run(ctx, p)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return m.Run(ctx, p)
 }
 
 // PlatformLacks returns the platform's migrations that have not run in a schema.

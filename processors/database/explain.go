@@ -24,7 +24,8 @@ func Explanations() map[string]string {
 		ErrForce:       "A forced upload replaces a CPI of the same name, version, signers and group, and there is none.",
 		ErrModule:      "A WebAssembly module of the package would not run in the sandbox. The message says why. `fairlead app check` finds the same before the upload.",
 		ErrSchema: "The schema of a virtual node in a database that the cluster may not change lacks migrations, tables or triggers of the change feed. Have its administrator run the SQL that " +
-			"`GET /virtualnode/create/db/vault/…` or `GET /virtualnode/…/db/vault/…` returns, then try again.",
+			"`GET /virtualnode/create/db/vault/…` or `GET /virtualnode/…/db/vault/…` returns, then try again. In the log of the database worker: a new version brought tables " +
+			"that this schema lacks, and the cluster may not make them; it looks again at every interval, and metric `fairlead_database_schemas_behind` counts such virtual nodes.",
 		ErrInternal: "The database worker could not do what was asked, through no fault of the caller's. Its log has the cause; if the record went to database.dlq, redrive it when the cause is gone.",
 		ErrStatement: "A migration of a package has a statement that migrations must not have (such as COMMIT, SET, COPY), a name that is kept for fairlead's own (what begins with fl_ or fairlead_), or a quote or comment that is not closed. " +
 			"The message names statement and line, or what was made under such a name.",

@@ -183,15 +183,15 @@ func (l *loader) republish(r *dbv1.Republish) {
 	})
 }
 
-// schemaSQL makes the text that an administrator runs: all of a package's schema, or what a virtual node's schema
-// still lacks of a package.
+// schemaSQL makes the text that an administrator runs: all of a package's schema; or, for a virtual node, the platform's
+// part, in case its schema is of an older version, and what another package has beyond the present one.
 func (l *loader) schemaSQL(r *dbv1.SchemaSql) {
-	h := vaultdb.ByHand{Schema: "vault", Whole: true}
+	h := vaultdb.ByHand{Schema: "vault", Renamed: true}
 	checksum := r.GetCpiChecksum()
 	if r.GetShortHash() != "" {
 		l.node(r.GetShortHash())
 		if l.s.VirtualNode != nil {
-			h.Schema = l.schemaOf(l.s.VirtualNode.GetShortHash())
+			h.Schema, h.Renamed = l.schemaOf(l.s.VirtualNode.GetShortHash()), false
 			if checksum == "" {
 				checksum = l.s.VirtualNode.GetCpiChecksum()
 			}
@@ -212,7 +212,6 @@ func (l *loader) schemaSQL(r *dbv1.SchemaSql) {
 	}
 	l.try(func() (err error) {
 		if l.s.Present != nil && l.s.Present.GetChecksum() != l.s.Cpi.GetChecksum() {
-			h.Whole = false
 			if h.Application, err = l.without(h.Application, l.s.Present.GetChecksum()); err != nil {
 				return err
 			}

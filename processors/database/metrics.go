@@ -12,6 +12,8 @@ type Metrics struct {
 	steps    *prometheus.CounterVec
 	repaired *prometheus.CounterVec
 	away     prometheus.Gauge
+	behind   prometheus.Gauge
+	schemas  *prometheus.CounterVec
 }
 
 // NewMetrics makes and registers the worker's metrics.
@@ -29,8 +31,14 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		away: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fairlead_database_away", Help: "1 while Postgres is away and the group is paused.",
 		}),
+		behind: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_database_schemas_behind", Help: "Virtual nodes whose schema is not known to have the platform's present tables; 0 where another process looks after them.",
+		}),
+		schemas: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_database_schemas_total", Help: "Schemas of virtual nodes that were to be brought to the platform's present version, by outcome (present, migrated, failed).",
+		}, []string{"outcome"}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.steps, m.repaired, m.away} {
+	for _, c := range []prometheus.Collector{m.requests, m.steps, m.repaired, m.away, m.behind, m.schemas} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("registering the metrics of the database worker: %w", err)
 		}
@@ -69,5 +77,17 @@ func (m *Metrics) isAway(away bool) {
 		m.away.Set(1)
 	} else {
 		m.away.Set(0)
+	}
+}
+
+func (m *Metrics) schemasBehind(n int) {
+	if m != nil {
+		m.behind.Set(float64(n))
+	}
+}
+
+func (m *Metrics) schema(outcome string) {
+	if m != nil {
+		m.schemas.WithLabelValues(outcome).Inc()
 	}
 }

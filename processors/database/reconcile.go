@@ -45,6 +45,12 @@ func (w *Worker) reconcile(ctx context.Context) {
 }
 
 func (w *Worker) lead(ctx context.Context) error {
+	kept := make(chan struct{})
+	go func() { // beside: a migration may take long, or a database be slow
+		defer close(kept)
+		w.keepSchemas(ctx)
+	}()
+	defer func() { <-kept }() // ctx has ended
 	tick := time.NewTicker(w.cfg.Reconcile)
 	defer tick.Stop()
 	for {

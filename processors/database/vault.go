@@ -64,35 +64,6 @@ func (w *Worker) makeSchema(ctx context.Context, op *clusterdb.Operation) Result
 	return Result{Connections: all, Err: err}
 }
 
-// migratePlatform makes the platform's tables, or looks whether an administrator made them.
-func (w *Worker) migratePlatform(ctx context.Context, op *clusterdb.Operation) Result {
-	if len(op.Work.Connections) == 0 {
-		_, err := w.vaults.Platform(ctx, op.Work.ShortHash)
-		return Result{Err: err}
-	}
-	ddl, dml, err := w.targets(ctx, op)
-	if err != nil {
-		return Result{Err: err}
-	}
-	if ddl != nil {
-		err := w.within(ctx, w.cfg.Limits.Whole, ddl, func(ctx context.Context, p *postgres.Pool) error {
-			return vaultdb.PlatformElsewhere(ctx, p, ddl.Schema, dml.User)
-		})
-		if refused := (*refusal)(nil); err != nil && ctx.Err() == nil && again(err) == nil && !errors.As(err, &refused) {
-			err = invalid(ErrSchema, "the platform's tables cannot be made in schema %s at %s as user %s: %v", ddl.Schema, ddl.Address, ddl.User, err)
-		}
-		return Result{Err: err}
-	}
-	return Result{Err: w.with(ctx, dml, func(ctx context.Context, p *postgres.Pool) error {
-		lacks, err := vaultdb.PlatformLacks(ctx, p, dml.Schema)
-		if err == nil && len(lacks) > 0 {
-			err = invalid(ErrSchema, "schema %s lacks the platform's migrations %v, and the cluster has no DDL connection: run the SQL of GET virtualnode/create/db/vault/%s "+
-				"(or let the connection name another schema, with ?currentSchema=)", dml.Schema, lacks, op.Work.Checksum)
-		}
-		return err
-	})}
-}
-
 // migrateApplication runs one migration of the package, or, where the cluster may not, looks whether they ran.
 func (w *Worker) migrateApplication(ctx context.Context, op *clusterdb.Operation) Result {
 	hash := op.Work.ShortHash

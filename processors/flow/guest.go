@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	mods "github.com/fairleadio/fairlead/internal/modules"
 	"github.com/fairleadio/fairlead/internal/native"
 	"github.com/fairleadio/fairlead/internal/sandbox"
 	"github.com/fairleadio/fairlead/processors/flow/journal"
@@ -72,8 +73,7 @@ func (m runtimeModule) NewInstance(ctx context.Context, seed [32]byte, log func(
 
 // IsGuestFault tells whether an error is a module's own doing and comes again whenever the same step is run.
 func IsGuestFault(err error) bool {
-	kind := sandbox.KindOf(err)
-	return kind != "" && kind != sandbox.OutOfTime
+	return mods.IsFault(err)
 }
 
 // faultOf says what an error of a guest means for its flow. Park tells that the flow is not to blame.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fairleadio/fairlead/internal/appbuild"
 	"github.com/fairleadio/fairlead/internal/sandbox"
+	"github.com/fairleadio/fairlead/internal/sandbox/wasmtest"
 	"github.com/fairleadio/fairlead/processors/flow"
 	"github.com/fairleadio/fairlead/processors/flow/journal"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
@@ -21,14 +22,14 @@ import (
 var cacheDir string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "flow-test-")
+	dir, remove, err := wasmtest.Cache()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	cacheDir = dir
 	code := m.Run()
-	if err := os.RemoveAll(dir); err != nil {
+	if err := remove(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(code)

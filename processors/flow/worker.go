@@ -92,14 +92,14 @@ func (w *Worker) Changed(cpi *cpiv1.Cpi) {
 
 // sweep lets go of modules that only the flow which has ended needed.
 func (w *Worker) sweep() {
-	if err := w.modules.sweep(); err != nil {
+	if err := w.modules.set.Sweep(); err != nil {
 		w.deps.Log.Warn("modules were uninstalled, not all of their memory was given back", "error", err)
 	}
 }
 
 // Close lets go of all instances and waits for installations. The group must have ended.
 func (w *Worker) Close() {
-	w.modules.close()
+	w.modules.set.Close()
 	w.live.dropAll(w.ctx)
 }
 

@@ -33,8 +33,9 @@ func Explanations() map[string]string {
 			"for numbers would be told twice. When the readers know, set fl_counter.last and the numbers in fl_outbox behind the number in the message.",
 		IDFeedTopic: "The topic of a change feed does not exist or must not be written. Its changes wait in the outbox of the virtual node. " +
 			"`fairlead topics plan` shows the topics of channels that are missing.",
-		IDNoLedger: "The schema of a virtual node has no tables of the ledger: it was made by a version that had none. Its tables and queries work as before. " +
-			"The owner of the schema runs the platform's migrations that it lacks (GET /virtualnode/create/db/vault/{cpi} shows all of them); then the same flows work.",
+		IDNoLedger: "The schema of a virtual node lacks tables of the ledger: it was made by an older version. Its own tables and queries work as before. The database worker makes what is " +
+			"missing within a minute of its start, and at each upgrade of the virtual node; then the same flows work. If they do not, its log says why (FL-DB-018; metric `fairlead_database_schemas_behind`): " +
+			"for a schema that the cluster may not change, its owner runs the SQL of `GET /virtualnode/{hash}/db/vault/{cpi}`, with the package that the virtual node has.",
 		IDParked: "The outbox of one virtual node cannot be read or worked off, so its change feed stands still; other virtual nodes are not concerned, and no change " +
 			"is lost. The log says why. It is looked at again after persistence.sweep_every (after 30 s when only time or the virtual node's own database " +
 			"was lacking). A row of fl_outbox that cannot be read was written by the application itself or before this version: correct or delete it.",

@@ -38,9 +38,10 @@ func (p *Plan) problem(err error) *rows.Problem {
 		return &rows.Problem{ID: rows.IDRow, Type: rows.TypeRow,
 			Message: p.subject() + ": a value does not fit its column: " + e.Message + "; the message of the database names the type. Nothing was changed"}
 	case postgres.Statement:
-		if (p.Request.GetLedger() != nil || p.Request.GetTokens() != nil) && e.Code == "42P01" && strings.Contains(e.Message, rows.Reserved) {
+		if (p.Request.GetLedger() != nil || p.Request.GetTokens() != nil) && (e.Code == "42P01" || e.Code == "42703") && strings.Contains(e.Message, rows.Reserved) {
 			return &rows.Problem{ID: IDNoLedger, Type: TypeUnavailable,
-				Message: "the schema of virtual node " + p.Vnode + " was made before there was a ledger: run the platform's migrations that it lacks. Nothing was changed"}
+				Message: "the schema of virtual node " + p.Vnode + " is of an older version and lacks tables of the ledger. The database worker makes them when it starts, and logs where it may not " +
+					"(FL-DB-018): there the schema's owner runs the SQL of GET /virtualnode/" + p.Vnode + "/db/vault/{cpi}. Nothing was changed"}
 		}
 		if p.isQuery() {
 			return query("the database refuses the statement: %s; correct the query or the migrations", e.Message)

@@ -23,14 +23,14 @@ import (
 var cacheDir string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "verification-test-")
+	dir, remove, err := wt.Cache()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	cacheDir = dir
 	code := m.Run()
-	if err := os.RemoveAll(dir); err != nil {
+	if err := remove(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(code)

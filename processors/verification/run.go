@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	mods "github.com/fairleadio/fairlead/internal/modules"
 	"github.com/fairleadio/fairlead/internal/sandbox"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -102,7 +103,7 @@ func (w *Worker) judge(ctx context.Context, r *ledger.Resolved, name string, hav
 	began := time.Now()
 	v, used, err := w.judgeIn(ctx, sha, r.Transaction().ID(), request, name)
 	switch {
-	case isFault(err):
+	case mods.IsFault(err):
 		kind := sandbox.KindOf(err)
 		w.deps.Metrics.contract(string(kind), time.Since(began), used)
 		return against("%s", faultOf(kind, err)), nil

@@ -57,7 +57,7 @@ func NewWorker(cfg Config, deps Deps) (*Worker, error) {
 }
 
 // Close waits for installations. The group must have ended.
-func (w *Worker) Close() { w.modules.close() }
+func (w *Worker) Close() { w.modules.set.Close() }
 
 // request is what the engine hands over.
 type request = engine.Item[*verificationv1.Request]
@@ -101,7 +101,7 @@ func (w *Worker) batch(ctx context.Context, items []request) []error {
 		}
 		results[i] = t.err
 	}
-	w.modules.show()
+	w.modules.set.Show()
 	return results
 }
 
