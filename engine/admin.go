@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // topology is what the cluster says about the topics that the group uses.
@@ -93,32 +94,65 @@ func (e *Engine) describe(ctx context.Context) (*topology, error) {
 	return out, nil
 }
 
-// failedOffset is the first error among the partitions that are wanted. Others of the group may be in the middle of a
-// transaction at any time, and are not waited for.
-func failedOffset(all kadm.OffsetResponses, want map[string]map[int32]kgo.Offset) error {
-	for t, ps := range want {
-		for p := range ps {
-			if r, ok := all.Lookup(t, p); ok && r.Err != nil {
-				return fmt.Errorf("%s/%d: %w", t, p, r.Err)
+// askCommitted asks for what the group has committed of these partitions alone: others may be in the middle of a
+// transaction at any time, and are not waited for. The answer is whole, or an error: a client that cannot find out a
+// topic's name (newer brokers answer with ids, and the one that knows the name may be away) leaves it out without a word,
+// which must not pass for a partition that nobody has ever committed.
+func (s *session) askCommitted(ctx context.Context, want map[string]map[int32]kgo.Offset) (map[string]map[int32]kmsg.OffsetFetchResponseGroupTopicPartition, error) {
+	group := kmsg.NewOffsetFetchRequestGroup()
+	group.Group = s.e.cfg.Prefix + string(s.e.graph.group)
+	for _, t := range keys(want) {
+		topic := kmsg.NewOffsetFetchRequestGroupTopic()
+		topic.Topic = t
+		for p := range want[t] {
+			topic.Partitions = append(topic.Partitions, p)
+		}
+		slices.Sort(topic.Partitions)
+		group.Topics = append(group.Topics, topic)
+	}
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = true
+	req.Groups = append(req.Groups, group)
+	resp, err := req.RequestWith(ctx, s.e.adminCl)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(resp.Groups); n != 1 {
+		return nil, fmt.Errorf("the answer is about %d groups", n)
+	}
+	if err := kerr.ErrorForCode(resp.Groups[0].ErrorCode); err != nil {
+		return nil, err
+	}
+	out := map[string]map[int32]kmsg.OffsetFetchResponseGroupTopicPartition{}
+	for _, t := range resp.Groups[0].Topics {
+		out[t.Topic] = map[int32]kmsg.OffsetFetchResponseGroupTopicPartition{}
+		for _, p := range t.Partitions {
+			out[t.Topic][p.Partition] = p
+		}
+	}
+	for _, t := range group.Topics {
+		for _, id := range t.Partitions {
+			p, ok := out[t.Topic][id]
+			if !ok {
+				return nil, fmt.Errorf("the answer lacks %s/%d", t.Topic, id)
+			}
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, fmt.Errorf("%s/%d: %w", t.Topic, id, err)
 			}
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // fetchCommitted reads what the group has committed for the partitions in hand.
 func (s *session) fetchCommitted(ctx context.Context, want map[string]map[int32]kgo.Offset) (*assignment, error) {
-	var all kadm.OffsetResponses
+	var all map[string]map[int32]kmsg.OffsetFetchResponseGroupTopicPartition
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		var err error
-		all, err = s.e.admin.FetchOffsets(kadm.RequireStable(ctx), s.e.cfg.Prefix+string(s.e.graph.group))
-		if err == nil {
-			err = failedOffset(all, want)
-		}
-		if err == nil {
+		if all, err = s.askCommitted(ctx, want); err == nil {
 			break
 		}
-		s.e.cfg.Log.Debug("committed offsets are not stable yet", "group", string(s.e.graph.group), "error", err)
+		s.e.cfg.Log.Debug("committed offsets are not known yet", "group", string(s.e.graph.group), "error", err)
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -137,10 +171,12 @@ func (s *session) fetchCommitted(ctx context.Context, want map[string]map[int32]
 				seen[p] = true
 				a.partitions = append(a.partitions, p)
 			}
-			r, ok := all.Lookup(t, p)
-			if ok && r.At >= 0 {
-				c := committed{offset: r.At, epoch: r.LeaderEpoch, metadata: r.Metadata}
-				c.now, c.clean = parseMetadata(r.Metadata)
+			if r := all[t][p]; r.Offset >= 0 {
+				c := committed{offset: r.Offset, epoch: r.LeaderEpoch}
+				if r.Metadata != nil {
+					c.metadata = *r.Metadata
+				}
+				c.now, c.clean = parseMetadata(c.metadata)
 				a.committed[topic][p] = c
 				continue
 			}

@@ -46,7 +46,9 @@ func (s *session) finish(b *batch) error {
 		}
 		s.clearFailures()
 		if over != nil && errors.Is(err, errAborted) {
-			s.makeRoom(over, len(b.records))
+			if err := s.makeRoom(flushCtx, over, len(b.records)); err != nil {
+				return err
+			}
 		}
 		if errors.Is(err, errAborted) {
 			if failed != nil {

@@ -213,7 +213,9 @@ func (p *partition) accept(gctx goka.Context, in inputDef, src source) {
 	switch {
 	case p.batched(key):
 		p.held = append(p.held, heldRecord{gctx, in, src})
-	case command == "" && refused: // before it is made to wait: a record may be too large for the retry store
+	case command == "" && refused && !(over.killer && (p.parked[key] || p.waiting[key] > 0)):
+		// Before it is made to wait: a record may be too large for the retry store. One that kills waits its turn all the
+		// same, so that a redrive finds it in its place among those of its key.
 		p.deadLetterUnrun(gctx, src, over, uint32(p.s.e.cfg.CrashLimit))
 	case command == commandRetry:
 		p.runWaiting(gctx, key)

@@ -44,20 +44,21 @@ func (s *session) applyPauses(g *gokaSession) {
 
 // makeRoom is called after a batch was aborted because too many records would wait behind a retried one. When those
 // that wait are committed, the partition pauses; otherwise the batch was only too large to stop in time.
-func (s *session) makeRoom(o *overflow, batch int) {
+func (s *session) makeRoom(ctx context.Context, o *overflow, batch int) error {
 	p := s.parts[o.partition]
 	if p == nil {
-		return
+		return nil
 	}
 	if p.waiting[o.key] < s.e.cfg.RetryQueue {
 		s.cap = max(1, batch/2)
-		return
+		return nil
 	}
 	s.mu.Lock()
 	s.paused[o.partition] = o.key
 	s.mu.Unlock()
 	s.e.cfg.Log.Warn("partition pauses: too many records wait behind a retried one",
 		"group", string(s.e.graph.group), "partition", o.partition, "key", o.key, "limit", s.e.cfg.RetryQueue)
+	return s.acquit(ctx, p)
 }
 
 // forgetPauses makes the next batch resume what a former assignment had paused: the queue that was full may have been

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -195,7 +196,7 @@ func (s *session) suspectBatch(ctx context.Context, b *batch) error {
 	for p, topics := range spans {
 		for t, row := range topics {
 			if old := p.suspects.rows[t]; old != nil && old.From == row.From && old.To == row.To && (old.Head == row.Head || row.Records > 1) {
-				if old.Process == s.e.processID {
+				if old.Process == s.e.processID && old.Records > 0 {
 					continue // an abort is no death: this life is counted already
 				}
 				row.Attempts = old.Attempts + 1
@@ -204,6 +205,26 @@ func (s *session) suspectBatch(ctx context.Context, b *batch) error {
 			if err := s.writeAhead(ctx, p, suspectKey(t), row); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// acquit takes back, of a partition that pauses, that its records are in hand: they are not run, so whoever dies while
+// they stand there does not die of them, and this process has not either.
+func (s *session) acquit(ctx context.Context, p *partition) error {
+	if p.suspects == nil {
+		return nil
+	}
+	for _, t := range slices.Sorted(maps.Keys(p.suspects.rows)) {
+		row := p.suspects.rows[t]
+		if t == LoopTopic(s.e.graph.group) || row.Records == 0 || row.Process != s.e.processID {
+			continue
+		}
+		row = &enginepb.SuspectRow{Topic: t, From: row.From, To: row.To, Attempts: row.Attempts - 1, Process: row.Process}
+		p.suspects.rows[t] = row
+		if err := s.writeAhead(ctx, p, suspectKey(t), row); err != nil {
+			return err
 		}
 	}
 	return nil
