@@ -23,7 +23,7 @@ import (
 func orderly(waits *atomic.Bool) *engine.Graph {
 	return engine.Define("orderly", engine.Input("in", text, engine.Typed(func(ctx engine.Context, msg string) error {
 		if msg == "0" && waits.Load() {
-			return engine.Retry(10*time.Millisecond, errors.New("not yet"))
+			return engine.Retry(500*time.Millisecond, errors.New("not yet"))
 		}
 		ctx.Emit("out", ctx.Key(), msg)
 		return nil
@@ -72,7 +72,7 @@ func TestPausedRecordIsNotBlamed(t *testing.T) {
 			acquitted := 0
 			for _, r := range all {
 				s := &enginepb.SuspectRow{}
-				if r.Key[0] == 's' && r.Value != nil && proto.Unmarshal(r.Value, s) == nil && s.Topic == "in" && s.Records == 0 && s.Attempts == 2 {
+				if r.Key[0] == 's' && r.Value != nil && proto.Unmarshal(r.Value, s) == nil && s.Topic == "in" && s.Records == 0 {
 					acquitted++
 				}
 			}
