@@ -407,11 +407,22 @@ func (w *world) judgeViews() {
 			}
 			if err := w.judgeView(ctx, l); err == nil {
 				break
-			} else if ctx.Err() != nil || n.current() == l {
+			} else if ctx.Err() != nil || !l.over() {
 				w.fail("node %s: view does not get on: %v", l.name(), err)
 				break
-			} // a stop of the last moment took it: its successor is asked
+			}
+			time.Sleep(time.Second) // a stop of the last moment took it: its successor is asked
 		}
+	}
+}
+
+// over tells whether the process has ended.
+func (l *life) over() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
 	}
 }
 
