@@ -55,6 +55,8 @@ type sessionState struct {
 	parked     int
 	topology   atomic.Pointer[topology]
 	progressed atomic.Int64
+	// spare: the group gave this member no partitions, and does not share them out at present.
+	spare atomic.Bool
 }
 
 // lag is how far an input partition is behind.
@@ -265,7 +267,7 @@ func (e *Engine) Resume() { e.Pause("") }
 
 // SessionStatus says how one of the engine's sessions is.
 type SessionStatus struct {
-	// Phase is joining, recovering, running or stopped.
+	// Phase is joining, spare, recovering, running or stopped. A spare has joined its group, which gave it no partitions.
 	Phase string
 	// Partitions are those that it owns.
 	Partitions []int32
@@ -314,6 +316,17 @@ func (s Status) Ready() bool {
 	return running && s.Paused == "" && s.Err == nil
 }
 
+// Spare tells whether every session has joined the group and none has partitions, while the group shares out nothing:
+// others own all of them, and this member takes over what they leave.
+func (s Status) Spare() bool {
+	for _, x := range s.Sessions {
+		if x.Phase != "spare" {
+			return false
+		}
+	}
+	return len(s.Sessions) > 0 && s.Paused == "" && s.Err == nil
+}
+
 // Status returns the present state.
 func (e *Engine) Status() Status {
 	e.mu.Lock()
@@ -330,6 +343,9 @@ func (e *Engine) Status() Status {
 			}
 		}
 		s.state.mu.Unlock()
+		if st.Phase == "joining" && s.state.spare.Load() {
+			st.Phase = "spare"
+		}
 		if us := s.state.progressed.Load(); us > 0 {
 			st.Progressed = time.UnixMicro(us).UTC()
 		}

@@ -157,6 +157,7 @@ func (s *session) Consume(ctx context.Context, _ []string, handler sarama.Consum
 // runClient joins with a new client and works until the client cannot be used any more.
 func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHandler) error {
 	s.setState("joining")
+	s.state.spare.Store(false)
 	s.mu.Lock()
 	s.assigned = nil
 	s.mu.Unlock()
@@ -195,6 +196,7 @@ func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHan
 		kgo.RecordPartitioner(explicitOrKey{kgo.StickyKeyPartitioner(nil)}),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.AdjustFetchOffsetsFn(s.onFetched),
+		kgo.OnPartitionsAssigned(s.onJoined),
 		kgo.OnPartitionsRevoked(s.onGone),
 		kgo.OnPartitionsLost(s.onGone),
 		kgo.WithHooks(groupErrors{s}, &s.ahead),
@@ -313,8 +315,14 @@ func (s *session) checkClaims(a *assignment) error {
 	return nil
 }
 
-// onGone is called by franz-go when the partitions are taken away.
+// onJoined is called by franz-go after each join, before the offsets are fetched.
+func (s *session) onJoined(_ context.Context, _ *kgo.Client, added map[string][]int32) {
+	s.state.spare.Store(len(added) == 0)
+}
+
+// onGone is called by franz-go when the partitions are taken away, and when the group shares them out again.
 func (s *session) onGone(_ context.Context, _ *kgo.Client, _ map[string][]int32) {
+	s.state.spare.Store(false)
 	s.mu.Lock()
 	s.assigned = nil
 	if s.cancel != nil {

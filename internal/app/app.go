@@ -275,8 +275,8 @@ func (a *App) start(ctx context.Context, views, groups, edges *stage) error {
 		groups.run("group "+g.name, g.engine.Run)
 	}
 	for _, g := range a.engines {
-		if err := g.engine.WaitReady(ctx); err != nil {
-			return err
+		if err := waitGroup(ctx, g.engine); err != nil {
+			return fmt.Errorf("group %s: %w", g.name, err)
 		}
 	}
 	if a.channels != nil {
@@ -287,6 +287,30 @@ func (a *App) start(ctx context.Context, views, groups, edges *stage) error {
 		edges.run("rest", a.rest.run)
 	}
 	return nil
+}
+
+// groupReady tells whether a group is ready in this process: it works, or it is a spare, to which the group gave no
+// partitions because others own all of them.
+func groupReady(s engine.Status) bool { return s.Ready() || s.Spare() }
+
+// waitGroup waits until a group is ready.
+func waitGroup(ctx context.Context, e *engine.Engine) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		st := e.Status()
+		if groupReady(st) {
+			return nil
+		}
+		if st.Err != nil {
+			return st.Err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", engine.ErrNotReady, ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 func (a *App) setPhase(p string) {
@@ -308,7 +332,7 @@ func (a *App) healthy() (bool, []string) {
 		reasons = append(reasons, p)
 	}
 	for _, g := range a.engines {
-		if st := g.engine.Status(); !st.Ready() {
+		if st := g.engine.Status(); !groupReady(st) {
 			reasons = append(reasons, g.name+": "+phaseOf(st))
 		}
 	}

@@ -297,3 +297,64 @@ func TestCheckSettings(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A process to which its groups give no partitions, because others have all, is ready and serves REST. It takes over
+// when they are gone.
+func TestSpareIsReady(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	prepareTopics(t, c)
+	ctx, stop := context.WithCancel(enginetest.Context(t))
+	defer stop()
+	run := func(ctx context.Context, instance string, sessions int, workers ...string) (*App, chan error) {
+		cfg := testConfig(c)
+		cfg.Process.Instance, cfg.Engine.Sessions = instance, sessions
+		a := newApp(t, cfg, workers...)
+		done := make(chan error, 1)
+		go func() { done <- a.Run(ctx) }()
+		if err := a.WaitReady(ctx); err != nil {
+			t.Fatal(errors.Join(err, <-done))
+		}
+		return a, done
+	}
+	first, leave := context.WithCancel(ctx)
+	// Members are served in the order of their names.
+	_, owned := run(first, "a", topics.Dev().Partitions, FlowMapper)
+	a, done := run(ctx, "b", 1, FlowMapper, Rest)
+	status := func() (s processStatus) {
+		t.Helper()
+		code, body := fetch(t, "http://"+a.MonitorAddress()+"/status")
+		if err := json.Unmarshal([]byte(body), &s); err != nil || s.Ready != (code == http.StatusOK) || len(s.Groups) != 1 {
+			t.Fatalf("/status: %d %s %v", code, body, err)
+		}
+		return s
+	}
+	until := func(what string, cond func(processStatus) bool) {
+		t.Helper()
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for !cond(status()) {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				t.Fatalf("%s: %+v", what, status())
+			}
+		}
+	}
+	until("a spare", func(s processStatus) bool {
+		return s.Ready && s.Groups[0].Ready && s.Groups[0].Spare && s.Groups[0].Sessions[0].Phase == "spare"
+	})
+	if code, _ := fetch(t, "http://"+a.RestAddress()+"/api/v5_2/flow/getprotocolversion"); code != 200 {
+		t.Errorf("REST: %d", code)
+	}
+	leave()
+	if err := <-owned; err != nil {
+		t.Error(err)
+	}
+	until("an owner", func(s processStatus) bool {
+		return s.Ready && !s.Groups[0].Spare && len(s.Groups[0].Sessions[0].Partitions) == topics.Dev().Partitions
+	})
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}

@@ -27,8 +27,10 @@ type processStatus struct {
 }
 
 type groupStatus struct {
-	Group    string          `json:"group"`
-	Ready    bool            `json:"ready"`
+	Group string `json:"group"`
+	Ready bool   `json:"ready"`
+	// Spare: others own all partitions of the group, and this process takes over what they leave.
+	Spare    bool            `json:"spare"`
 	Paused   string          `json:"paused"`
 	Sessions []sessionStatus `json:"sessions"`
 }
@@ -60,7 +62,7 @@ func (a *App) status() processStatus {
 	}
 	for _, g := range a.engines {
 		st := g.engine.Status()
-		gs := groupStatus{Group: g.name, Ready: st.Ready(), Paused: st.Paused, Sessions: []sessionStatus{}}
+		gs := groupStatus{Group: g.name, Ready: groupReady(st), Spare: st.Spare(), Paused: st.Paused, Sessions: []sessionStatus{}}
 		for _, x := range st.Sessions {
 			ss := sessionStatus{Phase: x.Phase, Partitions: x.Partitions, MissingRecords: x.Missing, TotalRecords: x.Total, LagRecords: x.LagRecords, LagSeconds: x.LagSeconds, Waiting: int64(x.Waiting), Parked: int64(x.Parked)}
 			if ss.Partitions == nil {

@@ -262,6 +262,9 @@ func (g *Globals) showStatus(r statusReport, f statusFlags) error {
 	for _, p := range r.Workers {
 		state := "ready: " + strings.Join(p.Types, ",")
 		waits := strings.Join(p.Waiting, "; ")
+		if spare := p.spares(); spare != "" {
+			waits = strings.TrimPrefix(waits+"; "+spare, "; ")
+		}
 		switch {
 		case p.Error != "":
 			state, waits = "not reached", p.Error

@@ -30,6 +30,7 @@ type processReport struct {
 type processGroup struct {
 	Group    string           `json:"group"`
 	Ready    bool             `json:"ready"`
+	Spare    bool             `json:"spare"`
 	Paused   string           `json:"paused"`
 	Sessions []processSession `json:"sessions"`
 }
@@ -62,6 +63,20 @@ func (w processGroup) waits() []string {
 		out = append(out, plural(int(parked), "key")+" parked for an operator")
 	}
 	return out
+}
+
+// spares says of which groups a process is a spare.
+func (p processReport) spares() string {
+	var names []string
+	for _, g := range p.Groups {
+		if g.Spare {
+			names = append(names, g.Group)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "spare of " + strings.Join(names, ",") + ": others own all partitions"
 }
 
 // askProcesses asks all processes at once, in the order of their addresses.

@@ -121,6 +121,11 @@ func TestStatus(t *testing.T) {
 	d.want(out, `ready: persistence`, `(?m)^well$`)
 	out, _ = statusOf(t, cli.ExitPending, "--workers", where, "--brokers", "127.0.0.1:1")
 	d.want(out, `ready: persistence`, `(?m)^  Kafka at 127\.0\.0\.1:1 does not answer.*\n      why: .*refused.*\n      remedy: check --brokers and --kafka-config$`)
+	// A spare is well, and called so.
+	now.Store(&reply{http.StatusOK, `{"ready":true,"phase":"running","reasons":[],"waiting":[],"workers":["flow","crypto"],"groups":[` +
+		`{"group":"flow","ready":true,"spare":true,"sessions":[{"phase":"spare"}]},{"group":"crypto","ready":true,"sessions":[{"phase":"running"}]}]}`})
+	out, _ = statusOf(t, cli.ExitDone, "--workers", where)
+	d.want(out, `ready: flow,crypto .*spare of flow: others own all partitions`, `(?m)^well$`)
 	_, errs := statusOf(t, cli.ExitError)
 	d.want(errs, `nothing to ask is known: name Kafka with --brokers`)
 }
