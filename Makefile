@@ -33,7 +33,7 @@ release: ## build bin/fairlead-OS-ARCH for all platforms, reproducibly
 demo: build ## run the whole story on this machine, in about a minute (KEEP=1 leaves it running)
 	@$(BIN)/fairlead demo $(if $(KEEP),--keep)
 
-test: ## everything that proves it, with real servers (twenty minutes on two cores)
+test: ## everything that proves it, with real servers (half an hour on two cores)
 	@bash .ci/test
 
 check: $(LINT) $(VULN) ## formatting, linters, other platforms, generated files, known vulnerabilities

@@ -108,10 +108,7 @@ func TestTakenOver(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
-	meta, err := admin.Metadata(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	meta := led(t, admin)
 	tried := 0
 	for _, worker := range topics.Workers(topics.All()) {
 		cl := login(t, c, userOf(worker), kgo.DisableIdempotentWrite())
@@ -139,6 +136,33 @@ func TestTakenOver(t *testing.T) {
 		beyond(t, cl, worker)
 	}
 	t.Logf("%d reads and writes of %d worker types were tried on %s", tried, len(topics.Workers(topics.All())), c.Kind())
+}
+
+// led waits until every partition has a leader, and returns who leads what.
+func led(t *testing.T, admin *kadm.Client) kadm.Metadata {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		meta, err := admin.Metadata(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		without := ""
+		meta.Topics.EachPartition(func(p kadm.PartitionDetail) {
+			if p.Err != nil || p.Leader < 0 {
+				without = p.Topic
+			}
+		})
+		if without == "" {
+			return meta
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatalf("%s has no leader", without)
+		}
+	}
 }
 
 // writes tries to write a record to every topic.

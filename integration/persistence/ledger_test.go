@@ -425,8 +425,8 @@ func TestSchemaWithoutLedger(t *testing.T) {
 		DROP FUNCTION s.fl_guard() CASCADE; ALTER TABLE s.fl_outbox DROP COLUMN change`, "s.fl_", w.logins[h].Schema+".fl_"))
 	c := w.client(w.pool(vnodes.Config{}), h, a.cpi())
 	tx := makeTx(t, "issue", nil, nil, coin("Coin", 5, "Alice"))
-	c.fails(&appv1.PersistTransaction{Transaction: tx.Encode(), Status: verified}, "unavailable", h, "run the platform's migrations")
-	c.fails(&appv1.FindUnconsumedStates{Type: "Coin"}, "unavailable", "run the platform's migrations")
+	c.fails(&appv1.PersistTransaction{Transaction: tx.Encode(), Status: verified}, "unavailable", h, "The database worker makes them when it starts")
+	c.fails(&appv1.FindUnconsumedStates{Type: "Coin"}, "unavailable", "The database worker makes them when it starts")
 	c.ok(&appv1.PersistRows{Table: "item", Rows: objects(`{"id":1,"v":"a"}`)}, nil)
 	if got := changesOf(c); len(got) != 1 || got[0].Change.GetRow().GetTable() != "item" {
 		t.Errorf("told %v", got)
