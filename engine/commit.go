@@ -22,6 +22,9 @@ func (s *session) finish(b *batch) error {
 		if err := s.cl.Client().Flush(flushCtx); err != nil {
 			return s.ended(false, fmt.Errorf("flush: %w", err))
 		}
+		if err := s.stored.wait(flushCtx, s.cl.Client().PartitionLeader); err != nil {
+			return s.ended(false, err)
+		}
 		if s.produceErr.Load() != nil {
 			try = kgo.TryAbort
 		} else if !s.movesInput() {

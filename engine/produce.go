@@ -35,6 +35,7 @@ func (s *session) produce(r *kgo.Record, p *partition, cause Cause) {
 			s.produceErr.CompareAndSwap(nil, &produceError{cause, topic, err})
 			return
 		}
+		s.stored.wrote(r.Topic, r.Partition)
 		if log != nil {
 			for {
 				seen := log.acked.Load()

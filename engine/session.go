@@ -50,6 +50,9 @@ type session struct {
 	pending atomic.Int64
 	idle    chan struct{}
 
+	// stored are the topics that the client writes to.
+	stored storedTopics
+
 	// What the running transaction has met.
 	txRecords, txBytes atomic.Int64
 	produceErr         atomic.Pointer[produceError]
@@ -209,6 +212,7 @@ func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHan
 		return fmt.Errorf("make client: %w", err)
 	}
 	s.cl = cl
+	s.stored.forget()
 	defer s.closeClient(ctx)
 	// Ends the transaction that a former life of this id left open, before anything waits for it.
 	initCtx, done := context.WithTimeout(ctx, cfg.EndTimeout)

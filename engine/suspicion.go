@@ -252,6 +252,10 @@ func (s *session) writeAhead(ctx context.Context, p *partition, key string, m pr
 	if refused != nil {
 		return fmt.Errorf("%w: write down suspects: %w", errRebuild, refused)
 	}
+	s.stored.wrote(rec.Topic, rec.Partition)
+	if err := s.stored.wait(ctx, s.cl.Client().PartitionLeader); err != nil {
+		return fmt.Errorf("%w: write down suspects: %w", errRebuild, err)
+	}
 	if err := s.endFenced(ctx); err != nil {
 		return fmt.Errorf("write down suspects: %w", err)
 	}
