@@ -20,6 +20,7 @@ type responder struct {
 	visible []int
 	chain   *backchain
 	sources []*ledger.Filtered
+	unsaved bool // signatures could not be added in the vault
 }
 
 // Receive is [Receive] with options.
@@ -202,9 +203,11 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 
 // wait sends the own signatures, takes those of the others, and waits for the notary's.
 func (p *responder) wait(own []ledger.Signature) (Final, error) {
-	reply := receiveCall(p.s)
-	calls := []flow.Call{vault.AddSignaturesCall(p.tx.ID(), own...), sendCall(p.s, message{kind: signed, id: p.tx.ID(), signatures: own}), reply}
-	_ = flow.All(p.ctx, calls...) // what could not be added is stored with the notary's signature
+	reply, add := receiveCall(p.s), vault.AddSignaturesCall(p.tx.ID(), own...)
+	_ = flow.All(p.ctx, add, sendCall(p.s, message{kind: signed, id: p.tx.ID(), signatures: own}), reply)
+	// What could not be added is stored with the notary's signature, or tried once more: repair would look for this party's
+	// own signature elsewhere, and nobody else is asked for it.
+	p.unsaved = add.Err() != nil
 	kinds := []kind{final}
 	if p.others {
 		kinds = []kind{signed, final}
@@ -225,8 +228,9 @@ func (p *responder) wait(own []ledger.Signature) (Final, error) {
 		if m.kind == final {
 			return p.finish(m.signatures[last])
 		}
-		reply, kinds = receiveCall(p.s), []kind{final}
-		_ = flow.All(p.ctx, vault.AddSignaturesCall(p.tx.ID(), fresh...), reply) // the same
+		reply, add, kinds = receiveCall(p.s), vault.AddSignaturesCall(p.tx.ID(), fresh...), []kind{final}
+		_ = flow.All(p.ctx, add, reply) // the same
+		p.unsaved = p.unsaved || add.Err() != nil
 	}
 }
 
