@@ -87,7 +87,7 @@ func (p *responder) proposal() (message, error) {
 func (p *responder) resolve(m message) error {
 	c := p.tx.Content()
 	p.chain = &backchain{
-		Options: p.Options, ctx: p.ctx, s: p.s, id: p.tx.ID(), notary: c.Notary,
+		Options: p.Options, ctx: p.ctx, s: p.s, id: p.tx.ID(),
 		all: map[ledger.Hash]signedTransaction{}, asked: map[ledger.Hash]bool{}, proofs: map[ledger.Hash][]*ledger.Filtered{},
 	}
 	members, keys := flow.MembersCall(c.Notary.Name), keysCall(p.tx)
@@ -103,6 +103,7 @@ func (p *responder) resolve(m message) error {
 	if err != nil {
 		return err
 	}
+	p.chain.notary = to
 	p.mine = ownedOf(keys.Value())
 	p.visible = p.Options.visible(p.tx, p.mine)
 	missing, err := p.chain.take(known)
