@@ -371,14 +371,28 @@ func TestFalseSwaps(t *testing.T) {
 	w.refused(w.alice, "tokens-swap", swap, flow.ErrSessionFailed.Type, "was taken")
 }
 
+func second[T, U any](_ T, u U) U { return u }
+
 // What one member publishes of notaries keeps nobody else from paying.
 func TestFalseNotaries(t *testing.T) {
 	w := newWorld(t)
 	eve := w.net.Member("O=Eve, L=Rome, C=IT")
-	for _, name := range []string{eve.Name(), w.notary.Name()} {
-		eve.Publish(notary.PropertyService, name)
-		w.issue(w.alice, "10")
-		w.must(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("7")})
+	for name, publish := range map[string]func(){
+		"a notary without a key": func() { eve.Publish(notary.PropertyService, eve.Name()) },
+		"another's name": func() {
+			eve.NewKey("NOTARY", "notary")
+			eve.Publish(notary.PropertyService, w.notary.Name())
+		},
+	} {
+		publish()
+		for _, err := range []*flow.Error{
+			second(w.run(w.bank, "tokens-issue", Issuing{To: w.alice.Name(), Symbol: "GBP", Amount: "10"})),
+			second(w.run(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("7")})),
+		} {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }
 
