@@ -41,7 +41,7 @@ func nextPayments(i devenv.Info, me string) []string {
 	return []string{
 		me + " flow start " + shellName(issuer.Name) + ` tokens-issue '{"to":"` + payer.X500Name + `","symbol":"USD","amount":"100"}' --wait`,
 		me + " flow start " + shellName(payer.Name) + ` tokens-pay '{"to":"` + payee.X500Name + `","issuer":"` + issuer.X500Name + `","symbol":"USD","amount":"30.50"}' --wait --id pay1`,
-		me + " flow start " + shellName(payer.Name) + " tokens-balance --wait",
+		me + " tokens balance " + shellName(payer.Name),
 		me + " trace pay1",
 	}
 }
