@@ -16,12 +16,21 @@ import (
 
 func newLedgerCommand(g *Globals) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "ledger", Short: "Finish what members' ledgers left open", Args: cobra.NoArgs,
+		Use: "ledger", Short: "Look at members' transactions, and finish what was left open", Args: cobra.NoArgs,
 		Long: `MEMBER is a virtual node: its short hash, its X.500 name, or the name's O alone when only one has it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLedgerRepairCommand(g))
+	cmd.AddCommand(newLedgerTxCommand(g), newLedgerRepairCommand(g))
 	return cmd
+}
+
+// hasFlow tells whether a virtual node's application has a flow that can be started.
+func (c *restClient) hasFlow(ctx context.Context, vnode virtualNode, class string) (bool, error) {
+	var list struct {
+		Names []string `json:"flowClassNames"`
+	}
+	_, err := c.get(ctx, cordaAPI+"/flowclass/"+vnode.ShortHash, &list)
+	return slices.Contains(list.Names, class), err
 }
 
 // repairFlow asks notaries about all transactions of a member that are not finished.
@@ -39,7 +48,8 @@ func newLedgerRepairCommand(g *Globals) *cobra.Command {
 		Use: "repair MEMBER", Short: "Finish a member's transactions whose outcome it does not know", Args: cobra.ExactArgs(1),
 		Long: `Starts flow ` + repairFlow + ` on the member's virtual node and waits for it. It asks the notary of each unverified transaction
 what was decided, without having it decide, and stores the transaction as verified or invalid; what nothing is known of yet
-stays open and can be asked again. Written to the audit topic, before and after.`,
+stays open and can be asked again. Those of the last minutes, which may be under way, the flow leaves alone. Written to the
+audit topic, before and after.`,
 		Example: "  fairlead ledger repair Alice --yes",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.withRest(cmd, func(ctx context.Context, c *restClient) error {
@@ -47,13 +57,11 @@ stays open and can be asked again. Written to the audit topic, before and after.
 				if err != nil {
 					return err
 				}
-				var list struct {
-					Names []string `json:"flowClassNames"`
-				}
-				if _, err := c.get(ctx, cordaAPI+"/flowclass/"+vnode.ShortHash, &list); err != nil {
+				has, err := c.hasFlow(ctx, vnode, repairFlow)
+				if err != nil {
 					return err
 				}
-				if !slices.Contains(list.Names, repairFlow) { // nobody is asked about what cannot be done
+				if !has { // nobody is asked about what cannot be done
 					return notFound("the application of %s has no flow %s, which finishes transactions: it comes with apps/tokens, or call finality.Repair in a flow of that name", vnode.X500Name, repairFlow)
 				}
 				return g.mutate("have "+vnode.X500Name+" ask the notaries about all of its unfinished transactions, and finish them", func() error {

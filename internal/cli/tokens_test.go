@@ -78,6 +78,7 @@ func TestTokensBalance(t *testing.T) {
 		{"tokens balance Alice", `"flowStatus":"COMPLETED","json":"hello"`, cli.ExitError, []string{"does not answer as that of apps/tokens does"}},
 		{"tokens balance Alice", "", cli.ExitNotFound, []string{"the application of O=Alice, L=London, C=GB has no flow tokens-balance"}},
 		{"tokens balance Carol", "", cli.ExitNotFound, []string{`no virtual node "Carol"`}},
+		{"ledger tx 00", "", cli.ExitNotFound, []string{"no virtual node has flow tokens-transaction"}},
 		{"ledger repair Alice", "", cli.ExitNotFound, []string{"has no flow tokens-repair"}},
 	} {
 		results := map[string]string{"tokens-balance": c.result}
@@ -191,5 +192,32 @@ func TestTokensClaims(t *testing.T) {
 	var all []map[string]any
 	if err := json.Unmarshal([]byte(run("-o", "json")), &all); err != nil || len(all) != 2 || all[1]["claim"] != "second" || all[1]["amount"] != nil {
 		t.Errorf("%v %v", all, err)
+	}
+}
+
+func TestLedgerTx(t *testing.T) {
+	const id = "71A97778EC7B1BF24897EFC7BC96F43F77F36123C2F520D9986EA4E70DF872D0"
+	const known = `"flowStatus":"COMPLETED","json":{"transaction":"` + id + `","status":"verified","notary":"O=Notary, L=London, C=GB","until":"2026-11-26T23:36:14Z","commands":["fairlead.Token.transfer"],` +
+		`"consumes":["1EE2:0"],"makes":[{"state":"` + id + `:0","type":"fairlead.Token","owner":"O=Bob, L=New York, C=US","amount":"30.5","symbol":"USD"},{"state":"` + id + `:1","type":"other"}],"signed":["O=Alice, L=London, C=GB"]}`
+	for _, c := range []struct {
+		line, result string
+		code         int
+		want         []string
+	}{
+		{"ledger tx " + id, known, cli.ExitDone, []string{"O=Alice, L=London, C=GB  verified", "consumes     1EE2:0", id + ":0  30.5 USD of O=Bob, L=New York, C=US", id + ":1  other", "signed       O=Alice"}},
+		{"-o json ledger tx " + id + " --member Alice", known, cli.ExitDone, []string{`"status": "verified"`, `"member": "O=Alice, L=London, C=GB"`}},
+		{"ledger tx " + id, `"flowStatus":"COMPLETED","json":{"transaction":"` + id + `","status":"absent"}`, cli.ExitNotFound, []string{"no member that was asked has transaction " + id}},
+		{"ledger tx x", `"flowStatus":"FAILED","flowError":{"type":"bad-input","message":"transaction"}`, cli.ExitError, []string{"bad-input"}},
+		{"ledger tx x --member Bob", known, cli.ExitNotFound, []string{"Bob"}},
+	} {
+		s := tokensCluster(t, map[string]string{"tokens-transaction": c.result})
+		var o, e bytes.Buffer
+		env := map[string]string{"FAIRLEAD_API": s.URL, "FAIRLEAD_CONFIG": "testdata/none.yaml"}
+		code := cli.Run(t.Context(), cli.IO{In: strings.NewReader(""), Out: &o, Err: &e, Env: func(n string) string { return env[n] }}, strings.Fields(c.line))
+		for _, w := range c.want {
+			if text := o.String() + e.String(); code != c.code || !strings.Contains(text, w) {
+				t.Errorf("%s: exit code %d, want %d; %q is not in\n%s", c.line, code, c.code, w, text)
+			}
+		}
 	}
 }
