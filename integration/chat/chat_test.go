@@ -17,7 +17,6 @@ import (
 	"github.com/fairleadio/fairlead/integration/party"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
-	"github.com/fairleadio/fairlead/internal/vault/vaulttest"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
@@ -66,13 +65,7 @@ type message struct {
 
 // start brings the servers and the processes of all workers up.
 func (r *run) start() {
-	r.Servers(false)
-	keys := vaulttest.Own(r.T).Setup(r.T)
-	r.ApplyTopics(overrides)
-	r.Workers("all", r.Settings(fmt.Sprintf(`log: {format: text}
-rest: {plaintext: true, start_timeout: 5s, login_failures: 1000}
-vault: {address: %q, mount: %q, auth: %q, auth_path: %q, role_id_file: %q, secret_id_file: %q}
-`, keys.Address, keys.Mount, keys.Auth.Method, keys.Auth.Path, keys.Auth.RoleIDFile, keys.Auth.SecretIDFile)))
+	r.All(overrides)
 	r.client = &flows.Client{User: party.User, Password: r.Password, HTTP: r.HTTP, URLs: r.URLs}
 }
 

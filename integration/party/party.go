@@ -25,6 +25,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
 	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
 	"github.com/fairleadio/fairlead/internal/seal"
+	"github.com/fairleadio/fairlead/internal/vault/vaulttest"
 )
 
 // Environment of a run.
@@ -246,6 +247,18 @@ func (r *Run) Workers(types, settings string) {
 		r.Until("the administrator can log in at "+url, func(ctx context.Context) error { return r.Get(ctx, url, "/user/"+User, nil) })
 	}
 	r.Say("%d processes of workers are ready", r.Processes)
+}
+
+// All brings up all servers, and processes that each have all worker types. overrides are those of [Run.ApplyTopics].
+func (r *Run) All(overrides string) {
+	r.T.Helper()
+	r.Servers(false)
+	keys := vaulttest.Own(r.T).Setup(r.T)
+	r.ApplyTopics(overrides)
+	r.Workers("all", r.Settings(fmt.Sprintf(`log: {format: text}
+rest: {plaintext: true, start_timeout: 5s, login_failures: 1000}
+vault: {address: %q, mount: %q, auth: %q, auth_path: %q, role_id_file: %q, secret_id_file: %q}
+`, keys.Address, keys.Mount, keys.Auth.Method, keys.Auth.Path, keys.Auth.RoleIDFile, keys.Auth.SecretIDFile)))
 }
 
 // Start is [Run.Workers] without the wait.

@@ -109,7 +109,9 @@ func TestEveryRuleCanFail(t *testing.T) {
 		{"not at the other party", JudgeOutcomes, func(w *World) { delete(w.Vaults["Bob"].Txs, "PAY") }, `reported success, and transaction PAY has status "" at Bob`},
 		{"failed and done", JudgeOutcomes, func(w *World) { w.Ops[2].Status, w.Ops[2].ErrorType = Failed, "transaction-refused" }, "its flow failed (transaction-refused: ), and transaction PAY is verified"},
 		{"not ended", JudgeOutcomes, func(w *World) { w.Ops[8].Status = "RUNNING" }, `its flow has not ended: "RUNNING"`},
-		{"refused without a reason", JudgeOutcomes, func(w *World) { w.Ops[6].Error = "it consumes states that were consumed before: SWAP:1 by transaction OTHER" }, "its error does not say so"},
+		{"refused without a reason", JudgeOutcomes, func(w *World) {
+			w.Ops[6].Error = "it consumes states that were consumed before: SWAP:1 by transaction OTHER"
+		}, "its error does not say so"},
 		{"both spend", JudgeOutcomes, func(w *World) { w.Ops[5].Status, w.Ops[6].Status = Completed, Completed }, "state SWAP:1 was spent 2 times"},
 		{"a claim of a flow that has ended", JudgePools, func(w *World) { w.Pools[1].Claims = []string{"flow"} }, "pool GBP of Alice: flows [flow], which have ended, hold claims"},
 		{"a request that waits", JudgePools, func(w *World) { w.Pools[1].Waiting = 1 }, "1 requests wait"},
