@@ -315,6 +315,9 @@ func TestFalseInitiators(t *testing.T) {
 			if c.text == "" && bob.Err != nil || c.text != "" && (bob.Err == nil || !strings.Contains(bob.Err.Message, c.text)) {
 				t.Errorf("Bob's flow ended with %v, Alice's with %v %s", bob.Err, o.Err, o.JSON)
 			}
+			if c.status == "unverified" && bob.Err != nil && bob.Err.Type != ErrUnknown.Type { // Alice has his signature
+				t.Errorf("Bob's flow ended with %v, as if the transaction could not become final", bob.Err)
+			}
 			w.want(idOf(o), c.status, w.bob)
 			for _, l := range o.Log { // what else was built
 				if m := built.FindStringSubmatch(l); m != nil && m[1] != idOf(o) {

@@ -29,11 +29,15 @@ func (p *responder) finish(signature ledger.Signature) (Final, error) {
 
 // unfinished is how a responder ends that has signed and does not get the notary's signature. When the initiator says that
 // the transaction will never be final, the notary is asked: an initiator that lies would otherwise have a final transaction
-// counted as invalid here.
+// counted as invalid here. Whatever else was said, the initiator has the signature and can still have the transaction
+// notarised, so that nothing is known: whoever would believe the opposite could be made to sign the same bargain twice.
 func (p *responder) unfinished(err error) (Final, error) {
 	var told *refusedError
 	if !errors.As(err, &told) || told.class != classFatal {
-		return Final{}, err
+		if errors.Is(err, ErrUnknown) {
+			return Final{}, err
+		}
+		return Final{}, failed(ErrUnknown, "%s", err)
 	}
 	v := verdict{tx: p.tx, signing: p.signing, verified: true}
 	v.settle(p.ctx, p.Options)
@@ -42,8 +46,10 @@ func (p *responder) unfinished(err error) (Final, error) {
 		return Final{}, failed(ErrUnknown, "%s; and it could not be settled here: %s", err, v.store)
 	case v.status == vault.Verified:
 		return Final{Transaction: p.tx, Signatures: p.signing.all, Notary: v.signature, Visible: p.visible}, nil
+	case v.status == vault.Invalid:
+		return Final{}, err
 	}
-	return Final{}, err
+	return Final{}, failed(ErrUnknown, "%s; and that is not settled: %s", err, v.reason)
 }
 
 // verdict is what becomes of an unverified transaction when its notary is asked.
