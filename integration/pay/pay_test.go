@@ -38,6 +38,8 @@ const (
 	// patience is how long everything may take that must come to an end; more for each operation.
 	patience      = 4 * time.Minute
 	patiencePerOp = 2 * time.Second
+	// storm is how long faults come for as many operations as there are by default: then the flows come to their ends.
+	storm = 40 * time.Second
 	// glance is the pause between two looks at a flow.
 	glance    = 300 * time.Millisecond
 	shown     = 30
@@ -289,7 +291,7 @@ func (r *run) trade(count int) {
 			jobs = slices.Insert(jobs, at, pair...)
 		}
 	}
-	stormy, calm := context.WithCancel(ctx)
+	stormy, calm := context.WithTimeout(ctx, max(storm, storm*time.Duration(count)/defaultPayments))
 	defer calm()
 	chaos := make(chan error, 1)
 	if party.Number(r.T, faultsVariable, 1) == 0 {
