@@ -38,6 +38,7 @@ func (a *App) buildFlow(ctx context.Context) error {
 	directory := flow.NewDirectory()
 	vnodes.OnChange(directory.VirtualNode)
 	keys.OnChange(directory.Key)
+	packages.OnChange(directory.Package)
 	var sandbox flow.Sandbox
 	if a.opts.Native != nil {
 		sandbox = flow.FromNative(a.opts.Native)
