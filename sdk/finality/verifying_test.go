@@ -197,7 +197,7 @@ func TestCheatedNotary(t *testing.T) {
 		{"a signature twice", honest, "2 it has 2 signatures, and 1 keys must sign it"},
 		{"money out of nothing", with(func(p *payment) { p.Outputs = []output{{bobName, 11}} }), "2 test.Coin: it makes or destroys money"},
 		{"no proof", honest, "2 unresolved: input 0: transaction " + coins + " is not shown"},
-		{"a proof twice", honest, "2 unresolved: transaction " + coins + " is shown twice"},
+		{"a proof twice", honest, "2 transaction " + coins + " is shown, on which it does not depend, or which is shown already"},
 		{"a proof of something else", honest, "on which it does not depend"},
 		{"a forged dependency", honest, "with a signature that is not its notary's"},
 		{"a dependency signed by its maker", honest, "2 it comes with transaction " + coins + " without its notary's signature"},

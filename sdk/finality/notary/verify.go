@@ -74,8 +74,9 @@ func (o *Whole) sources() ([]flow.Encoded, error) {
 	var out []flow.Encoded
 	for _, p := range o.Proofs {
 		if !needed[p.Filtered.ID()] {
-			return nil, fmt.Errorf("transaction %s is shown, on which it does not depend", p.Filtered.ID())
+			return nil, fmt.Errorf("transaction %s is shown, on which it does not depend, or which is shown already", p.Filtered.ID())
 		}
+		delete(needed, p.Filtered.ID())
 		if err := CheckProof(p.Filtered, []ledger.Signature{p.Signature}, o.Transaction.Content().Notary); err != nil {
 			return nil, fmt.Errorf("it comes with %w", err)
 		}
