@@ -42,6 +42,7 @@ func (a *App) buildFlow(ctx context.Context) error {
 		vnodes.OnChange(func(key string, _ any) { told(topics.VirtualNodeInfo, key) })
 		keys.OnChange(func(key string, _ any) { told(topics.CryptoKeys, key) })
 	}
+	packages.OnChange(directory.Package)
 	var sandbox flow.Sandbox
 	if a.opts.Native != nil {
 		sandbox = flow.FromNative(a.opts.Native)

@@ -41,7 +41,7 @@ type Ran struct {
 type Outcome struct {
 	// Failures are all that is against the transaction, in the order of the contracts.
 	Failures []*appv1.VerificationFailure
-	// Missing are packages that the cluster does not have, as far as this process knows.
+	// Missing are packages, of the transaction or of one that made its states, that the cluster does not have, as far as this process knows.
 	Missing []ledger.Package
 	// Later says why the contracts could not be run through no fault of theirs; nil when they could.
 	Later error

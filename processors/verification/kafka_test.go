@@ -224,7 +224,7 @@ func TestMissingPackage(t *testing.T) {
 	s := newSite(t, verification.Config{PackageWait: time.Millisecond}, newFakeSandbox())
 	tx := transaction(t, making("accept"))
 	got := s.verdict(s.askFor(tx))
-	if !strings.HasPrefix(got, "package-missing FL-VERIFICATION-004: transaction "+tx.ID().String()+" names packages that this cluster does not have: app 1.0 (SHA-256 "+hash("app").String()) {
+	if !strings.HasPrefix(got, "package-missing FL-VERIFICATION-004: transaction "+tx.ID().String()+" needs packages that this cluster does not have: app 1.0 (SHA-256 "+hash("app").String()) {
 		t.Error(got)
 	}
 	s.facts.install("app", []byte("module"), "accept")

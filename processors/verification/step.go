@@ -109,7 +109,7 @@ func ran(s State, e Ran) ([]Effect, error) {
 			return []Effect{Wait{fmt.Errorf("package %s is not known here yet", missing), min(max(0, age), s.PackageWaitUs-age)}, Note{Later}}, nil
 		}
 		return respondError(idMissing, rpcv1.ErrorKind_ERROR_KIND_UNAVAILABLE, TypePackageMissing, Missed,
-			"transaction %s names packages that this cluster does not have: %s: upload them, then ask again", id, missing), nil
+			"transaction %s needs packages that this cluster does not have: %s: upload them, then ask again", id, missing), nil
 	}
 	result := verdict(e.Failures)
 	return append(respond(result), Remember{id, result}), nil

@@ -28,7 +28,7 @@ func registerAttackers() {
 		})
 	}
 	flow.Register("attack", attack)
-	for _, how := range []string{"nonsense", "another", "foreign", "old", "signature", "silent", "trusting"} {
+	for _, how := range []string{"nonsense", "another", "foreign", "old", "signature", "silent"} {
 		flow.Responder("bad-notary-"+how, func(ctx *flow.Context, s *flow.Session) error { return falseNotary(ctx, s, how) })
 	}
 }
@@ -366,9 +366,6 @@ func falseNotary(ctx *flow.Context, s *flow.Session, how string) error {
 	sigs, err := vault.Sign(ctx, by.PublicKey, id)
 	if err != nil {
 		return err
-	}
-	if how == "trusting" { // not false at all: the notary of the test of proofs
-		return trusting(ctx, s, r, by.PublicKey)
 	}
 	if how == "signature" || how == "foreign" {
 		id = r.Filtered.ID()

@@ -3,7 +3,6 @@ package finality
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
@@ -51,35 +50,9 @@ func registerForgers() {
 	})
 }
 
-// trusting is a notary that needs no backchain; a real one verifies.
-func trusting(ctx *flow.Context, s *flow.Session, r notary.Request, key []byte) error {
-	_, w, err := r.Filtered.Notary()
-	if err != nil {
-		return err
-	}
-	inputs, err := r.Filtered.Inputs()
-	if err != nil {
-		return err
-	}
-	n, _ := r.Filtered.Count(ledger.GroupOutputs)
-	u := flow.Uniqueness{Transaction: r.Filtered.ID(), Outputs: n, Until: time.UnixMicro(w.UntilUs)}
-	for _, i := range inputs {
-		u.Inputs = append(u.Inputs, flow.StateRef{Transaction: i.Transaction, Index: i.Index})
-	}
-	if a, err := ctx.CheckUniqueness(u); err != nil || a.Result != flow.Accepted {
-		return flow.Errorf("refused", "%v %v", a.Result, err)
-	}
-	sigs, err := vault.Sign(ctx, key, u.Transaction)
-	if err != nil {
-		return err
-	}
-	return s.SendBytes(notary.Answer{Transaction: u.Transaction, Class: notary.Signed, Signature: sigs[0], Result: flow.Accepted}.Encode())
-}
-
 // With a notary that verifies, parties see no more than the states that they get and what these prove.
 func TestProofsInsteadOfBackchain(t *testing.T) {
 	w := newWorld(t)
-	w.notary.Publish(notary.PropertyProtocol, "bad-notary-trusting")
 	w.notary.Publish(notary.PropertyBackchain, "false")
 	a := w.issue(w.alice, 10)
 	first, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}})
@@ -118,6 +91,7 @@ func TestNotaryWithTwoKeys(t *testing.T) {
 func TestNotaryThatShouldVerify(t *testing.T) {
 	w := newWorld(t)
 	w.notary.Publish(notary.PropertyBackchain, "false")
+	w.notary.Publish(notary.PropertyProtocol, notary.Protocol)
 	id, err := w.pay(w.alice, payment{Command: "issue", Outputs: []output{{bobName, 10}}})
 	if err == nil || err.Type != ErrUnknown.Type || !strings.Contains(err.Message, "so it would have to verify") {
 		t.Errorf("%v", err)

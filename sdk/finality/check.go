@@ -96,23 +96,10 @@ func checkFinal(from string, t signedTransaction) ([]ledger.Signature, error) {
 
 // checkProof checks that a proof is of a transaction that the notary has signed.
 func checkProof(from string, p signedProof, n ledger.Notary) error {
-	id := p.filtered.ID()
-	of, _, err := p.filtered.Notary()
-	if err != nil {
-		return failed(ErrBackchain, "%s shows transaction %s without its notary: %s", from, id, err)
+	if err := notary.CheckProof(p.filtered, p.signatures, n); err != nil {
+		return failed(ErrBackchain, "%s shows %s", from, err)
 	}
-	if of.Name != n.Name || !bytes.Equal(of.Key, n.Key) {
-		return failed(ErrBackchain, "%s shows transaction %s, whose notary is %s with key %s, not %s with key %s", from, id, of.Name, ledger.KeyID(of.Key), n.Name, ledger.KeyID(n.Key))
-	}
-	for _, sig := range p.signatures {
-		if bytes.Equal(sig.By, n.Key) {
-			if err := notary.CheckSignature(sig, id, n); err != nil {
-				return failed(ErrBackchain, "%s: the notary's signature of transaction %s: %s", from, id, err)
-			}
-			return nil
-		}
-	}
-	return failed(ErrBackchain, "%s shows transaction %s without its notary's signature", from, id)
+	return nil
 }
 
 // shown finds what proves the states that a transaction consumes and looks at: of each transaction that made some, the

@@ -186,6 +186,12 @@ func (p *initiator) notarise() (ledger.Signature, error) {
 			beside = append(beside, sendCall(c.s, message{kind: signed, id: p.tx.ID(), signatures: p.othersThan(c)}))
 		}
 	}
+	if !p.notary.backchain {
+		var err error
+		if p.question, err = askToVerify(p.tx, p.signing.all, p.proofs, p.signed); err != nil {
+			return ledger.Signature{}, err
+		}
+	}
 	first, err := p.talk.Result()
 	if err != nil {
 		first = nil // the first attempt opens another

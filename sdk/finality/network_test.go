@@ -21,12 +21,14 @@ import (
 func TestMain(m *testing.M) {
 	registerAttackers()
 	registerForgers()
+	registerCheats()
 	registerCoins()
 	m.Run()
 }
 
 func registerCoins() {
 	notary.Register()
+	notary.RegisterVerifying()
 	Register()
 	contract.Register("test.Coin", coinRules)
 	flow.Register("issue", issue)

@@ -11,12 +11,14 @@ import (
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // service is a notary that the group knows.
 type service struct {
 	name, member, protocol string
-	// backchain: the parties verify what states come from, back to where they were issued. Without it, the notary does.
+	// backchain: the parties verify what states come from, back to where they were issued. Without it, the notary verifies
+	// each transaction, and is shown all of it.
 	backchain bool
 	// keys are all that it publishes: a notary that has changed its key still stands for what the old one signed.
 	keys []ledger.PublicKey
@@ -33,10 +35,7 @@ func serviceOf(n ledger.Notary, members []flow.Member) (service, error) {
 		if m.Context[notary.PropertyService] != n.Name {
 			continue
 		}
-		s := service{name: n.Name, member: m.X500Name, protocol: m.Context[notary.PropertyProtocol], backchain: m.Context[notary.PropertyBackchain] != "false"}
-		if s.protocol == "" {
-			s.protocol = notary.Protocol
-		}
+		s := service{name: n.Name, member: m.X500Name, protocol: notary.ProtocolOf(m.Context), backchain: !notary.Verifies(m.Context)}
 		for i := 0; ; i++ {
 			text, there := m.Context[fmt.Sprintf(notary.PropertyKey, i)]
 			if !there {
@@ -66,12 +65,28 @@ type question struct {
 	request []byte
 }
 
+// ask shows a notary what it must see that does not verify, or is only asked what it has decided.
 func ask(tx *ledger.Transaction, mode notary.Mode) (question, error) {
 	f, err := tx.Filter(ledger.ForNotary())
 	if err != nil {
 		return question{}, err
 	}
 	return question{tx, tx.Content().Notary, notary.Request{Mode: mode, Filtered: f}.Encode()}, nil
+}
+
+// askToVerify shows a notary all of a transaction, with the proofs of what it consumes and looks at.
+func askToVerify(tx *ledger.Transaction, signatures []ledger.Signature, proofs []*ledger.Filtered, signed []vault.SignedFiltered) (question, error) {
+	n := tx.Content().Notary
+	whole := &notary.Whole{Transaction: tx, Signatures: signatures}
+	for _, f := range proofs {
+		i := slices.IndexFunc(signed, func(s vault.SignedFiltered) bool { return s.Filtered == f })
+		notarys := notarysAlone(signedProof{f, signed[i].Signatures}, n)
+		if len(notarys) == 0 {
+			return question{}, failed(ErrBackchain, "transaction %s, which transaction %s comes from, is in the vault without its notary's signature", f.ID(), tx.ID())
+		}
+		whole.Proofs = append(whole.Proofs, notary.Proof{Filtered: f, Signature: notarys[0]})
+	}
+	return question{tx, n, notary.Request{Mode: notary.Write, Whole: whole}.Encode()}, nil
 }
 
 // answerCall receives the answer.

@@ -13,6 +13,8 @@ type StateAndRef struct {
 	State State
 	// Notary is that of the transaction that made the state.
 	Notary Notary
+	// Packages are those that this transaction names: one of them has the state's contract.
+	Packages []Package
 	// Tied is how many outputs of that transaction have the state's encumbrance, itself among them; 0 without one.
 	Tied int
 }
@@ -83,6 +85,7 @@ type source struct {
 	filtered    *Filtered
 	read        bool
 	notary      Notary
+	metadata    Metadata
 	tags        map[string]int
 	err, tagErr error
 }
@@ -90,7 +93,9 @@ type source struct {
 func (s *source) output(ref StateRef) (StateAndRef, error) {
 	if !s.read {
 		s.read = true
-		s.notary, _, s.err = s.filtered.Notary()
+		if s.notary, _, s.err = s.filtered.Notary(); s.err == nil {
+			s.metadata, s.err = s.filtered.Metadata()
+		}
 	}
 	if s.err != nil {
 		return StateAndRef{}, s.err
@@ -99,7 +104,7 @@ func (s *source) output(ref StateRef) (StateAndRef, error) {
 	if err != nil {
 		return StateAndRef{}, err
 	}
-	out := StateAndRef{Ref: ref, State: state, Notary: s.notary}
+	out := StateAndRef{Ref: ref, State: state, Notary: s.notary, Packages: s.metadata.Packages}
 	if state.Encumbrance == "" {
 		return out, nil
 	}

@@ -70,7 +70,7 @@ func TestResolve(t *testing.T) {
 		tied int
 	}{{a.Output(5), "x", 3}, {b.Output(0), "", 0}, {a.Output(0), "", 0}} {
 		got := r.Inputs()[i]
-		if got.Ref != want.ref || got.State.Encumbrance != want.tag || got.Tied != want.tied || got.Notary.Name != tx.Content().Notary.Name ||
+		if got.Ref != want.ref || got.State.Encumbrance != want.tag || got.Tied != want.tied || got.Notary.Name != tx.Content().Notary.Name || got.Packages[0] != tx.Content().Metadata.Packages[0] ||
 			!bytes.Contains(got.State.Payload, []byte(`"`+want.tag+`"`)) {
 			t.Errorf("input %d: %+v", i, got)
 		}

@@ -197,12 +197,22 @@ func TestDecoders(t *testing.T) {
 	}{
 		{func(b []byte) []byte { b[1] = 2; return b }, "version 2 is not known here"},
 		{func(b []byte) []byte { b[3] = 3; return b }, "mode 3 is not known here"},
+		{func(b []byte) []byte { return b[:4] }, "either in parts or in whole"},
 		{func(b []byte) []byte { return b[:len(b)-1] }, "not canonical"},
 		{func(b []byte) []byte { return append(b, 0x20, 1) }, "not canonical"},
 		{func(b []byte) []byte { return make([]byte, notary.MaxRequest+1) }, "at most"},
 	} {
 		if _, err := notary.DecodeRequest(c.change(bytes.Clone(b))); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v", c.text, err)
+		}
+	}
+	whole := wholeOf(t, tx).Encode()
+	if r, err := notary.DecodeRequest(whole); err != nil || r.ID() != tx.ID() || len(r.Whole.Signatures) != 1 || len(r.Whole.Proofs) != 1 || !bytes.Equal(r.Encode(), whole) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, b := range [][]byte{whole[:len(whole)-1], append(bytes.Clone(whole), 0x28, 1), bytes.Replace(whole, []byte("EdDSA"), []byte("Ed\xffSA"), 1), append(bytes.Clone(b), whole[4:]...)} {
+		if _, err := notary.DecodeRequest(b); err == nil {
+			t.Errorf("%x is read", b)
 		}
 	}
 	for _, a := range answers(tx.ID()) {
@@ -215,6 +225,17 @@ func TestDecoders(t *testing.T) {
 	if err := wrong.Check(ledger.Hash{1}, tx.Content().Notary); err == nil {
 		t.Error("an answer about another transaction")
 	}
+}
+
+// wholeOf is a request to a notary that verifies; the transaction does not depend on what it proves.
+func wholeOf(t testing.TB, tx *ledger.Transaction) notary.Request {
+	t.Helper()
+	source, err := tx.Source(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := answers(tx.ID())[0].Signature
+	return notary.Request{Mode: notary.Write, Whole: &notary.Whole{Transaction: tx, Signatures: []ledger.Signature{s}, Proofs: []notary.Proof{{Filtered: source, Signature: s}}}}
 }
 
 func answers(id ledger.Hash) []notary.Answer {
@@ -237,6 +258,7 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(notary.Request{Mode: notary.Read, Filtered: shown}.Encode())
+	f.Add(wholeOf(f, tx).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := notary.DecodeRequest(b); err == nil && !bytes.Equal(r.Encode(), b) {
 			t.Errorf("%x is read as %x", b, r.Encode())
