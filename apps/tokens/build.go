@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -118,7 +119,18 @@ func (d *draft) finishOver(ctx *flow.Context, sessions ...*flow.Session) (finali
 	if err != nil {
 		return finality.Final{}, err
 	}
-	return finality.Finalise(ctx, tx, own, sessions...)
+	f, err := finality.Finalise(ctx, tx, own, sessions...)
+	return f, advised(tx, err)
+}
+
+// advised says what to do after an error that leaves open whether a transaction is or will be final: who believes that
+// nothing was paid pays twice.
+func advised(tx *ledger.Transaction, err error) error {
+	if !errors.Is(err, finality.ErrRefused) && !errors.Is(err, finality.ErrUnknown) {
+		return err
+	}
+	until := time.UnixMicro(tx.Content().Window.UntilUs).UTC().Format(time.RFC3339)
+	return fmt.Errorf("%w. It is open whether the tokens changed hands: do nothing again before %s; then run tokens-repair, which asks the notary, and look at tokens-balance", err, until)
 }
 
 // soon refuses what somebody else proposes and could have notarised long from now: with this member's signature in hand, who

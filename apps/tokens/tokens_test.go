@@ -307,9 +307,23 @@ func TestProposals(t *testing.T) {
 	w.must(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("3")}) // so that Bob knows where Alice's 7 come from
 	old := w.held(w.alice)
 	for protocol, m := range map[string]*flowtest.Member{receiving: w.alice, redeeming: w.alice} {
-		w.refused(w.bob, "test-propose", attack{old, "", protocol, m.Name()}, finality.ErrInvalid.Type, "not agreed to")
+		w.refused(w.bob, "test-propose", attack{old, "", protocol, m.Name()}, finality.ErrRefused.Type, "not agreed to")
 	}
 	w.has(map[*flowtest.Member]string{w.alice: "7 GBP", w.bob: "3 GBP"})
+}
+
+// Who is refused, or does not hear, may have paid all the same: the error says what to do before paying again.
+func TestAdvice(t *testing.T) {
+	w := newWorld(t)
+	w.issue(w.alice, "10")
+	old, until := w.held(w.alice), w.net.Now().Add(window).UTC().Format("2006-01-02T15:04")
+	w.refused(w.alice, "test-spend", attack{old, w.mint.Name(), redeeming, w.bob.Name()}, finality.ErrRefused.Type, "do nothing again before "+until)
+	w.bob.Unreachable(true)
+	w.refused(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("1")}, finality.ErrUnknown.Type, "then run tokens-repair")
+	w.bob.Unreachable(false)
+	w.refused(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("11")}, notEnough, "")
+	w.must(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("10")}) // of the same tokens, so that one payment is made
+	w.refused(w.alice, "test-spend", attack{old, w.mint.Name(), receiving, w.mint.Name()}, finality.ErrInvalid.Type, "")
 }
 
 func TestSwap(t *testing.T) {
@@ -362,7 +376,7 @@ func TestFalseSwaps(t *testing.T) {
 	var o Offered
 	w.bob.Start("tokens-offer", Offering{w.alice.Name(), w.eur("7"), w.gbp("8")}).Wait().Result(t, &o)
 	swap := Swapping{With: w.bob.Name(), Offer: o.Offer, Pay: w.gbp("8"), Get: w.eur("7")}
-	w.refused(w.alice, "test-swap-falsely", falsely{swap, true}, finality.ErrInvalid.Type, "it may become final until")
+	w.refused(w.alice, "test-swap-falsely", falsely{swap, true}, finality.ErrRefused.Type, "it may become final until")
 	_, _ = w.run(w.alice, "test-swap-falsely", falsely{swap, false}) // Bob's flow fails, and so does the session
 	flows := w.bob.Flows()
 	if o := flows[len(flows)-1].Wait(); o.Err == nil || !strings.Contains(o.Err.Message, errSigned.Error()) {

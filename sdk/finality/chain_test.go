@@ -130,7 +130,7 @@ func TestForgedBackchain(t *testing.T) {
 	var forged string
 	w.alice.Start("forge", payment{Outputs: []output{{aliceName, 1000}}}).Wait().Result(t, &forged)
 	id, err := w.pay(w.alice, payment{Inputs: []string{ref(forged, 0)}, Outputs: []output{{bobName, 1000}}})
-	if err == nil || !strings.Contains(err.Message, "it makes or destroys money") || err.Type != ErrInvalid.Type {
+	if err == nil || !strings.Contains(err.Message, "it makes or destroys money") || err.Type != ErrRefused.Type {
 		t.Errorf("%v", err)
 	}
 	w.want(forged, "", w.bob)
@@ -162,7 +162,7 @@ func TestInvalidHere(t *testing.T) {
 		t.Fatal(o.Err)
 	}
 	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}})
-	if err == nil || err.Type != ErrInvalid.Type || !strings.Contains(err.Message, "is invalid here") {
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "is invalid here") {
 		t.Errorf("%v", err)
 	}
 	w.want(a, "invalid", w.bob)
@@ -180,7 +180,7 @@ func TestBackchainWithoutEnd(t *testing.T) {
 	}
 	for protocol, text := range map[string]string{"pay-short": "more than 3 transactions", "pay-small": "of more than 3000 bytes"} {
 		tx, err := w.pay(w.alice, payment{Inputs: []string{ref(id, 0)}, Outputs: []output{{bobName, 10}}, Protocol: protocol, Filler: 1000})
-		if err == nil || err.Type != ErrInvalid.Type || !strings.Contains(err.Message, text) {
+		if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, text) {
 			t.Errorf("%v", err)
 		}
 		w.want(tx, "", w.bob)

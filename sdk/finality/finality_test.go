@@ -134,14 +134,14 @@ func TestRefusals(t *testing.T) {
 	w.want(id, "invalid", w.alice, w.bob)
 	// Bob need not sign: what he refuses may still be final one day, and stays open until its time is over.
 	id, err = w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 13}}})
-	if err == nil || err.Type != ErrInvalid.Type || !strings.Contains(err.Message, "13 brings bad luck") {
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "13 brings bad luck") {
 		t.Errorf("a payment that Bob refuses: %v", err)
 	}
 	w.want(id, "", w.bob)
 	w.want(id, "unverified", w.alice)
 	// Bob must sign, and does not: here it is invalid at once.
 	second, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 13}}, Cosigners: []string{bobName}})
-	if err == nil || err.Type != ErrInvalid.Type {
+	if err == nil || err.Type != ErrRefused.Type {
 		t.Errorf("%v", err)
 	}
 	w.want(second, "invalid", w.bob)

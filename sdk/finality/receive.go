@@ -167,7 +167,7 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 	p.sources = sources
 	if check != nil {
 		if err := check(resolved); err != nil {
-			err = failed(ErrInvalid, "%s refuses transaction %s: %s", p.ctx.Identity().X500Name, p.tx.ID(), err)
+			err = failed(ErrRefused, "%s refuses transaction %s: %s", p.ctx.Identity().X500Name, p.tx.ID(), err)
 			if len(keys) > 0 { // it cannot be final without this party
 				left = append(left, vault.StoreCall(p.tx, vault.Invalid, vault.Options{OnlyIfAbsent: true}))
 			}

@@ -43,7 +43,7 @@ func (p *responder) unfinished(err error) (Final, error) {
 		case v.status == vault.Verified:
 			return Final{Transaction: p.tx, Signatures: p.signing.all, Notary: v.signature, Visible: p.visible}, nil
 		case v.status == vault.Invalid:
-			return Final{}, err
+			return Final{}, failed(ErrInvalid, "%s", err)
 		default:
 			err = failed(ErrUnknown, "%s; but its notary has not refused it: %s", err, v.reason)
 		}
