@@ -139,12 +139,12 @@ func TestRefusals(t *testing.T) {
 	}
 	w.want(id, "", w.bob)
 	w.want(id, "unverified", w.alice)
-	// Bob must sign, and does not: here it is invalid at once.
+	// Bob must sign, and does not. Another flow of his may: nothing is stored for that one to fall over.
 	second, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 13}}, Cosigners: []string{bobName}})
 	if err == nil || err.Type != ErrRefused.Type {
 		t.Errorf("%v", err)
 	}
-	w.want(second, "invalid", w.bob)
+	w.want(second, "", w.bob)
 	if r := w.repair(w.alice); len(r.Verified)+len(r.Invalid) != 0 || len(r.Open) != 2 {
 		t.Errorf("repaired before the time is over: %+v", r)
 	}
@@ -154,6 +154,17 @@ func TestRefusals(t *testing.T) {
 	}
 	w.want(id, "invalid", w.alice)
 	w.want(second, "invalid", w.alice)
+}
+
+// What one flow of a virtual node refuses, another may sign: what the first has done does not undo it.
+func TestRefusedByOneFlow(t *testing.T) {
+	w := newWorld(t)
+	a := w.issue(w.alice, 13)
+	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 13}}, Cosigners: []string{bobName}, Then: "pay-short"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(id, "verified", w.alice, w.bob)
 }
 
 // A party that is not there, or whose flow fails, leaves the transaction open.

@@ -134,6 +134,8 @@ type payment struct {
 	ForgedKey  bool
 	// NotaryKey is which of the notary's keys the transaction names.
 	NotaryKey int
+	// Then is a protocol by which Bob is asked again, when he has refused by the first.
+	Then string
 	// Tie gives all outputs one encumbrance.
 	Tie bool
 }
@@ -263,6 +265,13 @@ func payFlow(ctx *flow.Context, in payment) (string, error) {
 		return "", err
 	}
 	f, err := Finalise(ctx, tx, own, sessions...)
+	if errors.Is(err, ErrRefused) && in.Then != "" {
+		s, wrong := ctx.OpenSession(bobName, in.Then)
+		if wrong != nil {
+			return "", wrong
+		}
+		f, err = Finalise(ctx, tx, own, s)
+	}
 	if err != nil {
 		return "", err
 	}

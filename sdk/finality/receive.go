@@ -168,9 +168,8 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 	if check != nil {
 		if err := check(resolved); err != nil {
 			err = failed(ErrRefused, "%s refuses transaction %s: %s", p.ctx.Identity().X500Name, p.tx.ID(), err)
-			if len(keys) > 0 { // it cannot be final without this party
-				left = append(left, vault.StoreCall(p.tx, vault.Invalid, vault.Options{OnlyIfAbsent: true}))
-			}
+			// It is not stored as invalid, not even when this party must sign: another flow of the virtual node may have signed it,
+			// or may do so later.
 			return nil, p.refuse(err, left)
 		}
 	}
