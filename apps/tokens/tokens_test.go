@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/pem"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -133,6 +134,7 @@ type world struct {
 	t                              testing.TB
 	net                            *flowtest.Network
 	bank, mint, alice, bob, notary *flowtest.Member
+	notaryKey                      flow.PublicKey
 }
 
 func newWorld(t testing.TB) *world {
@@ -140,7 +142,7 @@ func newWorld(t testing.TB) *world {
 	w.bank, w.mint = w.net.Member("O=Bank, L=London, C=GB"), w.net.Member("O=Mint, L=Berlin, C=DE")
 	w.alice, w.bob = w.net.Member("O=Alice, L=London, C=GB"), w.net.Member("O=Bob, L=Paris, C=FR")
 	w.notary = w.net.Member("O=Notary, L=London, C=GB")
-	w.notary.NewKey("NOTARY", "notary")
+	w.notaryKey = w.notary.NewKey("NOTARY", "notary")
 	return w
 }
 
@@ -405,6 +407,37 @@ func TestFalseNotaries(t *testing.T) {
 		} {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// A notary that has changed its key is one notary: tokens of all of its keys are spent together.
+func TestNotaryWithTwoKeys(t *testing.T) {
+	w := newWorld(t)
+	publish := func(all ...flow.PublicKey) {
+		for i, k := range all {
+			w.notary.Publish(fmt.Sprintf(notary.PropertyKey, i), string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k})))
+		}
+	}
+	w.issue(w.alice, "6")
+	publish(w.notary.NewKey("NOTARY", "second"), w.notaryKey)
+	w.issue(w.alice, "7")
+	w.must(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("10")})
+	w.has(map[*flowtest.Member]string{w.alice: "3 GBP", w.bob: "10 GBP"})
+}
+
+// Of several keys a transaction has the one of all that it spends, if that is published.
+func TestSpending(t *testing.T) {
+	s := service{name: "N", keys: []ledger.PublicKey{ledger.PublicKey("new"), ledger.PublicKey("old")}}
+	for want, of := range map[string][][]string{"old": {{"old"}}, "new": {{"new"}, {"old", "new"}, {"forgotten"}, {"forgotten", "old"}}} {
+		for _, keys := range of {
+			used := map[string]bool{}
+			for _, k := range keys {
+				used[k] = true
+			}
+			if n := s.spending(used); n.Name != "N" || string(n.Key) != want {
+				t.Errorf("%v are spent with %s, want %s", keys, n.Key, want)
 			}
 		}
 	}
