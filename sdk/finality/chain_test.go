@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/flowtest"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 	"github.com/fairleadio/fairlead/sdk/vault"
 )
@@ -215,6 +216,28 @@ func TestWideBackchain(t *testing.T) {
 	}
 	if gives != 5 { // 25 in three, 13 in two
 		t.Errorf("38 transactions came in %d messages", gives)
+	}
+}
+
+// More transactions than can be asked for at once: whoever proposes, receives and repairs asks several times.
+func TestManySources(t *testing.T) {
+	w := newWorld(t)
+	var inputs []string
+	for range mostProofs + 1 {
+		inputs = append(inputs, ref(w.issue(w.alice, 1), 0))
+	}
+	for range 5 { // it has decided, and nobody hears
+		w.notary.Fail("sign_transactions", &flow.Error{Type: flow.ErrTimeout.Type, Message: "no answer"})
+	}
+	id, err := w.pay(w.alice, payment{Inputs: inputs, Outputs: []output{{bobName, mostProofs + 1}}})
+	if err == nil || err.Type != ErrUnknown.Type {
+		t.Errorf("%v", err)
+	}
+	w.want(id, "unverified", w.alice, w.bob)
+	for _, m := range []*flowtest.Member{w.alice, w.bob} {
+		if r := w.repair(m); len(r.Verified) != 1 {
+			t.Errorf("%s: %+v", m.Name(), r)
+		}
 	}
 }
 

@@ -70,15 +70,15 @@ func (p *initiator) prepare(own []ledger.Signature) error {
 	if p.question, err = ask(p.tx, notary.Write); err != nil {
 		return err
 	}
-	members, keys, proofs := flow.MembersCall(p.question.notary.Name), keysCall(p.tx), vault.FindFilteredCall(dependencies(p.tx)...)
-	if err := flow.All(p.ctx, members, keys, proofs); err != nil {
+	members, keys, proofs := flow.MembersCall(p.question.notary.Name), keysCall(p.tx), proofsCalls(dependencies(p.tx))
+	if err := flow.All(p.ctx, with(proofs, members, keys)...); err != nil {
 		return err
 	}
 	if p.notary, err = serviceOf(p.question.notary, members.Value()); err != nil {
 		return err
 	}
 	p.visible = p.Options.visible(p.tx, ownedOf(keys.Value()))
-	p.signed = proofs.Value().Found
+	p.signed = foundBy(proofs)
 	p.proofs, err = shown(p.tx, byTransaction(p.signed))
 	return err
 }
