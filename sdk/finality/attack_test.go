@@ -394,7 +394,7 @@ func falseNotary(ctx *flow.Context, s *flow.Session, how string) error {
 		return err
 	}
 	if how == "trusting" { // not false at all: the notary of the test of proofs
-		return trusting(ctx, s, r, by.PublicKey)
+		return trusting(ctx, s, r)
 	}
 	if how == "signature" || how == "foreign" {
 		id = r.Filtered.ID()

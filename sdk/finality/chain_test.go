@@ -1,6 +1,7 @@
 package finality
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -53,8 +54,8 @@ func registerForgers() {
 }
 
 // trusting is a notary that needs no backchain; a real one verifies.
-func trusting(ctx *flow.Context, s *flow.Session, r notary.Request, key []byte) error {
-	_, w, err := r.Filtered.Notary()
+func trusting(ctx *flow.Context, s *flow.Session, r notary.Request) error {
+	named, w, err := r.Filtered.Notary()
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func trusting(ctx *flow.Context, s *flow.Session, r notary.Request, key []byte) 
 	if a, err := ctx.CheckUniqueness(u); err != nil || a.Result != flow.Accepted {
 		return flow.Errorf("refused", "%v %v", a.Result, err)
 	}
-	sigs, err := vault.Sign(ctx, key, u.Transaction)
+	sigs, err := vault.Sign(ctx, named.Key, u.Transaction)
 	if err != nil {
 		return err
 	}
@@ -113,6 +114,27 @@ func TestNotaryWithTwoKeys(t *testing.T) {
 	}
 	w.want(second, "verified", w.bob, w.carol)
 	w.want(a, "verified", w.carol)
+}
+
+// The same with proofs: what the old key signed is proven as long as the notary publishes that key, and no longer.
+func TestProofsByTwoKeys(t *testing.T) {
+	w := newWorld(t)
+	w.notary.Publish(notary.PropertyProtocol, "bad-notary-trusting")
+	w.notary.Publish(notary.PropertyBackchain, "false")
+	a, b := w.issue(w.alice, 10), w.issue(w.alice, 5)
+	w.notary.NewKey("NOTARY", "second")
+	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}, NotaryKey: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(id, "verified", w.alice, w.bob)
+	w.want(a, "filtered", w.bob)
+	w.notary.Publish(fmt.Sprintf(notary.PropertyKey, 0), "none")
+	_, err = w.pay(w.alice, payment{Inputs: []string{ref(b, 0)}, Outputs: []output{{bobName, 5}}, NotaryKey: 1})
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "which is not "+notaryName+" with one of its keys") {
+		t.Errorf("%v", err)
+	}
+	w.want(b, "", w.bob)
 }
 
 // The notary that cannot verify does not sign for a group that relies on it to.

@@ -94,25 +94,26 @@ func checkFinal(from string, t signedTransaction) ([]ledger.Signature, error) {
 	return t.signatures, nil
 }
 
-// checkProof checks that a proof is of a transaction that the notary has signed.
-func checkProof(from string, p signedProof, n ledger.Notary) error {
+// checkProof checks that a proof is of a transaction that the notary has signed, with any key that it publishes: the one that
+// the transaction names, which is returned.
+func checkProof(from string, p signedProof, by service) (ledger.Notary, error) {
 	id := p.filtered.ID()
-	of, _, err := p.filtered.Notary()
+	n, _, err := p.filtered.Notary()
 	if err != nil {
-		return failed(ErrBackchain, "%s shows transaction %s without its notary: %s", from, id, err)
+		return n, failed(ErrBackchain, "%s shows transaction %s without its notary: %s", from, id, err)
 	}
-	if of.Name != n.Name || !bytes.Equal(of.Key, n.Key) {
-		return failed(ErrBackchain, "%s shows transaction %s, whose notary is %s with key %s, not %s with key %s", from, id, of.Name, ledger.KeyID(of.Key), n.Name, ledger.KeyID(n.Key))
+	if !by.signs(n) {
+		return n, failed(ErrBackchain, "%s shows transaction %s, whose notary is %s with key %s, which is not %s with one of its keys", from, id, n.Name, ledger.KeyID(n.Key), by.name)
 	}
 	for _, sig := range p.signatures {
 		if bytes.Equal(sig.By, n.Key) {
 			if err := notary.CheckSignature(sig, id, n); err != nil {
-				return failed(ErrBackchain, "%s: the notary's signature of transaction %s: %s", from, id, err)
+				return n, failed(ErrBackchain, "%s: the notary's signature of transaction %s: %s", from, id, err)
 			}
-			return nil
+			return n, nil
 		}
 	}
-	return failed(ErrBackchain, "%s shows transaction %s without its notary's signature", from, id)
+	return n, failed(ErrBackchain, "%s shows transaction %s without its notary's signature", from, id)
 }
 
 // shown finds what proves the states that a transaction consumes and looks at: of each transaction that made some, the

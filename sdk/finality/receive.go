@@ -128,11 +128,12 @@ func (p *responder) takeProofs(proofs []signedProof) error {
 		if needed[id] == nil {
 			return failed(ErrBackchain, "%s shows transaction %s, on which transaction %s does not depend", p.s.Counterparty(), id, p.tx.ID())
 		}
-		if err := checkProof(p.s.Counterparty(), proof, p.tx.Content().Notary); err != nil {
+		n, err := checkProof(p.s.Counterparty(), proof, p.chain.notary)
+		if err != nil {
 			return err
 		}
 		p.chain.proofs[id] = append(p.chain.proofs[id], proof.filtered)
-		list = append(list, vault.SignedFiltered{Filtered: proof.filtered, Signatures: notarysAlone(proof, p.tx.Content().Notary)})
+		list = append(list, vault.SignedFiltered{Filtered: proof.filtered, Signatures: notarysAlone(proof, n)})
 	}
 	return vault.StoreFiltered(p.ctx, list...)
 }
