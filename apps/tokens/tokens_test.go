@@ -89,7 +89,7 @@ func propose(ctx *flow.Context, in attack) (Final, error) {
 // falsely is how a member of the tests takes an offer.
 type falsely struct {
 	Swapping
-	// Late asks for a signature that is good for a year; otherwise what was signed is answered by nonsense.
+	// Late asks for a signature that is good for a day; otherwise what was signed is answered by nonsense.
 	Late bool
 }
 
@@ -105,7 +105,7 @@ func swapFalsely(ctx *flow.Context, in falsely) (Final, error) {
 	}
 	if in.Late {
 		c := tx.Content()
-		c.Window.UntilUs += (365 * 24 * time.Hour).Microseconds()
+		c.Window.UntilUs += (24 * time.Hour).Microseconds()
 		if tx, err = ledger.New(c, tx.Salt()); err != nil {
 			return Final{}, err
 		}
@@ -370,7 +370,7 @@ func TestSwap(t *testing.T) {
 }
 
 // Who has the offerer's signature and says something else than it should may still have the exchange notarised: the offer
-// stays taken. And nobody signs what could be notarised next year.
+// stays taken. And nobody signs what could be notarised tomorrow.
 func TestFalseSwaps(t *testing.T) {
 	w := newWorld(t)
 	w.issue(w.alice, "20")

@@ -118,6 +118,34 @@ func TestTimeWindow(t *testing.T) {
 	w.want(id, "invalid", w.alice, w.bob)
 }
 
+// What could be notarised long from now is refused before it is stored: repair would ask for it until then.
+func TestFarWindow(t *testing.T) {
+	w := newWorld(t)
+	a := w.issue(w.alice, 10)
+	in := payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}, For: 48*60 + 1}
+	id, err := w.pay(w.alice, in)
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "more than 48h0m0s from now") {
+		t.Errorf("%v", err)
+	}
+	w.want(id, "", w.bob)
+	w.want(a, "", w.bob)
+	in.For = 200 * 365 * 24 * 60
+	if id, err = w.pay(w.alice, in); err == nil || err.Type != ErrRefused.Type {
+		t.Errorf("%v", err)
+	}
+	w.want(id, "", w.bob)
+	in.Protocol, in.For = "pay-late", 60*24*60
+	if id, err = w.pay(w.alice, in); err != nil {
+		t.Fatal(err)
+	}
+	w.want(id, "verified", w.alice, w.bob)
+	// One's own windows are one's own business, and so is 48 hours.
+	b := w.issue(w.alice, 5)
+	if _, err = w.pay(w.alice, payment{Inputs: []string{ref(b, 0)}, Outputs: []output{{bobName, 5}}, For: 48 * 60}); err != nil {
+		t.Error(err)
+	}
+}
+
 // Contracts bind everybody, and each party's own demands itself.
 func TestRefusals(t *testing.T) {
 	w := newWorld(t)

@@ -39,6 +39,10 @@ func registerCoins() {
 		_, err := Options{MaxTransactions: 3}.Receive(ctx, s, nil)
 		return err
 	})
+	flow.Responder("pay-late", func(ctx *flow.Context, s *flow.Session) error {
+		_, err := Options{MaxWindow: 90 * 24 * time.Hour}.Receive(ctx, s, demands)
+		return err
+	})
 	flow.Responder("pay-small", func(ctx *flow.Context, s *flow.Session) error {
 		_, err := Options{MaxBytes: 3000}.Receive(ctx, s, nil)
 		return err

@@ -15,6 +15,9 @@ type Options struct {
 	// MaxTransactions is how many transactions a party takes from another to find out where states come from, 5,000 when it
 	// is 0; MaxBytes how long they may be together, 24 MiB when it is 0.
 	MaxTransactions, MaxBytes int
+	// MaxWindow is how far from now the time window may end of a transaction that another party proposes, 48 hours when it is 0.
+	// What ends later is refused before anything of it is looked at: it would have to be asked after as long.
+	MaxWindow time.Duration
 	// Attempts is how often a notary is asked that does not answer, 5 when it is 0; NotaryTimeout how long one answer is
 	// waited for, two minutes when it is 0. Between the attempts it waits for a second, and twice as long each time.
 	Attempts      int
@@ -25,6 +28,7 @@ func (o Options) maxTransactions() int { return or(o.MaxTransactions, 5_000) }
 func (o Options) maxBytes() int        { return or(o.MaxBytes, 24<<20) }
 func (o Options) attempts() int        { return or(o.Attempts, 5) }
 
+func (o Options) maxWindow() time.Duration     { return or(o.MaxWindow, 48*time.Hour) }
 func (o Options) notaryTimeout() time.Duration { return or(o.NotaryTimeout, 2*time.Minute) }
 
 func or[T int | time.Duration](value, otherwise T) T {

@@ -2,6 +2,7 @@ package finality
 
 import (
 	"errors"
+	"time"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -75,6 +76,9 @@ func (p *responder) proposal() (message, error) {
 	}
 	p.tx, p.others = m.transactions[0].tx, m.others
 	p.signing = newSigning(p.tx)
+	if until := windowEnd(p.tx); until.After(p.ctx.Now().Add(p.maxWindow())) {
+		return m, failed(ErrRefused, "%s refuses transaction %s: its time window ends at %s, and none is taken here that ends more than %s from now", p.ctx.Identity().X500Name, p.tx.ID(), until.Format(time.RFC3339), p.maxWindow())
+	}
 	signatures := m.transactions[0].signatures
 	if len(signatures) == 0 {
 		return m, failed(ErrSignature, "%s has not signed transaction %s itself", p.s.Counterparty(), p.tx.ID())
