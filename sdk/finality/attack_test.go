@@ -16,7 +16,7 @@ import (
 // What goes wrong on purpose: the attackers' flows are ordinary flows that say what they like.
 func registerAttackers() {
 	for name, f := range map[string]func(*attacker) error{
-		"forged": forgedSignature, "other": otherTransaction, "unasked": unaskedKey, "garbage": garbage, "curious": curious, "greedy": greedy, "replay": replayed, "flood": flood,
+		"forged": forgedSignature, "other": otherTransaction, "unasked": unaskedKey, "garbage": garbage, "curious": curious, "greedy": greedy, "replay": replayed, "flood": flood, "thief": thief,
 	} {
 		flow.Responder("bad-"+name, func(ctx *flow.Context, s *flow.Session) error {
 			m, err := (&attacker{ctx: ctx, s: s}).next()
@@ -126,15 +126,15 @@ func replayed(a *attacker) error {
 func flood(a *attacker) error { return a.s.SendBytes(make([]byte, maxMessage+1)) }
 
 func TestFalseResponders(t *testing.T) {
-	for _, c := range []struct{ how, want, text string }{
-		{"forged", ErrSignature.Type, "a signature that is not one of transaction"},
-		{"other", ErrSignature.Type, "a signature that is not one of transaction"},
-		{"unasked", ErrSignature.Type, "which need not sign"},
-		{"garbage", flow.ErrBadMessage.Type, "not canonical"},
-		{"curious", ErrBackchain.Type, "which this one does not come from"},
-		{"greedy", ErrBackchain.Type, "or which it has had"},
-		{"replay", flow.ErrBadMessage.Type, "about transaction 07"},
-		{"flood", ErrUnknown.Type, "has more than 8388608 bytes"},
+	for _, c := range []struct{ how, text string }{
+		{"forged", "a signature that is not one of transaction"},
+		{"other", "a signature that is not one of transaction"},
+		{"unasked", "which need not sign"},
+		{"garbage", "not canonical"},
+		{"curious", "which this one does not come from"},
+		{"greedy", "or which it has had"},
+		{"replay", "about transaction 07"},
+		{"flood", "has more than 8388608 bytes"},
 	} {
 		t.Run(c.how, func(t *testing.T) {
 			w := newWorld(t)
@@ -147,7 +147,8 @@ func TestFalseResponders(t *testing.T) {
 				in.Command = secret
 			}
 			id, err := w.pay(w.alice, in)
-			if err == nil || err.Type != c.want || !strings.Contains(err.Message, c.text) {
+			// It was sent what it may have notarised, whatever it answers.
+			if err == nil || err.Type != ErrUnknown.Type || !strings.Contains(err.Message, c.text) || !strings.Contains(err.Message, "may become final until") {
 				t.Errorf("%v", err)
 			}
 			w.want(id, "unverified", w.alice)
@@ -162,6 +163,31 @@ func TestFalseResponders(t *testing.T) {
 			}
 		})
 	}
+}
+
+// thief has what it refuses notarised: it has all signatures.
+func thief(a *attacker) error {
+	q, err := ask(a.tx, notary.Write)
+	if err != nil {
+		return err
+	}
+	if _, err := (Options{}).notarise(a.ctx, service{member: notaryName, protocol: notary.Protocol}, q, nil, nil); err != nil {
+		return err
+	}
+	return a.say(message{kind: failure, id: a.tx.ID(), class: classFatal, reason: "no, thanks"})
+}
+
+// A refusal by a party does not read as if the transaction could not become final.
+func TestRefusedAndNotarised(t *testing.T) {
+	w := newWorld(t)
+	a := w.issue(w.alice, 10)
+	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}, Protocol: "bad-thief"})
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "no, thanks; the transaction may become final until ") {
+		t.Errorf("%v", err)
+	}
+	w.want(id, "unverified", w.alice)
+	w.repair(w.alice)
+	w.want(id, "verified", w.alice)
 }
 
 // attacked is the argument of flow attack.

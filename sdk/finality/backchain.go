@@ -34,12 +34,16 @@ type lookup struct {
 const mostProofs = 200
 
 func lookupOf(ids []ledger.Hash, refs []ledger.StateRef) *lookup {
-	l := &lookup{refs: refs, ids: ids, statuses: vault.StatusesCall(ids...)}
+	return &lookup{refs: refs, ids: ids, statuses: vault.StatusesCall(ids...), proofs: proofsCalls(refs)}
+}
+
+// proofsCalls asks for proofs of states, however many transactions made them.
+func proofsCalls(refs []ledger.StateRef) (out []*flow.Pending[vault.Proofs]) {
 	var part []ledger.StateRef
 	seen := map[ledger.Hash]bool{}
 	cut := func() {
 		if len(part) > 0 {
-			l.proofs = append(l.proofs, vault.FindFilteredCall(part...))
+			out = append(out, vault.FindFilteredCall(part...))
 		}
 		part, seen = nil, map[ledger.Hash]bool{}
 	}
@@ -51,16 +55,26 @@ func lookupOf(ids []ledger.Hash, refs []ledger.StateRef) *lookup {
 		part = append(part, r)
 	}
 	cut()
-	return l
+	return out
 }
 
-func (l *lookup) calls() []flow.Call {
-	out := []flow.Call{l.statuses}
-	for _, p := range l.proofs {
-		out = append(out, p)
+// with are some calls and those that ask for proofs.
+func with(proofs []*flow.Pending[vault.Proofs], calls ...flow.Call) []flow.Call {
+	for _, p := range proofs {
+		calls = append(calls, p)
+	}
+	return calls
+}
+
+// foundBy are the proofs that calls which have succeeded found.
+func foundBy(proofs []*flow.Pending[vault.Proofs]) (out []vault.SignedFiltered) {
+	for _, p := range proofs {
+		out = append(out, p.Value().Found...)
 	}
 	return out
 }
+
+func (l *lookup) calls() []flow.Call { return with(l.proofs, l.statuses) }
 
 // take keeps what was found, and returns what is not verified here: in the order of the ids.
 func (b *backchain) take(l *lookup) (missing []ledger.Hash, err error) {

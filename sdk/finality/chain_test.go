@@ -1,11 +1,13 @@
 package finality
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/flowtest"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 	"github.com/fairleadio/fairlead/sdk/vault"
 )
@@ -87,6 +89,26 @@ func TestNotaryWithTwoKeys(t *testing.T) {
 	w.want(a, "verified", w.carol)
 }
 
+// The same with proofs: what the old key signed is proven as long as the notary publishes that key, and no longer.
+func TestProofsByTwoKeys(t *testing.T) {
+	w := newWorld(t)
+	w.notary.Publish(notary.PropertyBackchain, "false")
+	a, b := w.issue(w.alice, 10), w.issue(w.alice, 5)
+	w.notary.NewKey("NOTARY", "second")
+	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}, NotaryKey: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(id, "verified", w.alice, w.bob)
+	w.want(a, "filtered", w.bob)
+	w.notary.Publish(fmt.Sprintf(notary.PropertyKey, 0), "none")
+	_, err = w.pay(w.alice, payment{Inputs: []string{ref(b, 0)}, Outputs: []output{{bobName, 5}}, NotaryKey: 1})
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "which is not "+notaryName+" with one of its keys") {
+		t.Errorf("%v", err)
+	}
+	w.want(b, "", w.bob)
+}
+
 // The notary that cannot verify does not sign for a group that relies on it to.
 func TestNotaryThatShouldVerify(t *testing.T) {
 	w := newWorld(t)
@@ -104,7 +126,7 @@ func TestForgedBackchain(t *testing.T) {
 	var forged string
 	w.alice.Start("forge", payment{Outputs: []output{{aliceName, 1000}}}).Wait().Result(t, &forged)
 	id, err := w.pay(w.alice, payment{Inputs: []string{ref(forged, 0)}, Outputs: []output{{bobName, 1000}}})
-	if err == nil || !strings.Contains(err.Message, "it makes or destroys money") || err.Type != ErrInvalid.Type {
+	if err == nil || !strings.Contains(err.Message, "it makes or destroys money") || err.Type != ErrRefused.Type {
 		t.Errorf("%v", err)
 	}
 	w.want(forged, "", w.bob)
@@ -136,7 +158,7 @@ func TestInvalidHere(t *testing.T) {
 		t.Fatal(o.Err)
 	}
 	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}})
-	if err == nil || err.Type != ErrInvalid.Type || !strings.Contains(err.Message, "is invalid here") {
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "is invalid here") {
 		t.Errorf("%v", err)
 	}
 	w.want(a, "invalid", w.bob)
@@ -154,7 +176,7 @@ func TestBackchainWithoutEnd(t *testing.T) {
 	}
 	for protocol, text := range map[string]string{"pay-short": "more than 3 transactions", "pay-small": "of more than 3000 bytes"} {
 		tx, err := w.pay(w.alice, payment{Inputs: []string{ref(id, 0)}, Outputs: []output{{bobName, 10}}, Protocol: protocol, Filler: 1000})
-		if err == nil || err.Type != ErrInvalid.Type || !strings.Contains(err.Message, text) {
+		if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, text) {
 			t.Errorf("%v", err)
 		}
 		w.want(tx, "", w.bob)
@@ -189,6 +211,28 @@ func TestWideBackchain(t *testing.T) {
 	}
 	if gives != 5 { // 25 in three, 13 in two
 		t.Errorf("38 transactions came in %d messages", gives)
+	}
+}
+
+// More transactions than can be asked for at once: whoever proposes, receives and repairs asks several times.
+func TestManySources(t *testing.T) {
+	w := newWorld(t)
+	var inputs []string
+	for range mostProofs + 1 {
+		inputs = append(inputs, ref(w.issue(w.alice, 1), 0))
+	}
+	for range 5 { // it has decided, and nobody hears
+		w.notary.Fail("sign_transactions", &flow.Error{Type: flow.ErrTimeout.Type, Message: "no answer"})
+	}
+	id, err := w.pay(w.alice, payment{Inputs: inputs, Outputs: []output{{bobName, mostProofs + 1}}})
+	if err == nil || err.Type != ErrUnknown.Type {
+		t.Errorf("%v", err)
+	}
+	w.want(id, "unverified", w.alice, w.bob)
+	for _, m := range []*flowtest.Member{w.alice, w.bob} {
+		if r := w.repair(m); len(r.Verified) != 1 {
+			t.Errorf("%s: %+v", m.Name(), r)
+		}
 	}
 }
 

@@ -94,12 +94,17 @@ func checkFinal(from string, t signedTransaction) ([]ledger.Signature, error) {
 	return t.signatures, nil
 }
 
-// checkProof checks that a proof is of a transaction that the notary has signed.
-func checkProof(from string, p signedProof, n ledger.Notary) error {
-	if err := notary.CheckProof(p.filtered, p.signatures, n); err != nil {
-		return failed(ErrBackchain, "%s shows %s", from, err)
+// checkProof checks that a proof is of a transaction that the notary has signed, with any key that it publishes: the one that
+// the transaction names, which is returned.
+func checkProof(from string, p signedProof, by service) (ledger.Notary, error) {
+	n, _, err := p.filtered.Notary()
+	if err == nil && !by.signs(n) {
+		return n, failed(ErrBackchain, "%s shows transaction %s, whose notary is %s with key %s, which is not %s with one of its keys", from, p.filtered.ID(), n.Name, ledger.KeyID(n.Key), by.name)
 	}
-	return nil
+	if err := notary.CheckProof(p.filtered, p.signatures, n); err != nil {
+		return n, failed(ErrBackchain, "%s shows %s", from, err)
+	}
+	return n, nil
 }
 
 // shown finds what proves the states that a transaction consumes and looks at: of each transaction that made some, the

@@ -41,6 +41,10 @@ func registerCoins() {
 		_, err := Options{MaxTransactions: 3}.Receive(ctx, s, nil)
 		return err
 	})
+	flow.Responder("pay-late", func(ctx *flow.Context, s *flow.Session) error {
+		_, err := Options{MaxWindow: 90 * 24 * time.Hour}.Receive(ctx, s, demands)
+		return err
+	})
 	flow.Responder("pay-small", func(ctx *flow.Context, s *flow.Session) error {
 		_, err := Options{MaxBytes: 3000}.Receive(ctx, s, nil)
 		return err
@@ -136,6 +140,8 @@ type payment struct {
 	ForgedKey  bool
 	// NotaryKey is which of the notary's keys the transaction names.
 	NotaryKey int
+	// Then is a protocol by which Bob is asked again, when he has refused by the first.
+	Then string
 	// Tie gives all outputs one encumbrance.
 	Tie bool
 }
@@ -265,6 +271,13 @@ func payFlow(ctx *flow.Context, in payment) (string, error) {
 		return "", err
 	}
 	f, err := Finalise(ctx, tx, own, sessions...)
+	if errors.Is(err, ErrRefused) && in.Then != "" {
+		s, wrong := ctx.OpenSession(bobName, in.Then)
+		if wrong != nil {
+			return "", wrong
+		}
+		f, err = Finalise(ctx, tx, own, s)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -80,7 +80,11 @@ func askToVerify(tx *ledger.Transaction, signatures []ledger.Signature, proofs [
 	whole := &notary.Whole{Transaction: tx, Signatures: signatures}
 	for _, f := range proofs {
 		i := slices.IndexFunc(signed, func(s vault.SignedFiltered) bool { return s.Filtered == f })
-		notarys := notarysAlone(signedProof{f, signed[i].Signatures}, n)
+		made, _, err := f.Notary() // with another of its keys, perhaps
+		if err != nil {
+			return question{}, failed(ErrBackchain, "transaction %s, which transaction %s comes from, is in the vault without its notary: %s", f.ID(), tx.ID(), err)
+		}
+		notarys := notarysAlone(signedProof{f, signed[i].Signatures}, made)
 		if len(notarys) == 0 {
 			return question{}, failed(ErrBackchain, "transaction %s, which transaction %s comes from, is in the vault without its notary's signature", f.ID(), tx.ID())
 		}

@@ -2,6 +2,7 @@ package finality
 
 import (
 	"errors"
+	"time"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -75,6 +76,9 @@ func (p *responder) proposal() (message, error) {
 	}
 	p.tx, p.others = m.transactions[0].tx, m.others
 	p.signing = newSigning(p.tx)
+	if until := windowEnd(p.tx); until.After(p.ctx.Now().Add(p.maxWindow())) {
+		return m, failed(ErrRefused, "%s refuses transaction %s: its time window ends at %s, and none is taken here that ends more than %s from now", p.ctx.Identity().X500Name, p.tx.ID(), until.Format(time.RFC3339), p.maxWindow())
+	}
 	signatures := m.transactions[0].signatures
 	if len(signatures) == 0 {
 		return m, failed(ErrSignature, "%s has not signed transaction %s itself", p.s.Counterparty(), p.tx.ID())
@@ -128,11 +132,12 @@ func (p *responder) takeProofs(proofs []signedProof) error {
 		if needed[id] == nil {
 			return failed(ErrBackchain, "%s shows transaction %s, on which transaction %s does not depend", p.s.Counterparty(), id, p.tx.ID())
 		}
-		if err := checkProof(p.s.Counterparty(), proof, p.tx.Content().Notary); err != nil {
+		n, err := checkProof(p.s.Counterparty(), proof, p.chain.notary)
+		if err != nil {
 			return err
 		}
 		p.chain.proofs[id] = append(p.chain.proofs[id], proof.filtered)
-		list = append(list, vault.SignedFiltered{Filtered: proof.filtered, Signatures: notarysAlone(proof, p.tx.Content().Notary)})
+		list = append(list, vault.SignedFiltered{Filtered: proof.filtered, Signatures: notarysAlone(proof, n)})
 	}
 	return vault.StoreFiltered(p.ctx, list...)
 }
@@ -167,10 +172,9 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 	p.sources = sources
 	if check != nil {
 		if err := check(resolved); err != nil {
-			err = failed(ErrInvalid, "%s refuses transaction %s: %s", p.ctx.Identity().X500Name, p.tx.ID(), err)
-			if len(keys) > 0 { // it cannot be final without this party
-				left = append(left, vault.StoreCall(p.tx, vault.Invalid, vault.Options{OnlyIfAbsent: true}))
-			}
+			err = failed(ErrRefused, "%s refuses transaction %s: %s", p.ctx.Identity().X500Name, p.tx.ID(), err)
+			// It is not stored as invalid, not even when this party must sign: another flow of the virtual node may have signed it,
+			// or may do so later.
 			return nil, p.refuse(err, left)
 		}
 	}

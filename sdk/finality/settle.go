@@ -43,7 +43,7 @@ func (p *responder) unfinished(err error) (Final, error) {
 		case v.status == vault.Verified:
 			return Final{Transaction: p.tx, Signatures: p.signing.all, Notary: v.signature, Visible: p.visible}, nil
 		case v.status == vault.Invalid:
-			return Final{}, err
+			return Final{}, failed(ErrInvalid, "%s", err)
 		default:
 			err = failed(ErrUnknown, "%s; but its notary has not refused it: %s", err, v.reason)
 		}
@@ -98,25 +98,23 @@ func (v *verdict) ask(ctx *flow.Context, o Options) error {
 		return err
 	}
 	members := flow.MembersCall(q.notary.Name)
-	calls := []flow.Call{members}
-	var found *flow.Pending[vault.Proofs]
+	var found []*flow.Pending[vault.Proofs]
 	if !v.verified {
-		found = vault.FindFilteredCall(dependencies(v.tx)...)
-		calls = append(calls, found)
+		found = proofsCalls(dependencies(v.tx))
 	}
-	if err := flow.All(ctx, calls...); err != nil {
+	if err := flow.All(ctx, with(found, members)...); err != nil {
 		return err
 	}
 	to, err := serviceOf(q.notary, members.Value())
 	if err != nil {
 		return err
 	}
-	calls = nil
+	var calls []flow.Call
 	var verify *flow.Pending[flow.Verification]
 	var unproven error // what it consumes; the notary may still have refused it
 	if !v.verified {
 		var proofs []*ledger.Filtered
-		if proofs, unproven = shown(v.tx, byTransaction(found.Value().Found)); unproven == nil {
+		if proofs, unproven = shown(v.tx, byTransaction(foundBy(found))); unproven == nil {
 			verify = flow.VerifyCall(v.tx, encodings(proofs)...)
 			calls = []flow.Call{verify}
 		}
