@@ -31,9 +31,6 @@ func CPU(pid int) (time.Duration, error) {
 	return p.Own, err
 }
 
-// Self is this process's own processor time.
-func Self() (time.Duration, error) { return CPU(os.Getpid()) }
-
 func read(pid int) (Process, error) {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
