@@ -111,7 +111,7 @@ func childParts(all measure.Processes, of int, known map[int]string) map[string]
 }
 
 // onKafka starts one node of Kafka, the servers, and a process for each worker type, and sets them up as an operator would.
-func (b bench) onKafka(ctx context.Context) (c *cluster, err error) {
+func (b bench) onKafka(ctx context.Context) (_ *cluster, err error) {
 	dir := filepath.Join(b.dir, "kafka")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
@@ -119,7 +119,7 @@ func (b bench) onKafka(ctx context.Context) (c *cluster, err error) {
 	if err := os.Setenv(kafkatest.RealServersVariable, "1"); err != nil {
 		return nil, err
 	}
-	c = &cluster{kind: "Apache Kafka " + kafkatest.Version + ", 1 node; a process for each worker type", prefix: "pay-"}
+	c := &cluster{kind: "Apache Kafka " + kafkatest.Version + ", 1 node; a process for each worker type", prefix: "pay-"}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -338,7 +338,7 @@ func (b bench) keys(ctx context.Context, c *cluster, op *operator, group string)
 }
 
 // inDev starts `fairlead dev`.
-func (b bench) inDev(ctx context.Context) (c *cluster, err error) {
+func (b bench) inDev(ctx context.Context) (_ *cluster, err error) {
 	dir := filepath.Join(b.dir, "dev")
 	names, apps := b.network()
 	network := "applications:\n"
@@ -353,7 +353,7 @@ func (b bench) inDev(ctx context.Context) (c *cluster, err error) {
 	if err := os.WriteFile(file, []byte(network), 0o600); err != nil {
 		return nil, fmt.Errorf("write the network: %w", err)
 	}
-	c = &cluster{kind: "fairlead dev: embedded broker and all workers in one process"}
+	c := &cluster{kind: "fairlead dev: embedded broker and all workers in one process"}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
