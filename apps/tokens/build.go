@@ -121,6 +121,16 @@ func (d *draft) finishOver(ctx *flow.Context, sessions ...*flow.Session) (finali
 	return finality.Finalise(ctx, tx, own, sessions...)
 }
 
+// soon refuses what somebody else proposes and could have notarised long from now: with this member's signature in hand, who
+// proposed it could wait until it suits. Windows twice as long as this application's own leave room for clocks that differ.
+func soon(ctx *flow.Context, tx *ledger.Resolved) error {
+	until := time.UnixMicro(tx.Transaction().Content().Window.UntilUs).UTC()
+	if until.After(ctx.Now().Add(2 * window)) {
+		return fmt.Errorf("%w: it may become final until %s, and this member signs for the next %s", token.ErrDisagree, until.Format(time.RFC3339), 2*window)
+	}
+	return nil
+}
+
 // notaryNamed finds a notary of the group: the one of a name, or the only one for an empty name.
 func notaryNamed(ctx *flow.Context, name string) (ledger.Notary, error) {
 	all, err := notariesNamed(ctx, name)
@@ -133,7 +143,8 @@ func notaryNamed(ctx *flow.Context, name string) (ledger.Notary, error) {
 	return all[0], nil
 }
 
-// notariesNamed finds the notaries of the group: the one of a name, or all for an empty name. There is one at least.
+// notariesNamed finds the notaries of the group: the one of a name, or all for an empty name. There is one at least. A member
+// that publishes another's name, or no key, is passed over: it would keep everybody from paying.
 func notariesNamed(ctx *flow.Context, name string) ([]ledger.Notary, error) {
 	members, err := ctx.Members()
 	if err != nil {
@@ -142,17 +153,17 @@ func notariesNamed(ctx *flow.Context, name string) ([]ledger.Notary, error) {
 	var out []ledger.Notary
 	for _, m := range members {
 		service := m.Context[notary.PropertyService]
-		if service == "" || name != "" && service != name {
+		if service == "" || service != m.X500Name || name != "" && service != name {
 			continue
 		}
 		block, _ := pem.Decode([]byte(m.Context[fmt.Sprintf(notary.PropertyKey, 0)]))
 		if block == nil {
-			return nil, flow.Errorf("no-notary", "notary %s publishes no key", service)
+			continue
 		}
 		out = append(out, ledger.Notary{Name: service, Key: block.Bytes})
 	}
 	if len(out) == 0 {
-		return nil, flow.Errorf("no-notary", "the group has no notary %s", name)
+		return nil, flow.Errorf("no-notary", "the group has no notary %s that publishes a key", name)
 	}
 	return out, nil
 }

@@ -74,8 +74,10 @@ func choose(ctx *flow.Context, issuers []ledger.PublicKey, symbol, notary string
 	for _, issuer := range issuers {
 		for _, n := range notaries {
 			claim, err := tokens.Claim(ctx, tokens.Pool{Type: token.Type, Symbol: symbol, Issuer: ledger.KeyID(issuer), Notary: n.Name}, need.String(), tokens.Options{})
-			if errors.Is(err, tokens.ErrNotEnough) {
-				reason = err
+			if errors.Is(err, tokens.ErrNotEnough) || errors.Is(err, tokens.ErrTooMany) {
+				if !errors.Is(reason, tokens.ErrTooMany) { // which can be helped
+					reason = err
+				}
 				continue
 			}
 			if err != nil {

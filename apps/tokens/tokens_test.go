@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairleadio/fairlead/apps/tokens/token"
 	"github.com/fairleadio/fairlead/sdk/contract/amount"
@@ -12,6 +15,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/flowtest"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
 // Flows that only tests have: a notary's responder, and members that try what the application's own flows do not.
@@ -19,6 +23,7 @@ func init() {
 	notary.Register()
 	flow.Register("test-spend", spend)
 	flow.Register("test-propose", propose)
+	flow.Register("test-swap-falsely", swapFalsely)
 	flow.Register("test-hold", func(ctx *flow.Context, _ struct{}) ([]token.Held, error) {
 		all, err := purses(ctx)
 		out := []token.Held{}
@@ -78,6 +83,49 @@ func propose(ctx *flow.Context, in attack) (Final, error) {
 	}
 	d.signers = mine[:1]
 	return finalOf(d.finish(ctx, in.Protocol, in.With))
+}
+
+// falsely is how a member of the tests takes an offer.
+type falsely struct {
+	Swapping
+	// Late asks for a signature that is good for a year; otherwise what was signed is answered by nonsense.
+	Late bool
+}
+
+func swapFalsely(ctx *flow.Context, in falsely) (Final, error) {
+	x, err := in.prepare(ctx)
+	if err != nil {
+		return Final{}, err
+	}
+	s := x.session
+	tx, err := x.draft.build(ctx)
+	if err != nil {
+		return Final{}, err
+	}
+	if in.Late {
+		c := tx.Content()
+		c.Window.UntilUs += (365 * 24 * time.Hour).Microseconds()
+		if tx, err = ledger.New(c, tx.Salt()); err != nil {
+			return Final{}, err
+		}
+	}
+	own, err := sign(ctx, tx)
+	if err != nil {
+		return Final{}, err
+	}
+	if in.Late {
+		return finalOf(finality.Finalise(ctx, tx, own, s))
+	}
+	// The message of a proposal, as docs/write-an-app/finality.md has it.
+	field := func(n byte, b []byte) []byte {
+		return append(binary.AppendUvarint([]byte{n<<3 | 2}, uint64(len(b))), b...)
+	}
+	id := tx.ID()
+	signed := append(field(1, tx.Encode()), field(2, own[0].Encode())...)
+	if _, err := s.SendAndReceiveBytes(slices.Concat([]byte{1 << 3, 1, 2 << 3, 1}, field(3, id[:]), field(4, signed))); err != nil {
+		return Final{}, err
+	}
+	return Final{Transaction: id.String()}, s.SendBytes([]byte("nonsense"))
 }
 
 // world is a network of an issuer, another one, two members and a notary.
@@ -302,6 +350,49 @@ func TestSwap(t *testing.T) {
 	w.refused(w.alice, "tokens-swap", Swapping{w.bob.Name(), id, w.gbp("1000"), w.eur("1")}, notEnough, "GBP")
 	if o := w.bob.Start("tokens-offer", Offering{w.alice.Name(), w.eur("1"), w.eur("2")}).Wait(); o.Err == nil || o.Err.Type != "bad-input" {
 		t.Errorf("euros for euros: %v", o.Err)
+	}
+}
+
+// Who has the offerer's signature and says something else than it should may still have the exchange notarised: the offer
+// stays taken. And nobody signs what could be notarised next year.
+func TestFalseSwaps(t *testing.T) {
+	w := newWorld(t)
+	w.issue(w.alice, "20")
+	w.must(w.mint, "tokens-issue", Issuing{To: w.bob.Name(), Symbol: "EUR", Amount: "20"})
+	var o Offered
+	w.bob.Start("tokens-offer", Offering{w.alice.Name(), w.eur("7"), w.gbp("8")}).Wait().Result(t, &o)
+	swap := Swapping{With: w.bob.Name(), Offer: o.Offer, Pay: w.gbp("8"), Get: w.eur("7")}
+	w.refused(w.alice, "test-swap-falsely", falsely{swap, true}, finality.ErrInvalid.Type, "it may become final until")
+	_, _ = w.run(w.alice, "test-swap-falsely", falsely{swap, false}) // Bob's flow fails, and so does the session
+	flows := w.bob.Flows()
+	if o := flows[len(flows)-1].Wait(); o.Err == nil || !strings.Contains(o.Err.Message, errSigned.Error()) {
+		t.Errorf("Bob has signed, and believes %v", o.Err)
+	}
+	w.refused(w.alice, "tokens-swap", swap, flow.ErrSessionFailed.Type, "was taken")
+}
+
+func second[T, U any](_ T, u U) U { return u }
+
+// What one member publishes of notaries keeps nobody else from paying.
+func TestFalseNotaries(t *testing.T) {
+	w := newWorld(t)
+	eve := w.net.Member("O=Eve, L=Rome, C=IT")
+	for name, publish := range map[string]func(){
+		"a notary without a key": func() { eve.Publish(notary.PropertyService, eve.Name()) },
+		"another's name": func() {
+			eve.NewKey("NOTARY", "notary")
+			eve.Publish(notary.PropertyService, w.notary.Name())
+		},
+	} {
+		publish()
+		for _, err := range []*flow.Error{
+			second(w.run(w.bank, "tokens-issue", Issuing{To: w.alice.Name(), Symbol: "GBP", Amount: "10"})),
+			second(w.run(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("7")})),
+		} {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }
 

@@ -92,6 +92,15 @@ func newWorld(t *testing.T) *world {
 		}
 		w.run(c, worker, listener)
 	}
+	// The database worker makes the first administrator when it leads, which is not before it is ready.
+	w.must(w.until("the administrator can log in", func() (bool, error) {
+		err := w.call(http.MethodGet, "/api/v5_2/user/"+kafkatest.Administrator, "", nil, nil)
+		var no *refusal
+		if errors.As(err, &no) && (no.status == http.StatusUnauthorized || no.status == http.StatusTooManyRequests) {
+			return false, nil
+		}
+		return err == nil, err
+	}))
 	return w
 }
 

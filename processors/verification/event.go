@@ -68,8 +68,11 @@ type Remember struct {
 // Respond answers the request.
 type Respond struct{ Reply *rpcv1.Reply }
 
-// Wait has the request run again soon.
-type Wait struct{ Err error }
+// Wait has the request run again after AfterUs, microseconds; 0 is soon.
+type Wait struct {
+	Err     error
+	AfterUs int64
+}
 
 // Note counts what became of a request.
 type Note struct{ What Result }

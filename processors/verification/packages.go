@@ -109,6 +109,8 @@ func (c code) problem(n ledger.Package) string {
 	switch {
 	case c.name != n.Name || c.version != n.Version:
 		return fmt.Sprintf("package %s %s: the file with that checksum is package %s %s", n.Name, n.Version, c.name, c.version)
+	case c.signer == ledger.Hash{} && n.Signer != n.Checksum: // as flow workers write it: no signer has a file's checksum
+		return fmt.Sprintf("package %s %s: the file with that checksum is not signed, and not by %s", n.Name, n.Version, n.Signer)
 	case c.signer != ledger.Hash{} && c.signer != n.Signer:
 		return fmt.Sprintf("package %s %s: the file with that checksum is signed by %s, not by %s", n.Name, n.Version, c.signer, n.Signer)
 	}

@@ -1,8 +1,6 @@
 package finality
 
 import (
-	"bytes"
-
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 	"github.com/fairleadio/fairlead/sdk/vault"
@@ -14,7 +12,7 @@ type backchain struct {
 	ctx    *flow.Context
 	s      *flow.Session
 	id     ledger.Hash // of the transaction that is proposed
-	notary ledger.Notary
+	notary service
 
 	all    map[ledger.Hash]signedTransaction
 	order  []ledger.Hash // in which they came: whoever depends on one comes before it, or was asked for before it
@@ -143,8 +141,8 @@ func (b *backchain) accept(ids []ledger.Hash, got []signedTransaction) ([]ledger
 		if t.tx.ID() != ids[i] {
 			return nil, failed(ErrBackchain, "%s gave transaction %s, %s was asked for", from, t.tx.ID(), ids[i])
 		}
-		if n := t.tx.Content().Notary; n.Name != b.notary.Name || !bytes.Equal(n.Key, b.notary.Key) {
-			return nil, failed(ErrBackchain, "%s gave transaction %s, whose notary is %s with key %s, not %s with key %s", from, ids[i], n.Name, ledger.KeyID(n.Key), b.notary.Name, ledger.KeyID(b.notary.Key))
+		if n := t.tx.Content().Notary; !b.notary.signs(n) {
+			return nil, failed(ErrBackchain, "%s gave transaction %s, whose notary is %s with key %s, which is not %s with one of its keys", from, ids[i], n.Name, ledger.KeyID(n.Key), b.notary.name)
 		}
 		if _, err := checkFinal(from, t); err != nil {
 			return nil, err

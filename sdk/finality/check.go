@@ -116,33 +116,41 @@ func checkProof(from string, p signedProof, n ledger.Notary) error {
 }
 
 // shown finds what proves the states that a transaction consumes and looks at: of each transaction that made some, the
-// first of the proofs that shows all that is needed of it.
+// first of the proofs that shows all that is needed of it, or else several that do together.
 func shown(tx *ledger.Transaction, proofs map[ledger.Hash][]*ledger.Filtered) ([]*ledger.Filtered, error) {
 	var out []*ledger.Filtered
 	needed := needs(tx)
 	for _, id := range tx.Dependencies() {
-		var found *ledger.Filtered
-		for _, f := range proofs[id] {
-			if showsAll(f, needed[id]) {
-				found = f
-				break
+		found := proofs[id]
+		if one := slices.IndexFunc(found, func(f *ledger.Filtered) bool { return len(lacking(f, needed[id])) == 0 }); one >= 0 {
+			found = found[one : one+1]
+		}
+		var some []*ledger.Filtered
+		left := needed[id]
+		for _, f := range found {
+			if less := lacking(f, left); len(less) < len(left) {
+				some, left = append(some, f), less
 			}
 		}
-		if found == nil {
-			return nil, failed(flow.ErrUnresolved, "nothing here shows the outputs %v of transaction %s, on which transaction %s depends", needed[id], id, tx.ID())
+		if len(left) > 0 {
+			return nil, failed(flow.ErrUnresolved, "nothing here shows the outputs %v of transaction %s, on which transaction %s depends", left, id, tx.ID())
 		}
-		out = append(out, found)
+		out = append(out, some...)
 	}
 	return out, nil
 }
 
-func showsAll(f *ledger.Filtered, outputs []int) bool {
+// lacking are those outputs that a proof does not show so that they can be consumed.
+func lacking(f *ledger.Filtered, outputs []int) (out []int) {
+	infos, _ := f.Count(ledger.GroupOutputInfos)
+	whole := len(f.Shown(ledger.GroupOutputInfos)) == infos
 	for _, i := range outputs {
-		if _, err := f.Output(i); err != nil {
-			return false
+		// Who consumes one that is tied to others must know how many these are.
+		if s, err := f.Output(i); err != nil || s.Encumbrance != "" && !whole {
+			out = append(out, i)
 		}
 	}
-	return true
+	return out
 }
 
 // needs are the outputs of other transactions that a transaction consumes or looks at.

@@ -8,7 +8,9 @@ import (
 
 // What finality fails with, to be compared with errors.Is. The message says why.
 var (
-	// ErrInvalid: the transaction will never be final: its contracts, its notary or somebody who must sign refuses it.
+	// ErrInvalid: the transaction is refused: by its contracts or its notary, and then it will never be final and is stored as
+	// invalid; or by a party, and then it stays unverified: who has all signatures, which may be that party, can still have it
+	// notarised until its time window has passed. Before that, do not do with other states what it does.
 	ErrInvalid = &flow.Error{Type: "transaction-refused"}
 	// ErrUnknown: it is not known whether the transaction is final. It stays unverified, and [Repair] finishes it.
 	ErrUnknown = &flow.Error{Type: "finality-unknown"}

@@ -132,6 +132,8 @@ type payment struct {
 	Filler     int
 	Notary     string `json:"notary"`
 	ForgedKey  bool
+	// NotaryKey is which of the notary's keys the transaction names.
+	NotaryKey int
 	// Tie gives all outputs one encumbrance.
 	Tie bool
 }
@@ -166,7 +168,7 @@ func build(ctx *flow.Context, in payment) (*ledger.Transaction, []string, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	block, _ := pem.Decode([]byte(n.Context["corda.notary.keys.0.pem"]))
+	block, _ := pem.Decode([]byte(n.Context[fmt.Sprintf(notary.PropertyKey, in.NotaryKey)]))
 	mine, err := keyOf(ctx, me)
 	if err != nil {
 		return nil, nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
@@ -14,9 +15,16 @@ import (
 
 // service is a notary that the group knows.
 type service struct {
-	member, protocol string
+	name, member, protocol string
 	// backchain: the parties verify what states come from, back to where they were issued. Without it, the notary does.
 	backchain bool
+	// keys are all that it publishes: a notary that has changed its key still stands for what the old one signed.
+	keys []ledger.PublicKey
+}
+
+// signs tells whether a transaction's notary is this service, with any of its keys.
+func (s service) signs(n ledger.Notary) bool {
+	return n.Name == s.name && slices.ContainsFunc(s.keys, func(k ledger.PublicKey) bool { return bytes.Equal(k, n.Key) })
 }
 
 // serviceOf finds a transaction's notary among the members of its name: one that publishes the service and the key.
@@ -25,18 +33,21 @@ func serviceOf(n ledger.Notary, members []flow.Member) (service, error) {
 		if m.Context[notary.PropertyService] != n.Name {
 			continue
 		}
+		s := service{name: n.Name, member: m.X500Name, protocol: m.Context[notary.PropertyProtocol], backchain: m.Context[notary.PropertyBackchain] != "false"}
+		if s.protocol == "" {
+			s.protocol = notary.Protocol
+		}
 		for i := 0; ; i++ {
 			text, there := m.Context[fmt.Sprintf(notary.PropertyKey, i)]
 			if !there {
 				break
 			}
-			if block, _ := pem.Decode([]byte(text)); block != nil && bytes.Equal(block.Bytes, n.Key) {
-				s := service{member: m.X500Name, protocol: m.Context[notary.PropertyProtocol], backchain: m.Context[notary.PropertyBackchain] != "false"}
-				if s.protocol == "" {
-					s.protocol = notary.Protocol
-				}
-				return s, nil
+			if block, _ := pem.Decode([]byte(text)); block != nil {
+				s.keys = append(s.keys, block.Bytes)
 			}
+		}
+		if s.signs(n) {
+			return s, nil
 		}
 		return service{}, failed(ErrNotary, "notary %s has no key %s", n.Name, ledger.KeyID(n.Key))
 	}

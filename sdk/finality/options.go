@@ -52,8 +52,8 @@ func (f Final) ID() ledger.Hash { return f.Transaction.ID() }
 // least one. The sessions are those with the other parties, whose flows call [Receive]; there may be none. On the notary's
 // signature the transaction is stored as verified here, and sent to all parties.
 //
-// The error is [ErrInvalid] when the transaction can never be final (it is then stored as invalid), and [ErrUnknown] when
-// nothing is known; it stays unverified then. Other errors come of what cannot be asked or stored.
+// The error is [ErrInvalid] when the transaction is refused (it is stored as invalid when it can never be final, and stays
+// unverified when another party refuses it), and [ErrUnknown] when nothing is known; it stays unverified then. Other errors come of what cannot be asked or stored.
 func Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledger.Signature, sessions ...*flow.Session) (Final, error) {
 	return Options{}.Finalise(ctx, tx, own, sessions...)
 }
@@ -64,7 +64,8 @@ func Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledger.Signature,
 // nothing that breaks them, but what check itself does outside of the flow may come to nothing.
 //
 // It signs with those of the virtual node's ledger keys that must sign and have not, and returns when the transaction is
-// stored as verified. The errors are those of [Finalise].
+// stored as verified. The errors are those of [Finalise]; once its signatures may have left, every error but [ErrInvalid] is
+// [ErrUnknown], and [ErrInvalid] is final.
 func Receive(ctx *flow.Context, s *flow.Session, check func(*ledger.Resolved) error) (Final, error) {
 	return Options{}.Receive(ctx, s, check)
 }

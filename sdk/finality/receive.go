@@ -20,6 +20,7 @@ type responder struct {
 	visible []int
 	chain   *backchain
 	sources []*ledger.Filtered
+	unsaved bool // signatures could not be added in the vault
 }
 
 // Receive is [Receive] with options.
@@ -86,7 +87,7 @@ func (p *responder) proposal() (message, error) {
 func (p *responder) resolve(m message) error {
 	c := p.tx.Content()
 	p.chain = &backchain{
-		Options: p.Options, ctx: p.ctx, s: p.s, id: p.tx.ID(), notary: c.Notary,
+		Options: p.Options, ctx: p.ctx, s: p.s, id: p.tx.ID(),
 		all: map[ledger.Hash]signedTransaction{}, asked: map[ledger.Hash]bool{}, proofs: map[ledger.Hash][]*ledger.Filtered{},
 	}
 	members, keys := flow.MembersCall(c.Notary.Name), keysCall(p.tx)
@@ -102,6 +103,7 @@ func (p *responder) resolve(m message) error {
 	if err != nil {
 		return err
 	}
+	p.chain.notary = to
 	p.mine = ownedOf(keys.Value())
 	p.visible = p.Options.visible(p.tx, p.mine)
 	missing, err := p.chain.take(known)
@@ -202,9 +204,11 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 
 // wait sends the own signatures, takes those of the others, and waits for the notary's.
 func (p *responder) wait(own []ledger.Signature) (Final, error) {
-	reply := receiveCall(p.s)
-	calls := []flow.Call{vault.AddSignaturesCall(p.tx.ID(), own...), sendCall(p.s, message{kind: signed, id: p.tx.ID(), signatures: own}), reply}
-	_ = flow.All(p.ctx, calls...) // what could not be added is stored with the notary's signature
+	reply, add := receiveCall(p.s), vault.AddSignaturesCall(p.tx.ID(), own...)
+	_ = flow.All(p.ctx, add, sendCall(p.s, message{kind: signed, id: p.tx.ID(), signatures: own}), reply)
+	// What could not be added is stored with the notary's signature, or tried once more: repair would look for this party's
+	// own signature elsewhere, and nobody else is asked for it.
+	p.unsaved = add.Err() != nil
 	kinds := []kind{final}
 	if p.others {
 		kinds = []kind{signed, final}
@@ -225,8 +229,9 @@ func (p *responder) wait(own []ledger.Signature) (Final, error) {
 		if m.kind == final {
 			return p.finish(m.signatures[last])
 		}
-		reply, kinds = receiveCall(p.s), []kind{final}
-		_ = flow.All(p.ctx, vault.AddSignaturesCall(p.tx.ID(), fresh...), reply) // the same
+		reply, add, kinds = receiveCall(p.s), vault.AddSignaturesCall(p.tx.ID(), fresh...), []kind{final}
+		_ = flow.All(p.ctx, add, reply) // the same
+		p.unsaved = p.unsaved || add.Err() != nil
 	}
 }
 

@@ -149,8 +149,18 @@ func TestNotary(t *testing.T) {
 	is("not seen, then decided", tell(asking{Salt: 6}), notary.Signed, "")
 	is("decided, read", tell(asking{Salt: 6, Mode: notary.Read}), notary.Signed, "")
 	is("too late", tell(asking{Salt: 7, Until: -60}), notary.Fatal, "was not open: until ")
-	is("another notary", tell(asking{Salt: 8, Name: "O=Other, L=Rome, C=IT"}), notary.Fatal, "asked was "+notaryName)
-	is("another key", tell(asking{Salt: 8, Key: []byte("key")}), notary.Fatal, "is not one of notary")
+	// That the notary is not the one, or lacks the key, is no word about the transaction.
+	for _, mode := range []notary.Mode{notary.Write, notary.Read} {
+		is("another notary", tell(asking{Salt: 8, Name: "O=Other, L=Rome, C=IT", Mode: mode}), notary.General, "asked was "+notaryName)
+	}
+	is("another key", tell(asking{Salt: 8, Key: []byte("key")}), notary.General, "is not one of notary")
+	is("another key, read", tell(asking{Salt: 8, Key: []byte("key"), Mode: notary.Read}), notary.Unknown, "has not seen it")
+	is("another key, read too late", tell(asking{Salt: 10, Key: []byte("key"), Mode: notary.Read, Until: -60}), notary.Fatal, "was not open")
+	bank.Publish(notary.PropertyBackchain, "false")
+	is("a notary that says it verifies", tell(asking{Salt: 8}), notary.General, "would have to verify")
+	is("the same, of what it has accepted", tell(asking{Salt: 6, Mode: notary.Read}), notary.General, "has accepted the transaction, and cannot sign it now")
+	bank.Publish(notary.PropertyBackchain, "true")
+	is("decided, read again", tell(asking{Salt: 6, Mode: notary.Read}), notary.Signed, "")
 	for _, g := range []ledger.Group{ledger.GroupNotary, ledger.GroupInputs, ledger.GroupReferences, ledger.GroupOutputs} {
 		is(g.String(), tell(asking{Salt: 8, Hide: g}), notary.Fatal, "it is not shown")
 	}

@@ -50,11 +50,17 @@ func Respond(ctx *flow.Context, s *flow.Session) error {
 func answer(ctx *flow.Context, originator string, r Request, keys []flow.Key, me []flow.Member) Answer {
 	a := Answer{Transaction: r.Filtered.ID()}
 	u, notary, err := uniqueness(r.Filtered, originator)
-	if err == nil {
-		err = mine(ctx.Identity().X500Name, notary, keys, me)
-	}
 	if err != nil {
 		a.Class, a.Reason = Fatal, err.Error()
+		return a
+	}
+	// What this virtual node is, and which keys it has, says nothing of the transaction: an operator mends that, and who is
+	// told that the transaction will never be final stores it as invalid for ever, though it may have been accepted when the
+	// key was there. So it is not decided, but what is decided is told.
+	name := ctx.Identity().X500Name
+	unfit := mine(name, notary, keys, me)
+	if unfit != nil && (r.Mode == Write || notary.Name != name) {
+		a.Class, a.Reason = General, unfit.Error()
 		return a
 	}
 	ask := ctx.CheckUniqueness
@@ -68,6 +74,10 @@ func answer(ctx *flow.Context, originator string, r Request, keys []flow.Key, me
 	a.Result = decided.Result
 	if decided.Result != flow.Accepted {
 		return a.refused(decided)
+	}
+	if unfit != nil {
+		a.Class, a.Reason = General, "it has accepted the transaction, and cannot sign it now: "+unfit.Error()
+		return a
 	}
 	signed, err := vault.Sign(ctx, notary.Key, a.Transaction)
 	if err != nil {
