@@ -262,7 +262,7 @@ func (r *run) twice(member string, coin json.RawMessage) []job {
 	var out []job
 	for i, to := range traders {
 		if to != member && len(out) < 2 {
-			o := Op{Class: Spend, From: member, To: to, Symbol: spare, Amount: "1", Input: c.Ref, Tag: fmt.Sprintf("s%d-%s", i, r.nodes[member].ShortHash)}
+			o := Op{Class: Spend, From: member, To: to, Symbol: spare, Amount: "1", Input: c.Ref, Tag: fmt.Sprintf("s%d-%.16s", i, c.Ref)}
 			out = append(out, job{Op: o, coin: coin})
 		}
 	}
