@@ -11,7 +11,7 @@ import (
 )
 
 // unknowing are the errors with which a flow says that it does not know what became of its transaction.
-var unknowing = map[string]bool{"finality-unknown": true}
+var unknowing = map[string]bool{"finality-unknown": true, "party-refused": true}
 
 // Judge names all that is wrong with a world in which all flows have ended and every member has repaired.
 func Judge(w World) []string {
