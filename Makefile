@@ -20,7 +20,7 @@ SEEDS     ?= 300
 help: ## list the targets
 	@echo 'fairlead: a Kafka-native ledger for organisations that do business with each other'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/fairlead
 	$(GO) build -o $(BIN)/fairlead ./cmd/fairlead

@@ -55,7 +55,7 @@ func restateSystem(sync bool) func(context.Context, bench, *system) error {
 		}
 		transport := keepAlive()
 		s.ends = append(s.ends, func() error { transport.CloseIdleConnections(); return nil })
-		client := ingress.NewClient("http://"+entry, restate.WithHttpClient(&http.Client{Transport: transport}))
+		client := ingress.NewClient("http://"+entry, ingress.WithHttpClient(&http.Client{Transport: transport}))
 		service := ingress.Service[int, int](client, restateService, restateHandler)
 		s.call = func(ctx context.Context, id string) error {
 			got, err := service.Request(ctx, steps, restate.WithIdempotencyKey(id))

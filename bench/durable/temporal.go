@@ -53,6 +53,9 @@ func temporalSystem(name string, sync bool) func(context.Context, bench, *system
 		}
 		var c client.Client
 		err = s.until(ctx, "Temporal", func(ctx context.Context) bool {
+			if !listening(ctx, free[0]) {
+				return false
+			}
 			c, err = dialTemporal(ctx, free[0])
 			return err == nil
 		})
