@@ -127,7 +127,7 @@ func fetchTemporal(ctx context.Context, cache string) (string, error) {
 
 func buildTemporal(ctx context.Context, dir string) error {
 	const module = "github.com/temporalio/cli"
-	env := []string{"GOWORK=off", "GOFLAGS=-mod=readonly", "CGO_ENABLED=0"}
+	env := []string{"GOWORK=off", "GOFLAGS=-mod=readonly"}
 	raw, err := tool(ctx, dir, env, "go", "mod", "download", "-json", module+"@"+temporalVersion)
 	if err != nil {
 		return err
