@@ -17,9 +17,9 @@ import (
 
 const (
 	// patience bounds one subject, its start included.
-	patience = 3 * time.Minute
+	patience = 5 * time.Minute
 	// startTime bounds the start of one process.
-	startTime = time.Minute
+	startTime = 2 * time.Minute
 	// stopTime is how long a process has to end in order; then it is killed.
 	stopTime = 5 * time.Second
 )
