@@ -131,11 +131,17 @@ func measure(ctx context.Context, o options, chosen []subject, fetchOnly bool) (
 	if err := os.MkdirAll(o.cache, 0o755); err != nil {
 		return fmt.Errorf("make the cache directory: %w", err)
 	}
-	if b.restate, err = fetchRestate(ctx, o.cache); err != nil {
-		return err
-	}
-	if b.temporal, err = fetchTemporal(ctx, o.cache); err != nil {
-		return err
+	// Only what is needed: Temporal's takes long to build.
+	for _, s := range chosen {
+		switch {
+		case s.server == serverRestate && b.restate == "":
+			b.restate, err = fetchRestate(ctx, o.cache)
+		case s.server == serverTemporal && b.temporal == "":
+			b.temporal, err = fetchTemporal(ctx, o.cache)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if fetchOnly {
 		return nil
