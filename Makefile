@@ -54,9 +54,11 @@ sim: ## the engine in virtual time under random faults (SEEDS=300)
 soak: ## the fault runs on real Kafka for hours (SOAK=4h)
 	FAIRLEAD_REAL_SERVERS=1 FAIRLEAD_SOAK=$(SOAK) $(GO) test -count=1 -v -timeout 0 -p 1 -run 'TestBank' ./integration/bank
 
-bench: ## the engine beside stock goka, Kafka Streams and a bare loop, and what flows cost; says what became slower
+bench: ## the engine beside stock goka, Kafka Streams and a bare loop, and what flows, notaries and payments cost; says what became slower
 	$(GO) run ./bench
 	$(GO) run ./bench/flows
+	$(GO) run ./bench/notary
+	$(GO) run ./bench/pay
 	$(GO) run ./bench/sign
 
 bench-quick: ## the same with a tenth of the records

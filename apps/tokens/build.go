@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -118,7 +119,28 @@ func (d *draft) finishOver(ctx *flow.Context, sessions ...*flow.Session) (finali
 	if err != nil {
 		return finality.Final{}, err
 	}
-	return finality.Finalise(ctx, tx, own, sessions...)
+	f, err := finality.Finalise(ctx, tx, own, sessions...)
+	return f, advised(tx, err)
+}
+
+// advised says what to do after an error that leaves open whether a transaction is or will be final: who believes that
+// nothing was paid pays twice.
+func advised(tx *ledger.Transaction, err error) error {
+	if !errors.Is(err, finality.ErrRefused) && !errors.Is(err, finality.ErrUnknown) {
+		return err
+	}
+	until := time.UnixMicro(tx.Content().Window.UntilUs).UTC().Format(time.RFC3339)
+	return fmt.Errorf("%w. It is open whether the tokens changed hands: do nothing again before %s; then run tokens-repair, which asks the notary, and look at tokens-balance", err, until)
+}
+
+// soon refuses what somebody else proposes and could have notarised long from now: with this member's signature in hand, who
+// proposed it could wait until it suits. Windows twice as long as this application's own leave room for clocks that differ.
+func soon(ctx *flow.Context, tx *ledger.Resolved) error {
+	until := time.UnixMicro(tx.Transaction().Content().Window.UntilUs).UTC()
+	if until.After(ctx.Now().Add(2 * window)) {
+		return fmt.Errorf("%w: it may become final until %s, and this member signs for the next %s", token.ErrDisagree, until.Format(time.RFC3339), 2*window)
+	}
+	return nil
 }
 
 // notaryNamed finds a notary of the group: the one of a name, or the only one for an empty name.
@@ -130,29 +152,56 @@ func notaryNamed(ctx *flow.Context, name string) (ledger.Notary, error) {
 	if len(all) > 1 {
 		return ledger.Notary{}, badInput("the group has %d notaries: name one", len(all))
 	}
-	return all[0], nil
+	return ledger.Notary{Name: all[0].name, Key: all[0].keys[0]}, nil
 }
 
-// notariesNamed finds the notaries of the group: the one of a name, or all for an empty name. There is one at least.
-func notariesNamed(ctx *flow.Context, name string) ([]ledger.Notary, error) {
+// service is a notary of the group, with all keys that it publishes: one at least.
+type service struct {
+	name string
+	keys []ledger.PublicKey
+}
+
+// spending is how a transaction names the notary that consumes states, of whose notaries' keys it has some: by the one key
+// that all have, as long as it is published, or else by the first that is. For the ledger all keys of a notary are one notary.
+func (s service) spending(of map[string]bool) ledger.Notary {
+	n := ledger.Notary{Name: s.name, Key: s.keys[0]}
+	for _, k := range s.keys {
+		if len(of) == 1 && of[string(k)] {
+			n.Key = k
+		}
+	}
+	return n
+}
+
+// notariesNamed finds the notaries of the group: the one of a name, or all for an empty name. There is one at least. A member
+// that publishes another's name, or no key, is passed over: it would keep everybody from paying.
+func notariesNamed(ctx *flow.Context, name string) ([]service, error) {
 	members, err := ctx.Members()
 	if err != nil {
 		return nil, err
 	}
-	var out []ledger.Notary
+	var out []service
 	for _, m := range members {
-		service := m.Context[notary.PropertyService]
-		if service == "" || name != "" && service != name {
+		published := m.Context[notary.PropertyService]
+		if published == "" || published != m.X500Name || name != "" && published != name {
 			continue
 		}
-		block, _ := pem.Decode([]byte(m.Context[fmt.Sprintf(notary.PropertyKey, 0)]))
-		if block == nil {
-			return nil, flow.Errorf("no-notary", "notary %s publishes no key", service)
+		n := service{name: published}
+		for i := 0; ; i++ {
+			text, there := m.Context[fmt.Sprintf(notary.PropertyKey, i)]
+			if !there {
+				break
+			}
+			if block, _ := pem.Decode([]byte(text)); block != nil {
+				n.keys = append(n.keys, block.Bytes)
+			}
 		}
-		out = append(out, ledger.Notary{Name: service, Key: block.Bytes})
+		if len(n.keys) > 0 {
+			out = append(out, n)
+		}
 	}
 	if len(out) == 0 {
-		return nil, flow.Errorf("no-notary", "the group has no notary %s", name)
+		return nil, flow.Errorf("no-notary", "the group has no notary %s that publishes a key", name)
 	}
 	return out, nil
 }

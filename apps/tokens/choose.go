@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 
 	"github.com/fairleadio/fairlead/apps/tokens/token"
@@ -21,8 +20,9 @@ type Money struct {
 	Amount flow.Decimal `json:"amount"`
 }
 
-// purse are tokens of one kind and one notary, which can be spent together.
+// purse are tokens of one kind and one notary, which can be spent together, whichever of the notary's keys they have.
 type purse struct {
+	// notary is the one of the transaction that spends them.
 	notary ledger.Notary
 	kind   fungible.Kind
 	held   []token.Held
@@ -55,7 +55,7 @@ func purses(ctx *flow.Context) ([]purse, error) {
 
 func put(all []purse, n ledger.Notary, h token.Held) []purse {
 	for i, p := range all {
-		if p.kind == h.Token.Kind() && p.notary.Name == n.Name && bytes.Equal(p.notary.Key, n.Key) {
+		if p.kind == h.Token.Kind() && p.notary.Name == n.Name {
 			all[i].held = append(p.held, h)
 			return all
 		}
@@ -73,15 +73,17 @@ func choose(ctx *flow.Context, issuers []ledger.PublicKey, symbol, notary string
 	reason := error(flow.Errorf(notEnough, "there are no tokens %s of that issuer", symbol))
 	for _, issuer := range issuers {
 		for _, n := range notaries {
-			claim, err := tokens.Claim(ctx, tokens.Pool{Type: token.Type, Symbol: symbol, Issuer: ledger.KeyID(issuer), Notary: n.Name}, need.String(), tokens.Options{})
-			if errors.Is(err, tokens.ErrNotEnough) {
-				reason = err
+			claim, err := tokens.Claim(ctx, tokens.Pool{Type: token.Type, Symbol: symbol, Issuer: ledger.KeyID(issuer), Notary: n.name}, need.String(), tokens.Options{})
+			if errors.Is(err, tokens.ErrNotEnough) || errors.Is(err, tokens.ErrTooMany) {
+				if !errors.Is(reason, tokens.ErrTooMany) { // which can be helped
+					reason = err
+				}
 				continue
 			}
 			if err != nil {
 				return purse{}, err
 			}
-			return claimed(ctx, claim, need)
+			return claimed(ctx, claim, n, need)
 		}
 	}
 	return purse{}, reason
@@ -89,24 +91,29 @@ func choose(ctx *flow.Context, issuers []ledger.PublicKey, symbol, notary string
 
 // claimed reads the tokens of a claim, and leaves out those that are not needed. Token selection goes by what a state says of
 // itself; one that is no token would be worth nothing, and is not spent.
-func claimed(ctx *flow.Context, claim tokens.Claimed, need amount.Amount) (purse, error) {
+func claimed(ctx *flow.Context, claim tokens.Claimed, from service, need amount.Amount) (purse, error) {
 	states, err := vault.Resolve(ctx, claim.Refs()...)
 	if err != nil {
 		return purse{}, err
 	}
 	var all []purse
+	keys := map[ledger.StateRef]string{}
 	for _, s := range states {
 		t, err := token.Read(s.State)
 		if err != nil {
 			return purse{}, flow.Errorf(noToken, "state %s is among the tokens and is none: %s", s.Ref, err)
 		}
-		all = put(all, s.Notary, token.Held{Ref: s.Ref, Token: t})
+		all, keys[s.Ref] = put(all, s.Notary, token.Held{Ref: s.Ref, Token: t}), string(s.Notary.Key)
 	}
 	reason := error(flow.Errorf(notEnough, "the claim has no tokens"))
-	for _, p := range all { // one, unless the notary has changed its key
+	for _, p := range all { // one: a pool has one kind
 		picked, err := token.Pick(p.held, need)
 		if err == nil {
-			p.claim, p.held = claim, picked
+			used := map[string]bool{}
+			for _, h := range picked {
+				used[keys[h.Ref]] = true
+			}
+			p.claim, p.held, p.notary = claim, picked, from.spending(used)
 			return p, nil
 		}
 		reason = typed(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -172,7 +173,9 @@ func TakeBack(ctx *flow.Context, s *flow.Session) error {
 	if err != nil {
 		return err
 	}
-	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return token.AgreeToRedeem(tx, mine) })
+	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error {
+		return errors.Join(soon(ctx, tx), token.AgreeToRedeem(tx, mine))
+	})
 	return err
 }
 

@@ -122,63 +122,82 @@ type Swapping struct {
 // Swap takes an offer: both sides' tokens change hands in one transaction, or none do. First the other side lays out what it
 // gives, by a transaction of its own that makes one token of it, so that this side can verify where it comes from.
 func Swap(ctx *flow.Context, in Swapping) (Final, error) {
-	pay, err := valueOf(ctx, in.Pay)
+	x, err := in.prepare(ctx)
 	if err != nil {
 		return Final{}, err
+	}
+	out, err := finalOf(x.draft.finishOver(ctx, x.session))
+	if err != nil {
+		return Final{}, err
+	}
+	x.purse.spent(ctx)
+	out.Change = x.change
+	return out, nil
+}
+
+// prepared is an exchange before it is a transaction.
+type prepared struct {
+	session *flow.Session
+	draft   draft
+	// purse is what this side pays of, change what comes back to it.
+	purse  purse
+	change flow.Decimal
+}
+
+// prepare has the other side lay out what it gives, and makes the draft of the exchange.
+func (in Swapping) prepare(ctx *flow.Context) (prepared, error) {
+	fail := func(err error) (prepared, error) { return prepared{}, err }
+	pay, err := valueOf(ctx, in.Pay)
+	if err != nil {
+		return fail(err)
 	}
 	get, err := valueOf(ctx, in.Get)
 	if err != nil {
-		return Final{}, err
+		return fail(err)
 	}
 	mine, err := mineOf(ctx)
 	if err != nil {
-		return Final{}, err
+		return fail(err)
 	}
 	s, err := ctx.OpenSession(in.With, swapping)
 	if err != nil {
-		return Final{}, err
+		return fail(err)
 	}
 	q, err := flow.SendAndReceive[quote](s, ask{in.Offer})
 	if err != nil {
-		return Final{}, err
+		return fail(err)
 	}
 	if !pay.is(q.Take) || q.Take.Check() != nil {
-		return Final{}, flow.Errorf(otherOffer, "%s takes %s %s and not %s %s", in.With, q.Take.Amount, q.Take.Symbol, pay.amount, pay.symbol)
+		return fail(flow.Errorf(otherOffer, "%s takes %s %s and not %s %s", in.With, q.Take.Amount, q.Take.Symbol, pay.amount, pay.symbol))
 	}
 	laid, err := finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return token.AgreeToReceive(tx, mine) })
 	if err != nil {
-		return Final{}, err
+		return fail(err)
 	}
 	c := laid.Transaction.Content()
 	if len(c.Outputs) == 0 {
-		return Final{}, flow.Errorf(otherOffer, "%s lays out nothing", in.With)
+		return fail(flow.Errorf(otherOffer, "%s lays out nothing", in.With))
 	}
 	given, err := token.Read(c.Outputs[0])
 	if err != nil || !get.is(given) {
-		return Final{}, flow.Errorf(otherOffer, "%s gives something else than %s %s: %v", in.With, get.amount, get.symbol, errors.Join(err))
+		return fail(flow.Errorf(otherOffer, "%s gives something else than %s %s: %v", in.With, get.amount, get.symbol, errors.Join(err)))
 	}
 	p, err := choose(ctx, []ledger.PublicKey{q.Take.Issuer}, pay.symbol, c.Notary.Name, pay.amount)
 	if err != nil {
-		return Final{}, err
+		return fail(err)
 	}
 	d, change, err := p.pay(token.Payment{To: q.Take.Owner, Amount: pay.amount, Tag: q.Take.Tag})
 	if err != nil {
-		return Final{}, err
+		return fail(err)
 	}
 	got := given
 	got.Owner, got.Tag = p.held[0].Token.Owner, ""
 	d.inputs = append(slices.Clone(d.inputs), token.Held{Ref: laid.Transaction.Output(0), Token: given})
 	d.outputs = append(d.outputs, got)
 	if err := d.say(token.Transfer, given.Issuer, given.Symbol); err != nil {
-		return Final{}, err
+		return fail(err)
 	}
-	out, err := finalOf(d.finishOver(ctx, s))
-	if err != nil {
-		return Final{}, err
-	}
-	p.spent(ctx)
-	out.Change = change
-	return out, nil
+	return prepared{s, d, p, change}, nil
 }
 
 // Errors of exchanges: there is no such offer for the member that asks, somebody has taken it, or it is another than was
@@ -252,7 +271,7 @@ func exchange(ctx *flow.Context, s *flow.Session, row Row) error {
 	given := token.Value{Kind: p.kind, Amount: give.amount}
 	taken := token.Value{Kind: fungible.Kind{Issuer: ledger.KeyID(take.issuers[0]), Symbol: take.symbol}, Amount: take.amount}
 	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error {
-		return token.AgreeToSwap(tx, mine, []ledger.StateRef{laid.Transaction.Output(0)}, given, taken)
+		return errors.Join(soon(ctx, tx), token.AgreeToSwap(tx, mine, []ledger.StateRef{laid.Transaction.Output(0)}, given, taken))
 	})
 	if errors.Is(err, finality.ErrUnknown) {
 		return fmt.Errorf("%w: %w", errSigned, err)

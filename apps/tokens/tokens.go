@@ -30,6 +30,7 @@ func init() {
 	flow.Register("tokens-balance", Balance)
 	flow.Register("tokens-offer", Offer)
 	flow.Register("tokens-swap", Swap)
+	flow.Register("tokens-repair", Repair)
 	flow.Responder(receiving, Receive)
 	flow.Responder(redeeming, TakeBack)
 	flow.Responder(swapping, Exchange)

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/binary"
+	"encoding/pem"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairleadio/fairlead/apps/tokens/token"
 	"github.com/fairleadio/fairlead/sdk/contract/amount"
@@ -12,6 +16,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/flowtest"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
 // Flows that only tests have: a notary's responder, and members that try what the application's own flows do not.
@@ -19,6 +24,7 @@ func init() {
 	notary.Register()
 	flow.Register("test-spend", spend)
 	flow.Register("test-propose", propose)
+	flow.Register("test-swap-falsely", swapFalsely)
 	flow.Register("test-hold", func(ctx *flow.Context, _ struct{}) ([]token.Held, error) {
 		all, err := purses(ctx)
 		out := []token.Held{}
@@ -80,11 +86,55 @@ func propose(ctx *flow.Context, in attack) (Final, error) {
 	return finalOf(d.finish(ctx, in.Protocol, in.With))
 }
 
+// falsely is how a member of the tests takes an offer.
+type falsely struct {
+	Swapping
+	// Late asks for a signature that is good for a day; otherwise what was signed is answered by nonsense.
+	Late bool
+}
+
+func swapFalsely(ctx *flow.Context, in falsely) (Final, error) {
+	x, err := in.prepare(ctx)
+	if err != nil {
+		return Final{}, err
+	}
+	s := x.session
+	tx, err := x.draft.build(ctx)
+	if err != nil {
+		return Final{}, err
+	}
+	if in.Late {
+		c := tx.Content()
+		c.Window.UntilUs += (24 * time.Hour).Microseconds()
+		if tx, err = ledger.New(c, tx.Salt()); err != nil {
+			return Final{}, err
+		}
+	}
+	own, err := sign(ctx, tx)
+	if err != nil {
+		return Final{}, err
+	}
+	if in.Late {
+		return finalOf(finality.Finalise(ctx, tx, own, s))
+	}
+	// The message of a proposal, as docs/write-an-app/finality.md has it.
+	field := func(n byte, b []byte) []byte {
+		return append(binary.AppendUvarint([]byte{n<<3 | 2}, uint64(len(b))), b...)
+	}
+	id := tx.ID()
+	signed := append(field(1, tx.Encode()), field(2, own[0].Encode())...)
+	if _, err := s.SendAndReceiveBytes(slices.Concat([]byte{1 << 3, 1, 2 << 3, 1}, field(3, id[:]), field(4, signed))); err != nil {
+		return Final{}, err
+	}
+	return Final{Transaction: id.String()}, s.SendBytes([]byte("nonsense"))
+}
+
 // world is a network of an issuer, another one, two members and a notary.
 type world struct {
 	t                              testing.TB
 	net                            *flowtest.Network
 	bank, mint, alice, bob, notary *flowtest.Member
+	notaryKey                      flow.PublicKey
 }
 
 func newWorld(t testing.TB) *world {
@@ -92,7 +142,7 @@ func newWorld(t testing.TB) *world {
 	w.bank, w.mint = w.net.Member("O=Bank, L=London, C=GB"), w.net.Member("O=Mint, L=Berlin, C=DE")
 	w.alice, w.bob = w.net.Member("O=Alice, L=London, C=GB"), w.net.Member("O=Bob, L=Paris, C=FR")
 	w.notary = w.net.Member("O=Notary, L=London, C=GB")
-	w.notary.NewKey("NOTARY", "notary")
+	w.notaryKey = w.notary.NewKey("NOTARY", "notary")
 	return w
 }
 
@@ -259,9 +309,23 @@ func TestProposals(t *testing.T) {
 	w.must(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("3")}) // so that Bob knows where Alice's 7 come from
 	old := w.held(w.alice)
 	for protocol, m := range map[string]*flowtest.Member{receiving: w.alice, redeeming: w.alice} {
-		w.refused(w.bob, "test-propose", attack{old, "", protocol, m.Name()}, finality.ErrInvalid.Type, "not agreed to")
+		w.refused(w.bob, "test-propose", attack{old, "", protocol, m.Name()}, finality.ErrRefused.Type, "not agreed to")
 	}
 	w.has(map[*flowtest.Member]string{w.alice: "7 GBP", w.bob: "3 GBP"})
+}
+
+// Who is refused, or does not hear, may have paid all the same: the error says what to do before paying again.
+func TestAdvice(t *testing.T) {
+	w := newWorld(t)
+	w.issue(w.alice, "10")
+	old, until := w.held(w.alice), w.net.Now().Add(window).UTC().Format("2006-01-02T15:04")
+	w.refused(w.alice, "test-spend", attack{old, w.mint.Name(), redeeming, w.bob.Name()}, finality.ErrRefused.Type, "do nothing again before "+until)
+	w.bob.Unreachable(true)
+	w.refused(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("1")}, finality.ErrUnknown.Type, "then run tokens-repair")
+	w.bob.Unreachable(false)
+	w.refused(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("11")}, notEnough, "")
+	w.must(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("10")}) // of the same tokens, so that one payment is made
+	w.refused(w.alice, "test-spend", attack{old, w.mint.Name(), receiving, w.mint.Name()}, finality.ErrInvalid.Type, "")
 }
 
 func TestSwap(t *testing.T) {
@@ -302,6 +366,83 @@ func TestSwap(t *testing.T) {
 	w.refused(w.alice, "tokens-swap", Swapping{w.bob.Name(), id, w.gbp("1000"), w.eur("1")}, notEnough, "GBP")
 	if o := w.bob.Start("tokens-offer", Offering{w.alice.Name(), w.eur("1"), w.eur("2")}).Wait(); o.Err == nil || o.Err.Type != "bad-input" {
 		t.Errorf("euros for euros: %v", o.Err)
+	}
+}
+
+// Who has the offerer's signature and says something else than it should may still have the exchange notarised: the offer
+// stays taken. And nobody signs what could be notarised tomorrow.
+func TestFalseSwaps(t *testing.T) {
+	w := newWorld(t)
+	w.issue(w.alice, "20")
+	w.must(w.mint, "tokens-issue", Issuing{To: w.bob.Name(), Symbol: "EUR", Amount: "20"})
+	var o Offered
+	w.bob.Start("tokens-offer", Offering{w.alice.Name(), w.eur("7"), w.gbp("8")}).Wait().Result(t, &o)
+	swap := Swapping{With: w.bob.Name(), Offer: o.Offer, Pay: w.gbp("8"), Get: w.eur("7")}
+	w.refused(w.alice, "test-swap-falsely", falsely{swap, true}, finality.ErrRefused.Type, "it may become final until")
+	_, _ = w.run(w.alice, "test-swap-falsely", falsely{swap, false}) // Bob's flow fails, and so does the session
+	flows := w.bob.Flows()
+	if o := flows[len(flows)-1].Wait(); o.Err == nil || !strings.Contains(o.Err.Message, errSigned.Error()) {
+		t.Errorf("Bob has signed, and believes %v", o.Err)
+	}
+	w.refused(w.alice, "tokens-swap", swap, flow.ErrSessionFailed.Type, "was taken")
+}
+
+func second[T, U any](_ T, u U) U { return u }
+
+// What one member publishes of notaries keeps nobody else from paying.
+func TestFalseNotaries(t *testing.T) {
+	w := newWorld(t)
+	eve := w.net.Member("O=Eve, L=Rome, C=IT")
+	for _, c := range []struct {
+		name    string
+		publish func()
+	}{
+		{"a notary without a key", func() { eve.Publish(notary.PropertyService, eve.Name()) }},
+		{"another's name", func() { // last: with a key, Eve's own name would make her a notary
+			eve.NewKey("NOTARY", "notary")
+			eve.Publish(notary.PropertyService, w.notary.Name())
+		}},
+	} {
+		c.publish()
+		for _, err := range []*flow.Error{
+			second(w.run(w.bank, "tokens-issue", Issuing{To: w.alice.Name(), Symbol: "GBP", Amount: "10"})),
+			second(w.run(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("7")})),
+		} {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
+	}
+}
+
+// A notary that has changed its key is one notary: tokens of all of its keys are spent together.
+func TestNotaryWithTwoKeys(t *testing.T) {
+	w := newWorld(t)
+	publish := func(all ...flow.PublicKey) {
+		for i, k := range all {
+			w.notary.Publish(fmt.Sprintf(notary.PropertyKey, i), string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k})))
+		}
+	}
+	w.issue(w.alice, "6")
+	publish(w.notary.NewKey("NOTARY", "second"), w.notaryKey)
+	w.issue(w.alice, "7")
+	w.must(w.alice, "tokens-pay", Paying{To: w.bob.Name(), Money: w.gbp("10")})
+	w.has(map[*flowtest.Member]string{w.alice: "3 GBP", w.bob: "10 GBP"})
+}
+
+// Of several keys a transaction has the one of all that it spends, if that is published.
+func TestSpending(t *testing.T) {
+	s := service{name: "N", keys: []ledger.PublicKey{ledger.PublicKey("new"), ledger.PublicKey("old")}}
+	for want, of := range map[string][][]string{"old": {{"old"}}, "new": {{"new"}, {"old", "new"}, {"forgotten"}, {"forgotten", "old"}}} {
+		for _, keys := range of {
+			used := map[string]bool{}
+			for _, k := range keys {
+				used[k] = true
+			}
+			if n := s.spending(used); n.Name != "N" || string(n.Key) != want {
+				t.Errorf("%v are spent with %s, want %s", keys, n.Key, want)
+			}
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairleadio/fairlead/bench/measure"
 	"github.com/fairleadio/fairlead/integration/kafkatest"
 	"github.com/fairleadio/fairlead/internal/devenv"
 )
@@ -57,14 +58,14 @@ func (b bench) idle(ctx context.Context) (out idle, err error) {
 			return out, fmt.Errorf("warm up: %w\n%s", err, said)
 		}
 	}
-	pause(ctx, b.options.idle/6) // what the last flow left to do
-	before, err := processorTime(cmd.Process.Pid)
+	measure.Pause(ctx, b.options.idle/6) // what the last flow left to do
+	before, err := measure.CPU(cmd.Process.Pid)
 	if err != nil {
 		return out, err
 	}
 	began := time.Now()
-	pause(ctx, b.options.idle)
-	after, err := processorTime(cmd.Process.Pid)
+	measure.Pause(ctx, b.options.idle)
+	after, err := measure.CPU(cmd.Process.Pid)
 	if err != nil {
 		return out, err
 	}
@@ -73,43 +74,6 @@ func (b bench) idle(ctx context.Context) (out idle, err error) {
 	out.RSSMiB, out.PeakMiB, err = memory(cmd.Process.Pid)
 	fmt.Printf("idle fairlead dev, over %.0f s: %.0f MiB resident (at most %.0f), %.2f %% of one core\n", out.Seconds, out.RSSMiB, out.PeakMiB, out.CPUPercent)
 	return out, err
-}
-
-// pause lets time pass: it is what is measured.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-// ticks is how many ticks of /proc a second has on Linux.
-const ticks = 100
-
-// processorTime is what a process has used, in user and system mode; it is read from /proc.
-func processorTime(pid int) (time.Duration, error) {
-	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0, fmt.Errorf("read a process's time, which needs Linux: %w", err)
-	}
-	// The name of the program, in parentheses, may hold anything.
-	_, rest, _ := strings.Cut(string(raw), ") ")
-	fields := strings.Fields(rest)
-	const user, system = 11, 12
-	if len(fields) <= system {
-		return 0, fmt.Errorf("read a process's time: %q", raw)
-	}
-	sum := int64(0)
-	for _, f := range []string{fields[user], fields[system]} {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read a process's time: %w", err)
-		}
-		sum += n
-	}
-	return time.Duration(sum) * time.Second / ticks, nil
 }
 
 // memory is the resident memory of a process and the most it was, in MiB.

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairleadio/fairlead/bench/measure"
 	"github.com/fairleadio/fairlead/integration/kafkatest"
 	"github.com/fairleadio/fairlead/internal/app"
 	"github.com/fairleadio/fairlead/internal/devenv"
@@ -184,7 +185,7 @@ const loadTime = 4 * time.Minute
 func (s *starter) run(ctx context.Context, name string, l *load, w *process) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTime)
 	defer cancel()
-	before, err := processorTime(w.pid)
+	before, err := measure.CPU(w.pid)
 	if err != nil {
 		return err
 	}
@@ -234,7 +235,7 @@ func (s *starter) run(ctx context.Context, name string, l *load, w *process) err
 		}
 	}
 	l.PerSecond = float64(l.Flows) / time.Since(from).Seconds()
-	after, err := processorTime(w.pid)
+	after, err := measure.CPU(w.pid)
 	if err != nil {
 		return err
 	}

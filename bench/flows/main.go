@@ -19,9 +19,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/fairleadio/fairlead/bench/measure"
 )
 
 // options are the flags of a run.
@@ -71,7 +72,7 @@ func run(ctx context.Context) (err error) {
 	}
 	now := results{
 		Recorded: time.Now().UTC().Format(time.DateOnly),
-		Machine:  fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, o.machine),
+		Machine:  measure.Machine(o.machine),
 	}
 	if now.Resumes, err = b.resumes(ctx); err != nil {
 		return fmt.Errorf("resumes: %w", err)

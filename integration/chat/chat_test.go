@@ -15,10 +15,8 @@ import (
 
 	"github.com/fairleadio/fairlead/integration/flows"
 	"github.com/fairleadio/fairlead/integration/party"
-	"github.com/fairleadio/fairlead/integration/replica"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
-	"github.com/fairleadio/fairlead/internal/vault/vaulttest"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
@@ -67,13 +65,7 @@ type message struct {
 
 // start brings the servers and the processes of all workers up.
 func (r *run) start() {
-	r.Servers(false)
-	keys := vaulttest.Own(r.T).Setup(r.T)
-	r.ApplyTopics(overrides)
-	r.Workers("all", r.Settings(fmt.Sprintf(`log: {format: text}
-rest: {plaintext: true, start_timeout: 5s, login_failures: 1000}
-vault: {address: %q, mount: %q, auth: %q, auth_path: %q, role_id_file: %q, secret_id_file: %q}
-`, keys.Address, keys.Mount, keys.Auth.Method, keys.Auth.Path, keys.Auth.RoleIDFile, keys.Auth.SecretIDFile)))
+	r.All(overrides)
 	r.client = &flows.Client{User: party.User, Password: r.Password, HTTP: r.HTTP, URLs: r.URLs}
 }
 
@@ -92,7 +84,10 @@ func (r *run) talk() {
 	defer calm()
 	chaos := make(chan error, 1)
 	rnd := rand.New(rand.NewPCG(r.Rnd.Uint64(), 2))
-	go func() { chaos <- r.chaos(stormy, rnd) }()
+	r.faults = map[string]int{}
+	go func() {
+		chaos <- r.Storm(stormy, rnd, r.faults, party.Kill, party.Kill, party.Kill, party.Wipe, party.Freeze, party.Postgres)
+	}()
 	queue := make(chan message)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -134,41 +129,6 @@ func (r *run) draw(n int) message {
 	r.Must("encode a message", err)
 	m.Request = flows.Request{ID: "m" + strconv.Itoa(n), Vnode: r.vnodes[from], Class: "chat-send", Input: string(input), Twice: r.Rnd.IntN(20) == 0}
 	return m
-}
-
-// chaos does harm, each kind once and then at random until ctx ends. All runs again when it returns.
-func (r *run) chaos(ctx context.Context, rnd *rand.Rand) error {
-	r.faults = map[string]int{}
-	first := []string{"kill", "wipe", "freeze", "postgres"}
-	rnd.Shuffle(len(first), func(i, j int) { first[i], first[j] = first[j], first[i] })
-	kinds := []string{"kill", "kill", "kill", "wipe", "freeze", "postgres"}
-	whole := r.T.Context()
-	var errs []error
-	for n := 0; n < len(first) || ctx.Err() == nil; n++ {
-		pause := time.Duration(1500+rnd.IntN(2500)) * time.Millisecond
-		if n < len(first) {
-			replica.Wait(whole, pause)
-		} else if replica.Wait(ctx, 2*pause); ctx.Err() != nil {
-			break
-		}
-		kind, s := kinds[rnd.IntN(len(kinds))], r.Slots[rnd.IntN(len(r.Slots))]
-		if n < len(first) {
-			kind = first[n]
-		}
-		r.faults[kind]++
-		r.Say("%s (worker %d)", kind, s.ID)
-		switch kind {
-		case "freeze":
-			errs = append(errs, s.Freeze(whole, party.Session+time.Duration(rnd.IntN(2000))*time.Millisecond))
-		case "postgres":
-			errs = append(errs, r.Postgres.Kill())
-			replica.Wait(whole, time.Duration(rnd.IntN(3000))*time.Millisecond)
-			errs = append(errs, r.Postgres.Restart(whole))
-		default:
-			errs = append(errs, s.Kill(kind == "wipe"))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // judge waits until every flow has ended, and compares what is kept with what was sent.

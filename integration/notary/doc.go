@@ -9,7 +9,7 @@
 //
 // The worker runs in the test's process with connections that are cut ([TestLinearizable]), and as the built binary
 // ([TestNotary]): on three brokers of real Kafka where there is one, else on the embedded broker. TestSQL compares the
-// decision with the same rules written in SQL, in Postgres.
+// decision with the same rules written in SQL (package rules), in Postgres.
 //
 // What never changes: a run prints its seed; nothing is judged by time except that after the last fault every request must
 // be answered within a generous bound.

@@ -67,7 +67,7 @@ func (r *run) start() {
 	first, cancelFirst := context.WithTimeout(r.T.Context(), 2*time.Minute)
 	defer cancelFirst()
 	r.Must("a first answer", client.Ask(first, Ask{Notary: notaries()[0], Family: -1, Tx: "first", Outputs: 1}))
-	r.Say("%d processes run", party.Processes)
+	r.Say("%d processes run", r.Processes)
 }
 
 // paced hands a story out at a steady rate.

@@ -3,56 +3,15 @@ package notary
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
+	"slices"
 	"testing"
 
+	"github.com/fairleadio/fairlead/integration/notary/rules"
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
 	"github.com/fairleadio/fairlead/processors/uniqueness"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
-
-// rules are the same rules in SQL, over the tables that a notary with a database would have.
-var rules = []string{
-	`CREATE TABLE tx (id text PRIMARY KEY, answer text NOT NULL, outputs bigint NOT NULL)`,
-	`CREATE TABLE spent (tx text, idx bigint, by text NOT NULL, PRIMARY KEY (tx, idx))`,
-	`CREATE FUNCTION list(names text[], txs text[], idxs bigint[], what text, me text) RETURNS text LANGUAGE sql AS $$
-	SELECT string_agg(s.name || ' ' || coalesce(p.by, ''), ',' ORDER BY s.n)
-	FROM unnest(names, txs, idxs) WITH ORDINALITY s(name, tx, idx, n)
-	LEFT JOIN spent p ON p.tx = s.tx AND p.idx = s.idx
-	LEFT JOIN tx t ON t.id = s.tx AND t.answer LIKE 'accepted%' AND s.idx < t.outputs
-	WHERE CASE what WHEN 'unknown' THEN t.id IS NULL ELSE p.by IS NOT NULL AND p.by <> me END
-$$`,
-	`CREATE FUNCTION ask(me text, in_names text[], in_txs text[], in_idxs bigint[], ref_names text[], ref_txs text[], ref_idxs bigint[],
-	outputs bigint, from_us bigint, until_us bigint, reading boolean, now_ns bigint) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-	now_us bigint := now_ns / 1000;
-BEGIN
-	IF until_us <= 0 OR (SELECT count(*) <> count(DISTINCT n) FROM unnest(in_names || ref_names) n) THEN
-		RETURN 'malformed';
-	END IF;
-	SELECT t.answer INTO result FROM tx t WHERE t.id = me;
-	IF FOUND THEN
-		RETURN result;
-	END IF;
-	IF reading THEN
-		RETURN CASE WHEN now_us < from_us THEN 'too early' WHEN now_us >= until_us THEN 'out of window' ELSE 'not seen' END;
-	END IF;
-	result := coalesce(
-		'input unknown: ' || list(in_names, in_txs, in_idxs, 'unknown', me),
-		'reference unknown: ' || list(ref_names, ref_txs, ref_idxs, 'unknown', me),
-		'input conflict: ' || list(in_names, in_txs, in_idxs, 'spent', me),
-		'reference conflict: ' || list(ref_names, ref_txs, ref_idxs, 'spent', me),
-		CASE WHEN now_us < from_us OR now_us >= until_us THEN 'out of window' END,
-		'accepted at ' || now_ns);
-	INSERT INTO tx VALUES (me, result, CASE WHEN result LIKE 'accepted%' THEN outputs ELSE 0 END);
-	IF result LIKE 'accepted%' THEN
-		INSERT INTO spent SELECT s.tx, s.idx, me FROM unnest(in_txs, in_idxs) s(tx, idx);
-	END IF;
-	RETURN result;
-END $$`,
-}
 
 // recalled is a memory of maps.
 type recalled struct {
@@ -66,33 +25,6 @@ func (m recalled) Spender(s ledger.StateRef) (by ledger.Hash, spent bool) {
 	return by, spent
 }
 
-// inWords writes an answer as the SQL does.
-func inWords(a uniqueness.Answer) string {
-	var states []string
-	for _, s := range a.Unknown {
-		states = append(states, s.String()+" ")
-	}
-	for _, c := range a.Conflicts {
-		states = append(states, c.State.String()+" "+c.By.String())
-	}
-	switch {
-	case a.Kind == uniqueness.Accepted:
-		return fmt.Sprint("accepted at ", a.TimeNs)
-	case len(states) > 0:
-		return a.Kind.String() + ": " + strings.Join(states, ",")
-	}
-	return a.Kind.String()
-}
-
-// columns are states as the SQL takes them.
-func columns(all []ledger.StateRef) (names, txs []string, idxs []int64) {
-	names, txs, idxs = []string{}, []string{}, []int64{}
-	for _, s := range all {
-		names, txs, idxs = append(names, s.String()), append(txs, s.Transaction.String()), append(idxs, int64(s.Index))
-	}
-	return names, txs, idxs
-}
-
 // TestSQL asks the decision and the database the same, at random, and compares every answer and what is remembered at the
 // end.
 func TestSQL(t *testing.T) {
@@ -100,7 +32,7 @@ func TestSQL(t *testing.T) {
 	seed := seedOf(t)
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	db := pgtest.Open(t, postgres.Config{URL: url})
-	for _, statement := range rules {
+	for _, statement := range rules.Statements() {
 		if _, err := db.Exec(t.Context(), statement); err != nil {
 			t.Fatalf("%v\n%s", err, statement)
 		}
@@ -151,15 +83,12 @@ func TestSQL(t *testing.T) {
 				made = append(made, ledger.StateRef{Transaction: r.Tx, Index: i})
 			}
 		}
-		inNames, inTxs, inIdxs := columns(r.Inputs)
-		refNames, refTxs, refIdxs := columns(r.References)
 		var want string
-		err := db.One(t.Context(), []any{&want}, "SELECT ask($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)", r.Tx.String(), inNames, inTxs, inIdxs,
-			refNames, refTxs, refIdxs, int64(r.Outputs), r.Window.FromUs, r.Window.UntilUs, r.Read, now)
+		err := db.One(t.Context(), []any{&want}, rules.Ask, rules.Arguments(r, now)...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := inWords(a); got != want {
+		if got := rules.Words(a); got != want {
 			t.Fatalf("request %d, %+v at %d\nis answered %q\nSQL says    %q", n, r, now, got, want)
 		}
 	}
@@ -176,4 +105,31 @@ func TestSQL(t *testing.T) {
 		}
 	}
 	t.Logf("%d requests compared with PostgreSQL: %v", count, kinds)
+}
+
+// TestSQLTogether asks for several transactions in one statement: each sees what those before it did.
+func TestSQLTogether(t *testing.T) {
+	db := pgtest.Open(t, postgres.Config{URL: pgtest.Database(t)})
+	for _, statement := range rules.Statements() {
+		if _, err := db.Exec(t.Context(), statement); err != nil {
+			t.Fatalf("%v\n%s", err, statement)
+		}
+	}
+	issue, spend, again := ledger.Hash(id("issue")), ledger.Hash(id("spend")), ledger.Hash(id("again"))
+	state := ledger.StateRef{Transaction: issue}
+	asks, err := rules.Batch([]uniqueness.Request{{Tx: issue, Outputs: 1}, {Tx: spend, Inputs: []ledger.StateRef{state}}, {Tx: again, Inputs: []ledger.StateRef{state}}, {Tx: issue}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := db.One(t.Context(), []any{&got}, rules.AskMany, asks, int64(1<<60), int64(7000)); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"accepted at 7000", "accepted at 7001", fmt.Sprintf("input conflict: %s %s", state, spend), "accepted at 7000"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if _, err := rules.Batch([]uniqueness.Request{{Tx: issue, References: []ledger.StateRef{state}}}); err == nil {
+		t.Error("a request with references is asked together")
+	}
 }

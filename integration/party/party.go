@@ -25,6 +25,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/postgres/pgserver"
 	"github.com/fairleadio/fairlead/internal/postgres/pgtest"
 	"github.com/fairleadio/fairlead/internal/seal"
+	"github.com/fairleadio/fairlead/internal/vault/vaulttest"
 )
 
 // Environment of a run.
@@ -42,9 +43,6 @@ const (
 	Session = 3 * time.Second
 )
 
-// Processes is how many processes of workers run.
-const Processes = 3
-
 // Run is what one run of a suite stands on. Its methods fail the test when they cannot do what they are asked for.
 type Run struct {
 	T *testing.T
@@ -60,6 +58,10 @@ type Run struct {
 	Password        string
 	// Sessions is how many sessions each group of a process has; 1 unless a suite says otherwise before [Run.Settings].
 	Sessions int
+	// Processes is how many processes of workers run; 3 unless a suite says otherwise before [Run.Start].
+	Processes int
+	// Members are those of the group; without any it is the group of the page for operators.
+	Members []string
 
 	Cluster  *kafkatest.Cluster
 	Postgres *pgserver.Server
@@ -93,7 +95,7 @@ func New(t *testing.T, what string, patience time.Duration) *Run {
 	t.Logf("seed %d (%s=%d repeats it)", seed, SeedVariable, seed)
 	r := &Run{
 		T: t, Began: time.Now(), Rnd: rand.New(rand.NewPCG(seed, 1)), Patience: patience, Dir: t.TempDir(), //nolint:gosec // decisions of a test are no secret
-		Password: "first password of the " + what, Sessions: 1, HTTP: &http.Client{Timeout: 10 * time.Second},
+		Password: "first password of the " + what, Sessions: 1, Processes: 3, HTTP: &http.Client{Timeout: 10 * time.Second},
 	}
 	r.Prefix = fmt.Sprintf("%s-%d-", what, r.Began.UnixNano())
 	r.Binary = filepath.Join(r.Dir, "fairlead.exe")
@@ -236,7 +238,7 @@ bootstrap: {admin_user: %s, admin_password_file: %q}
 	return r.File("fairlead.yaml", text+more)
 }
 
-// Workers keeps Processes processes of worker types, REST among them, alive until the test ends, and waits until the
+// Workers keeps [Run.Processes] processes of worker types, REST among them, alive until the test ends, and waits until the
 // administrator can log in at each.
 func (r *Run) Workers(types, settings string) {
 	r.T.Helper()
@@ -244,7 +246,19 @@ func (r *Run) Workers(types, settings string) {
 	for _, url := range r.URLs {
 		r.Until("the administrator can log in at "+url, func(ctx context.Context) error { return r.Get(ctx, url, "/user/"+User, nil) })
 	}
-	r.Say("%d processes of workers are ready", Processes)
+	r.Say("%d processes of workers are ready", r.Processes)
+}
+
+// All brings up all servers, and processes that each have all worker types. overrides are those of [Run.ApplyTopics].
+func (r *Run) All(overrides string) {
+	r.T.Helper()
+	r.Servers(false)
+	keys := vaulttest.Own(r.T).Setup(r.T)
+	r.ApplyTopics(overrides)
+	r.Workers("all", r.Settings(fmt.Sprintf(`log: {format: text}
+rest: {plaintext: true, start_timeout: 5s, login_failures: 1000}
+vault: {address: %q, mount: %q, auth: %q, auth_path: %q, role_id_file: %q, secret_id_file: %q}
+`, keys.Address, keys.Mount, keys.Auth.Method, keys.Auth.Path, keys.Auth.RoleIDFile, keys.Auth.SecretIDFile)))
 }
 
 // Start is [Run.Workers] without the wait.
@@ -262,7 +276,7 @@ func (r *Run) Start(types, settings string) {
 			}
 		}
 	})
-	for id := range Processes {
+	for id := range r.Processes {
 		name, address := "worker-"+strconv.Itoa(id), r.address()
 		storage := filepath.Join(r.Dir, name)
 		s := replica.New(replica.Options{ID: id, Dir: storage, Log: filepath.Join(r.Logs, name+".log"), Command: func() *exec.Cmd {
@@ -321,22 +335,21 @@ func (r *Run) Get(ctx context.Context, url, path string, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// Install builds an application of apps, signs it, has its signer trusted, and makes a virtual node for each member. It
-// returns their identities.
+// Install is [Run.InstallFrom] of an application of apps.
 func (r *Run) Install(app string, members ...string) []identity.Holding {
 	r.T.Helper()
-	page, err := os.ReadFile("../../docs/operate/cluster.md")
-	r.Must("read the page for operators", err)
-	_, policy, found := strings.Cut(string(page), "```json\n")
-	policy, _, closed := strings.Cut(policy, "```")
-	if !found || !closed {
-		r.T.Fatal("the page for operators has no group policy")
-	}
+	return r.InstallFrom("../../apps/"+app, app, members...)
+}
+
+// InstallFrom builds the application of a folder, signs it, has its signer trusted, and makes a virtual node for each member.
+// It returns their identities.
+func (r *Run) InstallFrom(dir, app string, members ...string) []identity.Holding {
+	r.T.Helper()
 	in := func(name string) string { return filepath.Join(r.Dir, name) }
 	cpk, cpb, cpi := in(app+".cpk"), in(app+".cpb"), in(app+".cpi")
-	r.Fairlead("app", "build", "../../apps/"+app, "--file", cpk, "--ephemeral-key")
+	r.Fairlead("app", "build", dir, "--file", cpk, "--ephemeral-key")
 	r.Fairlead("app", "package", "create-cpb", cpk, "--cpb-name", app, "--cpb-version", "1.0", "--file", cpb, "--ephemeral-key")
-	r.Fairlead("app", "package", "create-cpi", "--cpb", cpb, "--group-policy", r.File("policy.json", policy),
+	r.Fairlead("app", "package", "create-cpi", "--cpb", cpb, "--group-policy", r.policy(),
 		"--cpi-name", app, "--cpi-version", "1.0", "--file", cpi, "--ephemeral-key")
 	r.Fairlead("cert", "import", "code-signer", app, in("config/fairlead/dev-signer.pem"))
 	var uploaded struct{ CPIFileChecksum string }
@@ -348,8 +361,28 @@ func (r *Run) Install(app string, members ...string) []identity.Holding {
 		r.Must("identity of "+m, err)
 		out = append(out, h)
 	}
-	r.Say("the application is on %d virtual nodes", len(members))
+	r.Say("application %s is on %d virtual nodes", app, len(members))
 	return out
+}
+
+// policy writes the policy of the group and returns its file.
+func (r *Run) policy() string {
+	r.T.Helper()
+	if len(r.Members) > 0 {
+		args := []string{"app", "group-policy", "--group", Group, "--file", "-"}
+		for _, m := range r.Members {
+			args = append(args, "--member", m)
+		}
+		return r.File("policy.json", r.Fairlead(args...))
+	}
+	page, err := os.ReadFile("../../docs/operate/cluster.md")
+	r.Must("read the page for operators", err)
+	_, policy, found := strings.Cut(string(page), "```json\n")
+	policy, _, closed := strings.Cut(policy, "```")
+	if !found || !closed {
+		r.T.Fatal("the page for operators has no group policy")
+	}
+	return r.File("policy.json", policy)
 }
 
 // Stop stops all processes and tells which had ended unasked, and how many were started.

@@ -60,7 +60,7 @@ func coin(kind string, amount int, owner string) ledger.State {
 	key, _ := signer(owner)
 	s := ledger.State{Type: kind, TypeVersion: 1, Contract: "Coin", Participants: []ledger.PublicKey{key}, Payload: fmt.Appendf(nil, `{"owner":%q,"amount":%d}`, owner, amount)}
 	if amount > 0 {
-		s.Token = &ledger.Token{Type: "cash", Symbol: "EUR", Issuer: sha256.Sum256([]byte("bank")), Amount: fmt.Sprint(amount), Owner: ledger.KeyID(key), Tag: "t"}
+		s.Token = &ledger.Token{Type: "Coin", Symbol: "EUR", Issuer: sha256.Sum256([]byte("bank")), Amount: fmt.Sprint(amount), Owner: ledger.KeyID(key), Tag: "t"}
 	}
 	return s
 }

@@ -63,7 +63,7 @@ func TestTokenQueries(t *testing.T) {
 		s.Token, s.Payload = &x, fmt.Appendf(nil, `{"i":%d}`, i)
 		outputs = append(outputs, s)
 	}
-	pool := &appv1.TokenPool{Type: "cash", Symbol: "EUR", Issuer: outputs[0].Token.Issuer[:], Notary: "O=Notary, L=London, C=GB"}
+	pool := &appv1.TokenPool{Type: "Coin", Symbol: "EUR", Issuer: outputs[0].Token.Issuer[:], Notary: "O=Notary, L=London, C=GB"}
 	page := func(limit uint32, s *tokensv1.Selector) *tokensv1.Page {
 		p := &tokensv1.Page{}
 		c.askTokens(&tokensv1.Query{Pool: pool, Selector: s, Limit: limit}, p)

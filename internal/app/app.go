@@ -39,7 +39,10 @@ type Options struct {
 	Kafka *kafkaadmin.Connection
 	// Native runs flows in a developer's native program instead of the sandbox; nil for the sandbox.
 	Native *native.Host
-	Log    *slog.Logger
+	// FlowSees is told the topic and key of each record about virtual nodes and their keys, when flows of this process see
+	// what it says; nil for nobody. It must not block.
+	FlowSees func(topic, key string)
+	Log      *slog.Logger
 	// Build is the version, for dead letters and /status.
 	Build string
 }

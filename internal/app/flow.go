@@ -38,6 +38,11 @@ func (a *App) buildFlow(ctx context.Context) error {
 	directory := flow.NewDirectory()
 	vnodes.OnChange(directory.VirtualNode)
 	keys.OnChange(directory.Key)
+	if told := a.opts.FlowSees; told != nil { // after the directory, in whose order changes come
+		vnodes.OnChange(func(key string, _ any) { told(topics.VirtualNodeInfo, key) })
+		keys.OnChange(func(key string, _ any) { told(topics.CryptoKeys, key) })
+	}
+	packages.OnChange(directory.Package)
 	var sandbox flow.Sandbox
 	if a.opts.Native != nil {
 		sandbox = flow.FromNative(a.opts.Native)

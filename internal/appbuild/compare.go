@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/fairleadio/fairlead/internal/cpi"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
@@ -63,20 +64,42 @@ func (c *comparison) versions(before, after *cpi.CPKContent) {
 	if cpi.CompareVersions(after.Version, before.Version) <= 0 {
 		c.add(Breaks, "version", "%s does not come after %s: raise version in fairlead.yaml", after.Version, before.Version)
 	}
-	contracts := func(k *cpi.CPKContent) bool {
-		return slices.ContainsFunc(k.Modules, func(m cpi.Module) bool { return len(m.Contracts) > 0 })
-	}
-	switch {
-	case after.CompatibleFrom != "" && cpi.CompareVersions(before.Version, after.CompatibleFrom) >= 0:
-		c.add(Notes, "states", "those of version %s can be spent: compatible_from is %s", before.Version, after.CompatibleFrom)
-	case contracts(before):
-		c.add(Warns, "states", "those of version %s cannot be spent by this one: if its contracts still hold for them, say compatible_from: %s", before.Version, before.Version)
-	}
+	c.states(before, after)
 	same := slices.EqualFunc(before.Modules, after.Modules, func(a, b cpi.Module) bool { return a.SHA256 == b.SHA256 })
 	if same {
 		c.add(Notes, "flows under way", "they go on: the modules are the same")
 	} else {
 		c.add(Notes, "flows under way", "they keep the module of version %s until they end, new ones get this version's; `fairlead flow replay ID --app DIR` tells of one flow whether this version could take it over", before.Version)
+	}
+}
+
+// states says which states of the old version the new one can consume; the verification worker has the same rules.
+func (c *comparison) states(before, after *cpi.CPKContent) {
+	contracts := func(k *cpi.CPKContent) (out []string) {
+		for _, m := range k.Modules {
+			out = append(out, m.Contracts...)
+		}
+		slices.Sort(out)
+		return out
+	}
+	old, now := contracts(before), contracts(after)
+	for _, name := range old {
+		if !slices.Contains(now, name) {
+			c.add(Warns, "contract "+name, "it is not there any more: this version cannot consume states with it, nor look at them")
+		}
+	}
+	if len(old) > 0 && len(before.Signers) > 0 {
+		var names []string
+		for _, s := range before.Signers {
+			names = append(names, s.Name())
+		}
+		c.add(Notes, "signers", "states of version %s are taken when this one has the same signers: %s", before.Version, strings.Join(names, "; "))
+	}
+	switch {
+	case after.CompatibleFrom != "" && cpi.CompareVersions(before.Version, after.CompatibleFrom) >= 0:
+		c.add(Notes, "states", "those of version %s can be spent: compatible_from is %s", before.Version, after.CompatibleFrom)
+	case len(old) > 0:
+		c.add(Warns, "states", "those of version %s cannot be spent by this one: if its contracts still hold for them, say compatible_from: %s", before.Version, before.Version)
 	}
 }
 

@@ -120,6 +120,11 @@ func TestCompare(t *testing.T) {
 		{"nothing", func(*cpi.CPKContent) {}, Notes, "they go on: the modules are the same"},
 		{"module", func(c *cpi.CPKContent) { c.Modules[0].SHA256[0] = 9 }, Notes, "they keep the module of version 1.0"},
 		{"states", func(c *cpi.CPKContent) { c.CompatibleFrom = "1.0" }, Notes, "those of version 1.0 can be spent"},
+		{"contract gone", func(c *cpi.CPKContent) { c.CompatibleFrom, c.Modules[0].Contracts = "1.0", []string{"Coin"} }, Warns, "cannot consume states with it"},
+		{"no state taken", func(c *cpi.CPKContent) { c.Modules[0].Contracts = []string{"Bond", "Coin"} }, Warns, "say compatible_from: 1.0"},
+		{"later states taken", func(c *cpi.CPKContent) {
+			c.CompatibleFrom, c.Modules[0].Contracts = "1.0.1", []string{"Bond", "Coin"}
+		}, Warns, "say compatible_from: 1.0"},
 		{"name", func(c *cpi.CPKContent) { c.Name = "x" }, Breaks, "an upgrade keeps the name"},
 		{"version", func(c *cpi.CPKContent) { c.Version = "1.0.0" }, Breaks, "does not come after 1.0"},
 		{"migration gone", func(c *cpi.CPKContent) { c.Migrations = c.Migrations[:1] }, Breaks, "put it back"},
@@ -148,7 +153,11 @@ func TestCompare(t *testing.T) {
 		{"channel format", func(c *cpi.CPKContent) { c.Channels[0].Format = cpiv1.ChannelFormat_CHANNEL_FORMAT_JSON }, Breaks, "another form"},
 		{"channel flow", func(c *cpi.CPKContent) { c.Channels[1].FlowClass = "r" }, Warns, "started pay and start r now"},
 	} {
-		all := Compare(version(func(*cpi.CPKContent) {}), next(c.change))
+		all := Compare(version(func(old *cpi.CPKContent) {
+			if strings.Contains(c.what, "contract") || strings.Contains(c.what, "state") && c.what != "states" {
+				old.Modules[0].Contracts = []string{"Bond", "Coin"}
+			}
+		}), next(c.change))
 		found := false
 		for _, f := range all {
 			found = found || f.Level == c.level && strings.Contains(f.Text, c.say)

@@ -258,9 +258,9 @@ func newAppCheckCommand(g *Globals) *cobra.Command {
 		Use: "check [DIR]", Short: "Check an application, also against an older version", Args: cobra.MaximumNArgs(1),
 		Long: `Builds the application in DIR (default: this folder) and checks it as app build does, and writes nothing.
 
-With --against it also says what an upgrade from that package would mean: what it breaks, what somebody may miss, and what
-is known about flows under way and states. Flows of the old version keep their module until they end and meet the new
-version's declarations, so these may grow and not shrink.
+With --against it also says what an upgrade from that package (a CPK, or the one of the same name in a CPB or CPI) would mean:
+what it breaks, what somebody may miss, and which states and flows under way the new version can take. Flows of the old
+version keep their module until they end and meet the new version's declarations, so these may grow and not shrink.
 
 Whether the migrations run and make every table and column that is declared or that a named query uses, only a Postgres
 can say: a cluster asks its own when the package is put on a virtual node. With --postgres it is asked here: a database
@@ -268,12 +268,12 @@ where the user may make a schema, which is gone at the end, or own for a server 
 password is PGPASSWORD's, PGPASSFILE's or the URL's.
 
 Exit code 0: fine; 3: it would break something.`,
-		Example: "  fairlead app check --against pay-1.0.cpk\n  fairlead app check --postgres own",
+		Example: "  fairlead app check --against pay-1.0.cpi\n  fairlead app check --postgres own",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.appCheck(cmd.Context(), g.folder(args), against, database)
 		},
 	}
-	cmd.Flags().StringVar(&against, "against", "", "compare with this older package (CPK) `file`")
+	cmd.Flags().StringVar(&against, "against", "", "compare with this older package `file`: a CPK, CPB or CPI")
 	cmd.Flags().StringVar(&database, "postgres", "", "try migrations, tables and queries on the Postgres of this `URL`, or own")
 	return cmd
 }
@@ -281,12 +281,14 @@ Exit code 0: fine; 3: it would break something.`,
 func (g *Globals) appCheck(ctx context.Context, dir, against, database string) error {
 	var old *cpi.CPKContent
 	if against != "" {
-		p, done, err := g.openPackage(against, cpi.Options{Kind: cpi.CPK, Trust: cpi.Trust{AnySigner: true, Unsigned: true}})
+		p, done, err := g.openPackage(against, cpi.Options{Trust: cpi.Trust{AnySigner: true, Unsigned: true}})
 		if err != nil {
 			return err
 		}
 		defer done()
-		old = p.CPKs[0]
+		if old, err = olderOf(p, dir); err != nil {
+			return fmt.Errorf("%s: %w", against, err)
+		}
 	}
 	return withBuilt(ctx, dir, nil, func(b *appbuild.Built, _ []byte, p *cpi.Package) error {
 		s := summary(b, p)
@@ -321,6 +323,29 @@ func (g *Globals) appCheck(ctx context.Context, dir, against, database string) e
 		}
 		return nil
 	})
+}
+
+// olderOf finds in a package what the application in a folder is compared with: the package of code of its name, or the only
+// one.
+func olderOf(p *cpi.Package, dir string) (*cpi.CPKContent, error) {
+	if len(p.CPKs) == 1 {
+		return p.CPKs[0], nil
+	}
+	s, err := appbuild.LoadSource(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range p.CPKs {
+		if c.Name == s.Name {
+			return c, nil
+		}
+		names = append(names, c.Name)
+	}
+	if len(names) == 0 {
+		names = []string{"none"}
+	}
+	return nil, notFound("it has no package of code called %s; it has %s", s.Name, strings.Join(names, ", "))
 }
 
 func (g *Globals) paintLevel(l appbuild.Level) string {

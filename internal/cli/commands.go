@@ -14,6 +14,8 @@ func commands(g *Globals) []*cobra.Command {
 		newCpiCommand(g),
 		newVnodeCommand(g),
 		newKeyCommand(g),
+		newTokensCommand(g),
+		newLedgerCommand(g),
 		newCertCommand(g),
 		newConfigCommand(g),
 		newRbacCommand(g),

@@ -9,8 +9,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,17 +42,27 @@ func newDemoCommand(g *Globals) *cobra.Command {
 	return outputs(cmd, "text")
 }
 
+// chapter is a part of the story.
+type chapter struct {
+	title string
+	tell  func(context.Context) error
+}
+
 // demo is one telling of the story.
 type demo struct {
 	// workers are the types that run.
 	workers []string
-	// application is the folder of the application.
-	application string
-	g           *Globals
-	self        string
-	dir         string
-	info        devenv.Info
-	api         *restClient
+	// cluster are the arguments of fairlead dev that say which members and applications there are.
+	cluster []string
+	// traced is the client request id of the flow whose way is shown.
+	traced string
+	// next are the commands to go on with: the first with the cluster of the demo, others begins a new one.
+	next, others []string
+	g            *Globals
+	self         string
+	dir          string
+	info         devenv.Info
+	api          *restClient
 	// began is when the telling began, last when its last step ended.
 	began, last time.Time
 }
@@ -75,23 +85,21 @@ func (g *Globals) demo(ctx context.Context, keep bool) (err error) {
 	}()
 	servers := "Postgres and Vault beside it"
 	d.workers = app.Available()
+	tell := d.payments
 	if err := devenv.Servers(ctx); err != nil {
-		servers, d.workers = "no Postgres or no Vault", devenv.Bare()
+		servers, d.workers, tell = "no Postgres or no Vault", devenv.Bare(), d.smaller
 		fmt.Fprintf(g.Err, "%s\n\n", g.paint(yellow, err.Error()))
 	}
 	fmt.Fprintf(g.Out, "fairlead demo: one cluster in one process, %d of the twelve workers (%s), embedded Kafka, %s, HTTPS.\n", len(d.workers), strings.Join(d.workers, ", "), servers)
-	fmt.Fprintln(g.Out, "Plan: start · flows over HTTPS · wrong requests · pause, resume, kill · SIGKILL in the middle of a flow · the way of one flow · keys, rows and a topic for others")
-	type chapter struct {
-		title string
-		tell  func(context.Context) error
+	chapters, err := tell()
+	if err != nil {
+		return err
 	}
-	chapters := []chapter{
-		{"Start", d.start}, {"Flows over HTTPS", d.flows}, {"Wrong requests are refused", d.wrong}, {"An operator steers", d.steer},
-		{"The process is killed in the middle of a flow", d.crash}, {"The way of one flow", d.trace},
+	var plan []string
+	for _, chapter := range chapters {
+		plan = append(plan, chapter.title)
 	}
-	if len(d.workers) > len(devenv.Bare()) {
-		chapters = append(chapters, chapter{"Another application: a key in Vault, a row in Postgres, a record for a plain consumer", d.notes})
-	}
+	fmt.Fprintln(g.Out, "Plan: "+strings.Join(plan, " · "))
 	for _, chapter := range chapters {
 		fmt.Fprintf(g.Out, "\n%s\n", g.paint("1", chapter.title))
 		if err := chapter.tell(ctx); err != nil {
@@ -115,19 +123,10 @@ func (d *demo) config() string { return filepath.Join(d.dir, "config.yaml") }
 
 // launch starts the cluster's process and makes a client for it.
 func (d *demo) launch(ctx context.Context) error {
-	from, err := os.Getwd()
-	if err != nil {
-		return fmt.Errorf("find the current folder: %w", err)
-	}
-	if d.application == "" {
-		d.application = devenv.FindHello(from)
-	}
-	if d.application == "" {
-		return errors.New("apps/hello is not there: run the demo in a copy of fairlead's repository")
-	}
 	env := append(os.Environ(), envConfig+"="+d.config())
 	steps := true
-	info, err := startDetached(ctx, d.self, []string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--app", d.application, "--workers", strings.Join(d.workers, ",")}, env, d.data(), func(line string) {
+	args := append([]string{"dev", "--data", d.data(), "--rest-address", "127.0.0.1:0", "--workers", strings.Join(d.workers, ",")}, d.cluster...)
+	info, err := startDetached(ctx, d.self, args, env, d.data(), func(line string) {
 		if steps = steps && strings.TrimSpace(line) != ""; steps { // behind the steps comes the screen of dev
 			fmt.Fprintln(d.g.Out, d.g.paint(grey, "            "+line))
 		}
@@ -158,212 +157,56 @@ func (d *demo) start(ctx context.Context) error {
 	if err := d.launch(ctx); err != nil {
 		return err
 	}
-	d.step("the cluster is ready: application %s as WebAssembly, %d virtual nodes, an administrator", d.info.App, len(d.info.VirtualNodes))
+	var who []string
+	for _, v := range d.info.VirtualNodes {
+		who = append(who, v.Name)
+	}
+	d.step("the cluster is ready: %s as WebAssembly on the virtual nodes of %s; an administrator", d.info.App, strings.Join(who, ", "))
 	return nil
 }
 
-func (d *demo) alice() string { return d.info.VirtualNodes[0].ShortHash }
+// The members of the demo's networks; the smaller story has the first two.
+const (
+	alice, bob, bank, mallory = "Alice", "Bob", "Bank", "Mallory"
+)
 
-// begin starts a flow on Alice's virtual node.
-func (d *demo) begin(ctx context.Context, id, class, argument string) error {
+// member is a member's virtual node.
+func (d *demo) member(name string) devenv.VirtualNode {
+	i := slices.IndexFunc(d.info.VirtualNodes, func(v devenv.VirtualNode) bool { return v.Name == name })
+	if i < 0 {
+		return devenv.VirtualNode{Name: name} // the cluster says that it does not know it
+	}
+	return d.info.VirtualNodes[i]
+}
+
+// begin starts a flow on a member's virtual node.
+func (d *demo) begin(ctx context.Context, member, id, class, argument string) error {
 	var s flowStatus
-	_, err := d.api.call(ctx, "POST", cordaAPI+"/flow/"+d.alice(), map[string]any{
+	_, err := d.api.call(ctx, "POST", cordaAPI+"/flow/"+d.member(member).ShortHash, map[string]any{
 		"clientRequestId": id, "flowClassName": class, "requestBody": json.RawMessage(argument),
 	}, &s)
 	if err != nil {
 		return err
 	}
-	d.step("POST /flow/%s %s %s → 202 %s", d.alice(), class, argument, s.FlowStatus)
+	d.step("%s: POST /flow/%s %s %s → 202 %s", member, d.member(member).ShortHash, class, shorten(argument, 150), s.FlowStatus)
 	return nil
 }
 
 // end waits for a flow's end, which must be the one that the story wants.
-func (d *demo) end(ctx context.Context, id, want string) error {
-	s, err := d.api.waitEnd(ctx, d.alice(), id)
+func (d *demo) end(ctx context.Context, member, id, want string) (flowStatus, error) {
+	s, err := d.api.waitEnd(ctx, d.member(member).ShortHash, id)
 	if err != nil {
-		return err
+		return s, err
 	}
 	said := string(s.JSON)
 	if s.FlowError != nil {
 		said = s.FlowError.Message
 	}
-	d.step("%s is %s %s", id, d.g.paintStatus(s.FlowStatus), shorten(said, 90))
+	d.step("%s is %s %s", id, d.g.paintStatus(s.FlowStatus), shorten(said, 200))
 	if s.FlowStatus != want {
-		return fmt.Errorf("flow %s should be %s", id, want)
+		return s, fmt.Errorf("flow %s should be %s", id, want)
 	}
-	return nil
-}
-
-func (d *demo) flows(ctx context.Context) error {
-	for _, f := range []struct{ id, class, argument string }{
-		{"greeting", "hello", `{"name":"World"}`},
-		{"hundred-steps", "steps", `{"n":100}`},
-	} {
-		if err := d.begin(ctx, f.id, f.class, f.argument); err != nil {
-			return err
-		}
-		if err := d.end(ctx, f.id, "COMPLETED"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// notes upgrades the virtual nodes to another application, whose flow signs, keeps and tells.
-func (d *demo) notes(ctx context.Context) error {
-	if out, err := exec.CommandContext(ctx, d.self, "dev", "stop", "--data", d.data()).CombinedOutput(); err != nil {
-		return fmt.Errorf("stop the cluster: %w: %s", err, out)
-	}
-	d.application = filepath.Join(filepath.Dir(d.application), "notes")
-	if err := d.launch(ctx); err != nil {
-		return err
-	}
-	d.step("the virtual nodes are upgraded to application %s, its table is made", d.info.App)
-	var key struct {
-		ID string `json:"id"`
-	}
-	if _, err := d.api.call(ctx, "POST", corda("key", d.alice(), "alias", "notes", "category", "LEDGER", "scheme", "CORDA.EDDSA.ED25519"), nil, &key); err != nil {
-		return err
-	}
-	d.step("key %s is made in Vault; its private half stays there", key.ID)
-	if err := d.begin(ctx, "note", "note", `{"text":"signed, kept and told, once"}`); err != nil {
-		return err
-	}
-	if err := d.end(ctx, "note", "COMPLETED"); err != nil {
-		return err
-	}
-	if err := d.begin(ctx, "notes", "note-list", `{}`); err != nil {
-		return err
-	}
-	if err := d.end(ctx, "notes", "COMPLETED"); err != nil {
-		return err
-	}
-	return d.consume(ctx)
-}
-
-// consume reads the application's channel as any consumer of Kafka would, read-committed.
-func (d *demo) consume(ctx context.Context) error {
-	admin, err := kafkaadmin.New(kafkaadmin.Connection{Brokers: d.info.Brokers, Prefix: d.info.Prefix, ClientID: "fairlead-demo"})
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	topic, records, last := "ext."+d.alice()+".notes.receive", 0, ""
-	err = admin.Read(ctx, kafkaadmin.Range{Topics: []string{topic}, From: kafkaadmin.Start()}, func(r kafkaadmin.Record) error {
-		records++
-		last = string(r.Value)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read the channel: %w", err)
-	}
-	d.step("a plain consumer of %s reads %s: %s", topic, plural(records, "record"), shorten(last, 70))
-	if records != 1 {
-		return fmt.Errorf("the channel should have one record")
-	}
-	return nil
-}
-
-// refusedWith makes a call that must fail with a status.
-func (d *demo) refusedWith(ctx context.Context, want int, what, id, class string, argument any) error {
-	_, _, err := d.api.do(ctx, "POST", cordaAPI+"/flow/"+d.alice(), map[string]any{"clientRequestId": id, "flowClassName": class, "requestBody": argument})
-	var e *restError
-	if !errors.As(err, &e) || e.status != want {
-		return fmt.Errorf("%s should be refused with %d, but: %w", what, want, err)
-	}
-	d.step("%s → %d %s", what, want, shorten(e.Error(), 100))
-	return nil
-}
-
-func (d *demo) wrong(ctx context.Context) error {
-	if err := d.refusedWith(ctx, 400, "an unknown flow class", "nonsense", "no-such-flow", 1); err != nil {
-		return err
-	}
-	if err := d.refusedWith(ctx, 409, "the same client request id again", "greeting", "hello", map[string]string{"name": "again"}); err != nil {
-		return err
-	}
-	right := d.api.password
-	d.api.password = "wrong"
-	err := d.refusedWith(ctx, 401, "a wrong password", "nonsense", "hello", 1)
-	d.api.password = right
-	if err != nil {
-		return err
-	}
-	if err := d.begin(ctx, "bad-input", "hello", `{"name":""}`); err != nil {
-		return err
-	}
-	return d.end(ctx, "bad-input", "FAILED")
-}
-
-// command sends a command and waits until the status shows it.
-func (d *demo) command(ctx context.Context, id, word string, done func(flowStatus) bool) error {
-	path := flowPath(ownAPI, d.alice(), id)
-	if _, _, err := d.api.do(ctx, "POST", path+"/"+word, map[string]string{"reason": "the demo"}); err != nil {
-		return err
-	}
-	tick := time.NewTicker(detachLook)
-	defer tick.Stop()
-	for {
-		var s flowStatus
-		if _, err := d.api.get(ctx, path, &s); err != nil {
-			return err
-		}
-		if done(s) {
-			waits := ""
-			if s.WaitingFor != "" && !s.ended() {
-				waits = ", waits for: " + s.WaitingFor
-			}
-			d.step("%s %s → %s%s", word, id, d.g.paintStatus(s.FlowStatus), waits)
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%s of %s: %w", word, id, ctx.Err())
-		}
-	}
-}
-
-func (d *demo) steer(ctx context.Context) error {
-	if err := d.begin(ctx, "countdown", "countdown", `{"n":3,"seconds":0.3}`); err != nil {
-		return err
-	}
-	paused := func(s flowStatus) bool { return strings.Contains(s.WaitingFor, "pause") }
-	if err := d.command(ctx, "countdown", "pause", paused); err != nil {
-		return err
-	}
-	if err := d.command(ctx, "countdown", "resume", func(s flowStatus) bool { return !paused(s) }); err != nil {
-		return err
-	}
-	if err := d.end(ctx, "countdown", "COMPLETED"); err != nil {
-		return err
-	}
-	if err := d.begin(ctx, "hopeless", "countdown", `{"n":1000,"seconds":3600}`); err != nil {
-		return err
-	}
-	return d.command(ctx, "hopeless", "kill", func(s flowStatus) bool { return s.FlowStatus == "KILLED" })
-}
-
-func (d *demo) crash(ctx context.Context) error {
-	if err := d.begin(ctx, "survivor", "countdown", `{"n":4,"seconds":1}`); err != nil {
-		return err
-	}
-	process, err := os.FindProcess(d.info.PID)
-	if err != nil {
-		return fmt.Errorf("find process %d: %w", d.info.PID, err)
-	}
-	if err := process.Kill(); err != nil {
-		return fmt.Errorf("kill process %d: %w", d.info.PID, err)
-	}
-	if err := waitFree(ctx, d.data()); err != nil {
-		return err
-	}
-	d.step("SIGKILL to process %d: Kafka, workers, REST, everything is gone", d.info.PID)
-	if err := d.launch(ctx); err != nil {
-		return err
-	}
-	d.step("a new process %d is ready", d.info.PID)
-	return d.end(ctx, "survivor", "COMPLETED") // it slept four times; the sleep that was cut short was not begun again
+	return s, nil
 }
 
 func (d *demo) trace(ctx context.Context) error {
@@ -376,17 +219,24 @@ func (d *demo) trace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := trace.Build("countdown", records)
+	t := trace.Build(d.traced, records)
 	if len(t.Hops) == 0 {
-		return errors.New("flow countdown left no trace")
+		return fmt.Errorf("flow %s left no trace", d.traced)
 	}
 	var text bytes.Buffer
 	if err := t.Text(&text); err != nil {
 		return err
 	}
-	d.step("fairlead trace countdown: the flow that was paused and resumed, record by record")
-	for line := range strings.Lines(text.String()) {
-		fmt.Fprint(d.g.Out, "  "+line)
+	d.step("fairlead trace %s, record by record", d.traced)
+	lines := slices.Collect(strings.Lines(text.String()))
+	for i, line := range lines {
+		switch left := len(lines) - shownFirst - shownLast; {
+		case left < 2 || i < shownFirst || i >= len(lines)-shownLast:
+			fmt.Fprint(d.g.Out, "  "+line)
+		case i == shownFirst:
+			fmt.Fprintf(d.g.Out, "  … %d more hops, all of them in %s …\n", left, demoPicture)
+		default: // left out
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(demoPicture), 0o755); err != nil {
 		return fmt.Errorf("make a place for the picture: %w", err)
@@ -395,25 +245,37 @@ func (d *demo) trace(ctx context.Context) error {
 		return fmt.Errorf("write the picture: %w", err)
 	}
 	d.step("the same as a picture: %s", demoPicture)
-	d.step("%d of 12 workers took part: %s", len(t.Workers), strings.Join(t.Workers, ", "))
+	var workers []string
+	for _, group := range t.Workers { // persistence.feed is the persistence worker
+		if worker, _, _ := strings.Cut(group, "."); !slices.Contains(workers, worker) {
+			workers = append(workers, worker)
+		}
+	}
+	d.step("%d hops; %d of 12 workers took part: %s", len(t.Hops), len(workers), strings.Join(workers, ", "))
 	return nil
 }
+
+// How many lines of a trace are shown at its beginning and its end.
+const (
+	shownFirst = 16
+	shownLast  = 6
+)
 
 func (d *demo) farewell(keep bool) {
 	me := program()
 	out := func(line string) { fmt.Fprintln(d.g.Out, line) }
 	if !keep {
 		out("\nNext")
-		out("  " + me + " dev --detach" + freeAddress())
-		out("  " + me + ` --context dev flow start Alice hello '{"name":"World"}' --wait`)
+		out("  " + me + " dev --detach" + strings.Join(append([]string{""}, d.others...), " ") + freeAddress())
+		out("  " + me + " --context dev " + d.next[0])
 		out("  " + me + " dev stop")
 		return
 	}
 	out(fmt.Sprintf("\nThe cluster runs on as process %d, data in %s.\n  REST      %s%s\n  log-in    %s / %s\n  Kafka     %s", d.info.PID, d.dir, d.info.API, cordaAPI, d.info.User, d.info.Password, strings.Join(d.info.Brokers, ",")))
-	me = "FAIRLEAD_CONFIG=" + d.config() + " " + me
 	out("\nNext")
-	out("  " + me + ` flow start Alice hello '{"name":"World"}' --wait`)
-	out("  " + me + " trace survivor")
+	for _, command := range d.next[1:] {
+		out("  FAIRLEAD_CONFIG=" + d.config() + " " + me + " " + command)
+	}
 	out("  " + program() + " dev stop --data " + d.data())
 }
 

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +28,8 @@ const devContext = "dev"
 
 type devFlags struct {
 	data, app, rest, workers string
+	// apps is --app as it was given, app the folder.
+	apps                     []string
 	kafka                    []string
 	postgres, vault, network string
 	ephemeral, detach        bool
@@ -50,7 +51,9 @@ Postgres is the one that is installed on the machine. Vault is the machine's "va
 fetches once. Where one of them cannot be had, --workers flow,flow-mapper,rest runs without both: no keys, no tables.
 Choose once: a data directory belongs to the one kind of cluster or the other.
 
---network FILE names other members, each a virtual node, and their applications, on this one cluster.
+--network FILE names other members, each a virtual node, their applications, and a notary, on this one cluster. With a notary
+every member gets a key of the ledger at the first start. --network payments is Alice, Bob, a bank and a notary, with the
+applications apps/tokens and apps/notary of the repository around this folder: ready to issue tokens and to pay.
 
 --kafka, --postgres and --vault take running servers in place of these. What a cluster needs there it makes under names of
 its own; neither dev stop nor dev reset ever drops it, and dev reset says what stays and how to remove it. Kafka's users
@@ -65,7 +68,7 @@ development key, and of certificates that fairlead cert import code-signer adds.
 shown, for a debugger to attach to: dlv attach ID. docs/write-an-app/debug.md says more.
 
 The broker is meant for development: it writes what it takes to disk, but does not wait for the disk.`,
-		Example: "  fairlead dev --app .\n  fairlead dev --data ./cluster --detach && fairlead dev stop --data ./cluster\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
+		Example: "  fairlead dev --app .\n  fairlead dev --network payments\n  fairlead dev --data ./cluster --detach && fairlead dev stop --data ./cluster\n  fairlead dev --detach && fairlead flow start Alice hello '{\"name\":\"World\"}' --wait && fairlead dev stop",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.complete(g); err != nil {
 				return err
@@ -83,8 +86,8 @@ The broker is meant for development: it writes what it takes to disk, but does n
 	p.StringVar(&f.data, "data", "", "data `directory`, kept between runs; default fairlead/dev in the user's data directory")
 	n := cmd.Flags()
 	n.BoolVar(&f.ephemeral, "ephemeral", false, "use a temporary data directory and remove it at the end")
-	n.StringVar(&f.app, "app", "", "`folder` of the application; default apps/hello of the repository around this folder")
-	n.StringVar(&f.network, "network", devenv.OneCluster, "members and their applications: a YAML `file`, or one-cluster (Alice and Bob, with the application of --app)")
+	n.StringArrayVar(&f.apps, "app", nil, "`folder` of the application; default apps/hello of the repository around this folder")
+	n.StringVar(&f.network, "network", devenv.OneCluster, "members, their applications and a notary: a YAML `file`, one-cluster (Alice and Bob, with the application of --app), or payments (Alice, Bob, Bank and a notary, with apps/tokens)")
 	n.BoolVar(&f.native, "native", false, "run the application's flows as a native program, for a debugger")
 	n.StringSliceVar(&f.kafka, "kafka", nil, "addresses of a real Kafka, host:port; the embedded one when left out")
 	n.StringVar(&f.postgres, "postgres", "", "`URL` of a real Postgres, postgres://user@host:port/database; its own when left out")
@@ -113,6 +116,13 @@ func (f *devFlags) complete(g *Globals) error {
 	if f.ephemeral && f.detach {
 		return errors.New("--ephemeral and --detach: give one of them")
 	}
+	switch len(f.apps) {
+	case 0:
+	case 1:
+		f.app = f.apps[0]
+	default:
+		return fmt.Errorf("--app is given %d times, and all members have the one application of --app: for several, write a file for --network that says which member has which; docs/write-an-app/development.md has one", len(f.apps))
+	}
 	if _, err := app.ParseTypes(f.workers); err != nil {
 		return fmt.Errorf("--workers: %w", err)
 	}
@@ -139,7 +149,18 @@ func (f *devFlags) complete(g *Globals) error {
 		}
 		*name = full
 	}
-	network, err := devenv.LoadNetwork(f.network)
+	from := g.Dir
+	if from == "" {
+		var err error
+		if from, err = os.Getwd(); err != nil {
+			return fmt.Errorf("find the current folder: %w", err)
+		}
+	}
+	around := []string{from}
+	if self, err := os.Executable(); err == nil { // so that the same arguments start it from elsewhere
+		around = append(around, filepath.Dir(self))
+	}
+	network, err := devenv.LoadNetwork(f.network, around...)
 	if err != nil {
 		return err
 	}
@@ -152,13 +173,6 @@ func (f *devFlags) complete(g *Globals) error {
 	}
 	if f.app != "" || network.HasApps() {
 		return nil
-	}
-	from := g.Dir
-	if from == "" {
-		var err error
-		if from, err = os.Getwd(); err != nil {
-			return fmt.Errorf("find the current folder: %w", err)
-		}
 	}
 	f.app = devenv.FindHello(from)
 	return nil
@@ -371,6 +385,9 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 		if v.App != i.App {
 			application = "  " + v.App
 		}
+		if v.Notary {
+			application += ", the notary"
+		}
 		row(name, v.ShortHash+"  "+v.X500Name+application)
 	}
 	if whose := packagesTaken(i); whose != "" {
@@ -389,16 +406,8 @@ func (g *Globals) showDev(i devenv.Info, took time.Duration, written writtenCont
 	if !written.current {
 		me += " --context " + written.name
 	}
-	if len(i.Flows) > 0 && i.API != "" {
-		start := "CLASS '{…}'  # its argument"
-		if i.App == "hello" {
-			start = `hello '{"name":"World"}' --wait --id first`
-		}
-		who := "'" + i.VirtualNodes[0].Name + "'"
-		if !strings.ContainsFunc(i.VirtualNodes[0].Name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-			who = i.VirtualNodes[0].Name
-		}
-		fmt.Fprintf(g.Out, "\nNext\n  %s flow start %s %s\n  %s flow list %s\n  %s trace ID\n", me, who, start, me, who, me)
+	if next := devNext(i, me); len(next) > 0 {
+		fmt.Fprintf(g.Out, "\nNext\n  %s\n", strings.Join(next, "\n  "))
 	}
 	fmt.Fprintln(g.Out, "\n"+devStops)
 }

@@ -256,9 +256,16 @@ func readBuild(base, digest string) (module []byte, c buildCache, ok bool) {
 }
 
 // FindHello looks for the example application in the repository around a folder; empty when there is none.
-func FindHello(from string) string {
-	for dir := from; ; {
-		candidate := filepath.Join(dir, "apps", "hello")
+func FindHello(from string) string { return FindApp(from, "hello") }
+
+// FindApp looks for an application of the repository around a folder, by its name; empty when there is none.
+func FindApp(from, name string) string {
+	dir, err := filepath.Abs(from)
+	if err != nil {
+		return ""
+	}
+	for {
+		candidate := filepath.Join(dir, "apps", name)
 		if _, err := os.Stat(filepath.Join(candidate, "go.mod")); err == nil {
 			return candidate
 		} else if !errors.Is(err, fs.ErrNotExist) {

@@ -40,10 +40,12 @@ type Cluster struct {
 	nodes   []VirtualNode
 	// network has the members, with their applications' folders; digests are those of the folders' sources, and apps
 	// what was built from them at the start.
-	network     Network
-	digests     map[string]string
-	apps        map[string]Application
-	cache       string
+	network Network
+	digests map[string]string
+	apps    map[string]Application
+	cache   string
+	// flows is what the flow worker knows of virtual nodes and keys.
+	flows       *seen
 	postgres    *pgserver.Server
 	vault       *vaultserver.Server
 	vaultConfig vault.Config
@@ -94,7 +96,10 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 		}
 		return nil, fmt.Errorf("--native: it runs one application, and network %s has %d: run them one at a time, with --app", network.Name, len(folders))
 	}
-	c = &Cluster{opts: opts, network: network, digests: map[string]string{}, apps: map[string]Application{}, failure: make(chan error, 1), closing: make(chan struct{}), stop: func() {}}
+	if network.hasNotary() && !slices.Contains(opts.Workers, app.Crypto) {
+		return nil, fmt.Errorf("--network %s: it has a notary, whose key the crypto worker makes, and --workers leaves that out", network.Name)
+	}
+	c = &Cluster{opts: opts, network: network, flows: newSeen(), digests: map[string]string{}, apps: map[string]Application{}, failure: make(chan error, 1), closing: make(chan struct{}), stop: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close(context.WithoutCancel(ctx)))
@@ -226,7 +231,11 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	}
 	for _, folder := range c.network.folders() {
 		a := c.apps[folder]
-		c.opts.Step(fmt.Sprintf("application %s is built: %s", a.Name, strings.Join(a.Flows, ", ")), b.took)
+		flows := "it only answers other flows" // as a notary's does
+		if len(a.Flows) > 0 {
+			flows = strings.Join(a.Flows, ", ")
+		}
+		c.opts.Step(fmt.Sprintf("application %s is built: %s", a.Name, flows), b.took)
 	}
 	if c.opts.Native {
 		if err := c.startNative(ctx, b.binary); err != nil {
@@ -356,7 +365,7 @@ func (c *Cluster) runWorkers(ctx context.Context) error {
 	cfg.Rest.CertificateFile, cfg.Rest.KeyFile = files.Cert, files.Key
 	c.configure(&cfg)
 	c.app, err = app.New(ctx, app.Options{
-		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build, Kafka: &c.kafka, Native: c.host,
+		Config: cfg, Workers: c.opts.Workers, Sandbox: c.runtime, RestListener: c.listener, Log: c.log, Build: c.opts.Build, Kafka: &c.kafka, Native: c.host, FlowSees: c.flows.add,
 	})
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ func Explanations() map[string]string {
 		"FL-DEV-009": "These worker types cannot run together in a development cluster: it is set up through REST, by the database worker. Run all of them, or flow, flow-mapper and rest alone.",
 		"FL-DEV-010": "A server that --kafka, --postgres or --vault names cannot be used: it does not answer, does not take the password or token, is sealed, or does not allow what the " +
 			"cluster needs. The message names the flag, what the server said and what to do. Nothing was dropped or changed there; docs/write-an-app/development.md lists what is made.",
-		"FL-DEV-012": "The network that --network names cannot be run: the file has fields that are not known, wrong, or not there yet (several clusters, a notary). The message names each. " +
+		"FL-DEV-012": "The network that --network names cannot be run: the file has fields that are not known, wrong, or not there yet (several clusters). The message names each. " +
 			"docs/write-an-app/development.md has an example.",
 		"FL-DEV-011": "The data directory belongs to other servers than those that are named now: its topics, databases and keys are there, and a cluster with half of them elsewhere would lose the rest. " +
 			"Give the flags that the message names, or begin another cluster with --data.",

@@ -41,6 +41,8 @@ type VirtualNode struct {
 	ShortHash string `json:"shortHash"`
 	// App is the name of its application; empty for none.
 	App string `json:"app,omitempty"`
+	// Notary tells whether it is the network's notary.
+	Notary bool `json:"notary,omitempty"`
 	// folder is where its application's sources are.
 	folder string
 }

@@ -2,6 +2,7 @@ package devenv
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +20,15 @@ import (
 
 // Networks that are built in.
 const (
+	// OneCluster is Alice and Bob, with the application of --app.
 	OneCluster = "one-cluster"
-	twoBanks   = "two-banks"
+	// Payments is Alice, Bob and a bank with the application of tokens, and a notary.
+	Payments = "payments"
+	twoBanks = "two-banks"
 )
 
 // BuiltIn tells whether --network names a network of fairlead's own and not a file.
-func BuiltIn(name string) bool { return name == OneCluster || name == twoBanks }
+func BuiltIn(name string) bool { return name == OneCluster || name == Payments || name == twoBanks }
 
 // Network is an application network on a development cluster.
 type Network struct {
@@ -41,6 +45,8 @@ type Member struct {
 	Name string
 	// App is the folder of its application; empty for the one of --app.
 	App string
+	// Notary tells that it is the network's notary. Where there is one, every other member gets a key for the ledger.
+	Notary bool
 }
 
 // DefaultNetwork is the built-in network one-cluster: Alice and Bob, with the application of --app.
@@ -52,9 +58,38 @@ func DefaultNetwork() Network {
 	return n
 }
 
-// HasApps tells whether the network names its applications.
+// bank and notary are of the built-in network with payments.
+const (
+	bank   = "O=Bank, L=London, C=GB"
+	notary = "O=Notary, L=London, C=GB"
+)
+
+// paymentsNetwork is the built-in network of that name, with the applications of the repository that lies around one of
+// these folders.
+func paymentsNetwork(around []string) (Network, error) {
+	for _, dir := range around {
+		tokens, deciding := FindApp(dir, "tokens"), FindApp(dir, notaryApp)
+		if tokens == "" || deciding == "" {
+			continue
+		}
+		n := Network{Name: Payments, GroupID: GroupID()}
+		for _, m := range append(Members(), bank) {
+			n.Members = append(n.Members, Member{Name: m, App: tokens})
+		}
+		n.Members = append(n.Members, Member{Name: notary, App: deciding, Notary: true})
+		return n, nil
+	}
+	return Network{}, fmt.Errorf("FL-DEV-012: --network %s: its applications, apps/tokens and apps/notary, are neither in this folder nor in one above it, nor around the program: go to a copy of fairlead's repository, or name a file", Payments)
+}
+
+// HasApps tells whether the network names the applications of its members. A notary has one of its own.
 func (n Network) HasApps() bool {
-	return slices.ContainsFunc(n.Members, func(m Member) bool { return m.App != "" })
+	return slices.ContainsFunc(n.Members, func(m Member) bool { return m.App != "" && !m.Notary })
+}
+
+// hasNotary tells whether one of the members is a notary.
+func (n Network) hasNotary() bool {
+	return slices.ContainsFunc(n.Members, func(m Member) bool { return m.Notary })
 }
 
 // withApp is the network whose members have applications: their own, or all the one of --app.
@@ -70,7 +105,9 @@ func (n Network) withApp(folder string) (Network, error) {
 	}
 	n.Members = slices.Clone(n.Members)
 	for i := range n.Members {
-		n.Members[i].App = folder
+		if !n.Members[i].Notary {
+			n.Members[i].App = folder
+		}
 	}
 	return n, nil
 }
@@ -94,7 +131,7 @@ func (n Network) virtualNodes() ([]VirtualNode, error) {
 		if err != nil {
 			return nil, fmt.Errorf("member %s: %w", m.Name, err)
 		}
-		v := VirtualNode{Name: h.Name.Organization, X500Name: h.Name.String(), GroupID: h.GroupID, ShortHash: h.ShortHash(), folder: m.App}
+		v := VirtualNode{Name: h.Name.Organization, X500Name: h.Name.String(), GroupID: h.GroupID, ShortHash: h.ShortHash(), Notary: m.Notary, folder: m.App}
 		if m.App != "" {
 			v.App = filepath.Base(m.App)
 		}
@@ -110,8 +147,8 @@ type networkFile struct {
 	Clusters     []string          `yaml:"clusters"`
 	Applications map[string]string `yaml:"applications"`
 	Members      []networkMember   `yaml:"members"`
-	// What is designed and not there yet.
-	Notary   yaml.Node `yaml:"notary"`
+	Notary       networkNotary     `yaml:"notary"`
+	// What is designed and not there yet, or elsewhere.
 	Notaries yaml.Node `yaml:"notaries"`
 	MGM      yaml.Node `yaml:"mgm"`
 }
@@ -123,24 +160,56 @@ type networkMember struct {
 	Notary      yaml.Node `yaml:"notary"`
 }
 
+// networkNotary is the notary: its name alone, or a mapping.
+type networkNotary struct {
+	Name, Application, Cluster string
+	given                      bool
+}
+
+// UnmarshalYAML reads both forms. What a mapping must not have is an error here: the decoder does not look into it.
+func (n *networkNotary) UnmarshalYAML(node *yaml.Node) error {
+	n.given = true
+	fields := map[string]*string{"name": &n.Name, "application": &n.Application, "cluster": &n.Cluster}
+	if node.Kind == yaml.ScalarNode {
+		n.Name = node.Value
+		return nil
+	}
+	if node.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: notary is the notary's name, or has name, application and cluster", node.Line)
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		into, known := fields[key.Value]
+		if !known {
+			return fmt.Errorf("line %d: field %s not found in notary, which has name, application and cluster", key.Line, key.Value)
+		}
+		if err := value.Decode(into); err != nil {
+			return fmt.Errorf("line %d: notary.%s is no text", value.Line, key.Value)
+		}
+	}
+	return nil
+}
+
 // LoadNetwork reads a network: the name of one that is built in, or a YAML file. Its error names every field that cannot
-// be used.
-func LoadNetwork(nameOrFile string) (Network, error) {
+// be used. Around are folders in or above which the repository's own applications are looked for, the first first.
+func LoadNetwork(nameOrFile string, around ...string) (Network, error) {
 	switch nameOrFile {
 	case "", OneCluster:
 		return DefaultNetwork(), nil
+	case Payments:
+		return paymentsNetwork(around)
 	case twoBanks:
-		return Network{}, fmt.Errorf("FL-DEV-012: --network %s: it needs clusters that are linked, and a notary, which are not there yet: use %s, or a file", twoBanks, OneCluster)
+		return Network{}, fmt.Errorf("FL-DEV-012: --network %s: it needs clusters that are linked, which are not there yet: use %s, which pays on one cluster, or a file", twoBanks, Payments)
 	}
 	raw, err := os.ReadFile(nameOrFile)
 	if err != nil {
-		return Network{}, fmt.Errorf("FL-DEV-012: --network %s: neither a built-in network (%s) nor a file that can be read: %w", nameOrFile, OneCluster, err)
+		return Network{}, fmt.Errorf("FL-DEV-012: --network %s: neither a built-in network (%s, %s) nor a file that can be read: %w", nameOrFile, OneCluster, Payments, err)
 	}
 	var f networkFile
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
 	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
-		return Network{}, fmt.Errorf("FL-DEV-012: --network %s: %s: known are group, clusters, applications, and members with name, application and cluster", nameOrFile, plainYAML(err))
+		return Network{}, fmt.Errorf("FL-DEV-012: --network %s: %s: known are group, clusters, applications, notary, and members with name, application and cluster", nameOrFile, plainYAML(err))
 	}
 	n, err := f.network(filepath.Dir(nameOrFile))
 	if err != nil {
@@ -164,11 +233,8 @@ func (f networkFile) network(dir string) (Network, error) {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("  "+field+": "+format, args...))
 	}
-	if !f.Notary.IsZero() {
-		bad("notary", "there is no notary yet: leave it out")
-	}
 	if !f.Notaries.IsZero() {
-		bad("notaries", "there is no notary yet: leave it out")
+		bad("notaries", "a network has one notary: write notary: O=Notary, L=London, C=GB")
 	}
 	if !f.MGM.IsZero() {
 		bad("mgm", "there is no membership manager yet, the members know each other from this file: leave it out")
@@ -205,14 +271,29 @@ func (f networkFile) network(dir string) (Network, error) {
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(apps)), ", ")
 	seen := map[string]int{}
+	checkCluster := func(field, named string) {
+		if named != "" && named != cluster && len(f.Clusters) < 2 {
+			bad(field+".cluster", "%q is not in clusters: name it there, as the only one, or leave it out", named)
+		}
+	}
+	checkCluster("notary", f.Notary.Cluster)
+	deciding, err := f.Notary.member(apps, dir)
+	for _, e := range err {
+		bad("notary", "%v", e)
+	}
+	// A member without application has the only one that is not the notary's.
+	var only []string
+	for _, name := range slices.Sorted(maps.Keys(apps)) {
+		if deciding.App == "" || apps[name] != deciding.App {
+			only = append(only, name)
+		}
+	}
 	for i, m := range f.Members {
 		field := fmt.Sprintf("members[%d]", i)
 		if !m.Notary.IsZero() {
-			bad(field+".notary", "there is no notary yet: leave it out")
+			bad(field+".notary", "the notary is no member of this list: write it at the top, as notary: %s", m.Name)
 		}
-		if m.Cluster != "" && m.Cluster != cluster && len(f.Clusters) < 2 {
-			bad(field+".cluster", "%q is not in clusters: name it there, as the only one, or leave it out", m.Cluster)
-		}
+		checkCluster(field, m.Cluster)
 		name, err := identity.ParseName(m.Name)
 		if err != nil {
 			bad(field+".name", "%v", err)
@@ -230,8 +311,8 @@ func (f networkFile) network(dir string) (Network, error) {
 			bad(field+".application", "%q is not in applications, which names none", m.Application)
 		case m.Application != "":
 			bad(field+".application", "%q is not in applications, which has %s", m.Application, names)
-		case len(apps) == 1:
-			member.App = apps[names]
+		case len(only) == 1:
+			member.App = apps[only[0]]
 		case len(apps) > 1:
 			bad(field+".application", "is missing, and there is more than one: name one of %s", names)
 		}
@@ -240,5 +321,41 @@ func (f networkFile) network(dir string) (Network, error) {
 	if len(f.Members) == 0 {
 		bad("members", "is empty: name at least one, as - name: O=Alice, L=London, C=GB")
 	}
+	if deciding.Name != "" {
+		if first, twice := seen[deciding.Name]; twice {
+			bad("notary", "is the name of members[%d] too", first)
+		}
+		n.Members = append(n.Members, deciding)
+	}
 	return n, errors.Join(errs...)
+}
+
+// notaryApp is the name of the application that a notary has unless the file says otherwise: in applications, or the one
+// of the repository around the file.
+const notaryApp = "notary"
+
+// member is the notary as a member, the zero value when there is none; applications are folders by name.
+func (n networkNotary) member(apps map[string]string, dir string) (m Member, errs []error) {
+	if !n.given {
+		return m, nil
+	}
+	name, err := identity.ParseName(n.Name)
+	if err != nil {
+		errs = append(errs, err)
+	} else {
+		m.Name = name.String()
+	}
+	m.Notary = true
+	folder, known := apps[cmp.Or(n.Application, notaryApp)]
+	switch {
+	case known:
+		m.App = folder
+	case n.Application != "":
+		errs = append(errs, fmt.Errorf("its application %q is not in applications", n.Application))
+	default:
+		if m.App = FindApp(dir, notaryApp); m.App == "" {
+			errs = append(errs, fmt.Errorf("its application is missing: name its folder in applications, as %s: PATH/TO/fairlead/apps/notary", notaryApp))
+		}
+	}
+	return m, errs
 }

@@ -71,27 +71,85 @@ members:
 	}
 }
 
+// A notary is its name, or more; it has an application of its own, and members have the other one.
+func TestNetworkWithNotary(t *testing.T) {
+	const head = "applications: {bank: bank, notary: shop}\nmembers: [{name: 'O=Zoe, L=Rome, C=IT'}]\n"
+	for text, app := range map[string]string{
+		head + "notary: C=GB, L=London, O=Notary\n":           "shop",
+		head + "notary: {name: 'O=Notary, L=London, C=GB'}\n": "shop",
+		"applications: {bank: bank, n: shop}\nmembers: [{name: 'O=Zoe, L=Rome, C=IT', application: bank}]\n" +
+			"notary: {name: 'O=Notary, L=London, C=GB', application: n}\n": "shop",
+		"applications: {bank: bank}\nmembers: [{name: 'O=Zoe, L=Rome, C=IT'}]\nnotary: {name: 'O=Notary, L=London, C=GB', application: bank}\n": "bank",
+	} {
+		n, err := LoadNetwork(networkAt(t, text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		nodes, err := n.virtualNodes()
+		if err != nil || len(nodes) != 2 || !nodes[1].Notary || nodes[0].Notary || nodes[1].X500Name != "O=Notary, L=London, C=GB" || nodes[1].App != app {
+			t.Errorf("%s: %+v %v", text, nodes, err)
+		}
+		if app != "bank" && nodes[0].App != "bank" {
+			t.Errorf("%s: the member has %q", text, nodes[0].App)
+		}
+	}
+
+	// Members have the application of --app, and the notary keeps its own.
+	n, err := LoadNetwork(networkAt(t, "applications: {notary: shop}\nmembers: [{name: 'O=Zoe, L=Rome, C=IT'}]\nnotary: O=Notary, L=London, C=GB\n"))
+	if err == nil {
+		n, err = n.withApp("/app")
+	}
+	if err != nil || n.Members[0].App != "/app" || filepath.Base(n.Members[1].App) != "shop" {
+		t.Errorf("%+v %v", n, err)
+	}
+	if _, err = Start(t.Context(), Options{Dir: t.TempDir(), RestAddress: "127.0.0.1:0", Workers: Bare(), Network: n}); err == nil || !strings.Contains(err.Error(), "the crypto worker makes") {
+		t.Errorf("without the crypto worker: %v", err)
+	}
+
+	// In the repository, or where its program lies, there is one that is ready to pay.
+	n, err = LoadNetwork(Payments, t.TempDir(), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := n.virtualNodes()
+	if err != nil || len(nodes) != 4 || !n.HasApps() {
+		t.Fatalf("%+v %v", nodes, err)
+	}
+	for i, want := range []string{"Alice tokens", "Bob tokens", "Bank tokens", "Notary notary"} {
+		if got := nodes[i].Name + " " + nodes[i].App; got != want || nodes[i].Notary != (i == 3) {
+			t.Errorf("%+v, want %s", nodes[i], want)
+		}
+	}
+}
+
 // Every field that cannot be used is named, with what to do.
 func TestNetworkIsRefused(t *testing.T) {
 	const member = "members: [{name: 'O=Zoe, L=Rome, C=IT'}]\n"
 	for text, want := range map[string][]string{
-		"clusters: [a, b]\n" + member:      {"clusters: 2 are named", "cannot be linked yet"},
-		"notary: {name: 'O=N'}\n" + member: {"notary: there is no notary yet"},
-		"notaries: [x]\n" + member:         {"notaries: there is no notary yet"},
-		"mgm: O=M\n" + member:              {"mgm: there is no membership manager yet"},
-		"":                                 {"members: is empty"},
-		"member: []\n":                     {"line 1", "field member not found", "known are group"},
-		"members: 7\n":                     {"line 1", "known are group"},
-		"members: [{name: Zoe}]\n":         {"members[0].name", "a right one: O=Alice"},
-		"members: [{name: 'O=Z, L=R, C=IT', x: 1}]":                                                      {"field x not found"},
+		"clusters: [a, b]\n" + member:               {"clusters: 2 are named", "cannot be linked yet"},
+		"notary: {name: 'O=N'}\n" + member:          {"notary: ", "a right one: O=Alice", "notary: its application is missing: name its folder in applications"},
+		"notary: [x]\n" + member:                    {"line 1", "notary is the notary's name"},
+		"notary: {nam: x}\n" + member:               {"line 1", "field nam not found in notary"},
+		"notary: {name: [x]}\n" + member:            {"line 1", "notary.name is no text"},
+		"notaries: [x]\n" + member:                  {"notaries: a network has one notary"},
+		"mgm: O=M\n" + member:                       {"mgm: there is no membership manager yet"},
+		"":                                          {"members: is empty"},
+		"member: []\n":                              {"line 1", "field member not found", "known are group"},
+		"members: 7\n":                              {"line 1", "known are group"},
+		"members: [{name: Zoe}]\n":                  {"members[0].name", "a right one: O=Alice"},
+		"members: [{name: 'O=Z, L=R, C=IT', x: 1}]": {"field x not found"},
 		"members: [{name: 'O=Z, L=R, C=IT'}, {name: 'C=IT, L=R, O=Z'}]":                                  {"members[1].name: is the name of members[0] too"},
 		"members: [{name: 'O=Z, L=R, C=IT', application: pay}]":                                          {"members[0].application", "names none"},
-		"members: [{name: 'O=Z, L=R, C=IT', notary: true}]":                                              {"members[0].notary"},
+		"members: [{name: 'O=Z, L=R, C=IT', notary: true}]":                                              {"members[0].notary", "write it at the top, as notary: O=Z, L=R, C=IT"},
+		"applications: {notary: bank}\nnotary: 'C=IT, L=Rome, O=Zoe'\n" + member:                         {"notary: is the name of members[0] too"},
+		"notary: {name: 'O=N, L=R, C=IT', application: pay}\n" + member:                                  {`notary: its application "pay" is not in applications`},
+		"notary: {name: 'O=N, L=R, C=IT', cluster: there}\n" + member:                                    {"notary.cluster", `"there" is not in clusters`},
 		"members: [{name: 'O=Z, L=R, C=IT', cluster: there}]":                                            {"members[0].cluster", `"there" is not in clusters`},
 		"applications: {bank: nowhere}\n" + member:                                                       {"applications.bank", `"nowhere" is not the folder`},
 		"applications: {bank: bank, shop: shop}\n" + member:                                              {"members[0].application: is missing", "bank, shop"},
 		"applications: {bank: bank}\nmembers: [{name: 'O=Z, L=R, C=IT', application: pay}]":              {"members[0].application", "which has bank"},
-		"clusters: [a, b]\nnotary: x\nmembers: [{name: 'O=Z, L=R, C=IT', cluster: b, application: pay}]": {"clusters: 2", "notary:", "members[0].application"},
+		"clusters: [a, b]\nnotary: x\nmembers: [{name: 'O=Z, L=R, C=IT', cluster: b, application: pay}]": {"clusters: 2", "notary: ", "members[0].application"},
 	} {
 		file := networkAt(t, text)
 		_, err := LoadNetwork(file)
@@ -108,7 +166,7 @@ func TestNetworkIsRefused(t *testing.T) {
 			t.Errorf("%q: Go's own words: %v", text, err)
 		}
 	}
-	for name, want := range map[string]string{twoBanks: "a notary, which are not there yet", "none.yaml": "neither a built-in network"} {
+	for name, want := range map[string]string{twoBanks: "clusters that are linked, which are not there yet", Payments: "apps/tokens and apps/notary", "none.yaml": "neither a built-in network"} {
 		if _, err := LoadNetwork(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}

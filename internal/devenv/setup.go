@@ -147,7 +147,7 @@ func (c *Cluster) setUp(ctx context.Context, apps map[string]Application) error 
 		return err
 	}
 	c.opts.Step("the application is on its virtual nodes", time.Since(began))
-	return nil
+	return c.makeKeys(ctx, api)
 }
 
 // developerAlias is under which name the developer's certificate is imported.

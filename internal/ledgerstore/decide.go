@@ -185,7 +185,7 @@ func (c *changes) create(tx *Transaction, visible []uint32) {
 		out := tx.Content().Outputs[i]
 		told := &feedv1.StateChange{
 			Operation: feedv1.StateOperation_STATE_OPERATION_CREATED, Ref: refOf(ledger.StateRef{Transaction: id, Index: i}), Type: out.Type, TypeVersion: out.TypeVersion,
-			Contract: out.Contract, Notary: notary, Payload: out.Payload, Token: tokenOf(out.Token),
+			Contract: out.Contract, Notary: notary, Payload: out.Payload, Token: tokenOf(out),
 		}
 		n := c.tell(&feedv1.Change{Change: &feedv1.Change_State{State: told}})
 		by, spent := c.facts.spenders[i]
@@ -211,7 +211,18 @@ func (c *changes) create(tx *Transaction, visible []uint32) {
 		blobs(s.pools), words(s.tokenTypes), words(s.symbols), blobs(s.issuers), words(s.amounts), blobs(s.owners), words(s.tags), words(s.priorities), blobs(s.consumers))
 }
 
-func tokenOf(t *ledger.Token) *ledgerv1.Token {
+// token is what a state is worth, nil when that is nothing. A token's type is the name of its contract: only that looks at
+// what its states are worth. What another contract's state says of itself is nobody's word, and would stand in the way of
+// payments for ever.
+func token(s ledger.State) *ledger.Token {
+	if s.Token == nil || s.Token.Type != s.Contract {
+		return nil
+	}
+	return s.Token
+}
+
+func tokenOf(s ledger.State) *ledgerv1.Token {
+	t := token(s)
 	if t == nil {
 		return nil
 	}
@@ -243,7 +254,7 @@ func (s *states) add(leaf uint32, number uint64, out ledger.State, notary string
 	} else {
 		s.payloads = append(s.payloads, nil)
 	}
-	t := out.Token
+	t := token(out)
 	if t == nil {
 		t = &ledger.Token{}
 		s.pools, s.tokenTypes, s.symbols, s.amounts = append(s.pools, nil), append(s.tokenTypes, nil), append(s.symbols, nil), append(s.amounts, nil)

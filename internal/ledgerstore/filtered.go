@@ -41,7 +41,11 @@ func ParseFiltered(b []byte) (*Filtered, error) {
 			return nil, Malformed("field filtered: output %d: %v; show its info too", i, err)
 		}
 		names = append(names, stateNames(s)...)
-		f.outputs = append(f.outputs, uint32(i))
+		// One that is tied to others is of use only with what all outputs are. Were it counted as shown, a proof that has that
+		// would be one that shows nothing new.
+		if infos, _ := parsed.Count(ledger.GroupOutputInfos); s.Encumbrance == "" || len(parsed.Shown(ledger.GroupOutputInfos)) == infos {
+			f.outputs = append(f.outputs, uint32(i))
+		}
 	}
 	if slices.ContainsFunc(names, func(s string) bool { return strings.ContainsRune(s, 0) }) {
 		return nil, Malformed(`field filtered: a name holds the character \u0000, which the database cannot hold`)

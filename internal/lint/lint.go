@@ -53,7 +53,7 @@ func (s *source) harness() bool {
 
 // guest tells whether the file is compiled into an application's WebAssembly module, which is a library without main.
 func (s *source) guest() bool {
-	return s.within("apps") || strings.HasSuffix(s.name, "_wasip1.go")
+	return s.within("apps") || s.within("demo") || strings.HasSuffix(s.name, "_wasip1.go")
 }
 
 // imports yields what the file imports, with the place.

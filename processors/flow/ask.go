@@ -49,7 +49,7 @@ func (d *draft) ask(i int, a journal.Asked, known Known, nowUs int64) (durable b
 	case *appv1.Request_CheckUniqueness:
 		d.uniqueness(i, op.CheckUniqueness, nowUs)
 	case *appv1.Request_Verify:
-		d.verify(i, op.Verify, nowUs)
+		d.verify(i, op.Verify, known, nowUs)
 	case *appv1.Request_ClaimTokens, *appv1.Request_ReleaseTokens, *appv1.Request_TokenBalance:
 		d.tokens(i, a, nowUs)
 	case *appv1.Request_Ledger:

@@ -9,23 +9,51 @@ import (
 	"sync"
 
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
 	vnodev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 )
 
 // Directory knows the members of each group and the keys of each virtual node, so that a look-up costs no round trip.
-// Members are the virtual nodes of this cluster. Whoever has views of virtual.node.info and crypto.keys feeds it.
+// Members are the virtual nodes of this cluster. Whoever has views of virtual.node.info, cpi.info and crypto.keys feeds it.
 type Directory struct {
 	mu     sync.RWMutex
 	vnodes map[string]*vnodev1.VirtualNode            // by short hash
 	groups map[string]map[string]*vnodev1.VirtualNode // by group id and short hash
 	keys   map[string]map[string]*cryptov1.Key        // by tenant and key id
+	// verifying are the CPIs, by checksum, whose flows answer as a notary that verifies contracts.
+	verifying map[string]bool
 }
 
 // NewDirectory makes an empty one.
 func NewDirectory() *Directory {
 	return &Directory{
 		vnodes: map[string]*vnodev1.VirtualNode{}, groups: map[string]map[string]*vnodev1.VirtualNode{}, keys: map[string]map[string]*cryptov1.Key{},
+		verifying: map[string]bool{},
+	}
+}
+
+// What a notary's application answers to, as package notary of the SDK has it.
+const (
+	protocolNonValidating = "fairlead.notary.nonvalidating"
+	protocolVerifying     = "fairlead.notary.contractverifying"
+)
+
+// Package takes a change of cpi.info, whose keys are checksums; msg is nil when the CPI was deleted.
+func (d *Directory) Package(key string, msg any) {
+	p, _ := msg.(*cpiv1.Cpi) // nil for one that is gone
+	answers := func(protocol string) bool {
+		return slices.ContainsFunc(p.GetModules(), func(m *cpiv1.Module) bool {
+			return slices.ContainsFunc(m.GetFlows(), func(f *cpiv1.FlowClass) bool { return f.GetProtocol() == protocol })
+		})
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// One that answers to both is not relied upon: its signature does not say which of them was asked.
+	if answers(protocolVerifying) && !answers(protocolNonValidating) {
+		d.verifying[key] = true
+	} else {
+		delete(d.verifying, key)
 	}
 }
 
@@ -108,8 +136,13 @@ func (d *Directory) members(group string, names []string, publicKeys [][]byte) *
 				match = match || contains(publicKeys, k.GetPublicKey())
 			}
 		}
-		if notary > 0 { // it is a notary that does not verify contracts, of a service by its own name
-			m.Context = append(m.Context, &appv1.Property{Name: "corda.notary.service.backchain.required", Value: "true"},
+		if notary > 0 { // of a service by its own name; its application says which kind it is
+			backchain, protocol := "true", protocolNonValidating
+			if d.verifying[v.GetCpiChecksum()] {
+				backchain, protocol = "false", protocolVerifying
+			}
+			m.Context = append(m.Context, &appv1.Property{Name: "corda.notary.service.backchain.required", Value: backchain},
+				&appv1.Property{Name: "corda.notary.service.flow.protocol.name", Value: protocol},
 				&appv1.Property{Name: "corda.notary.service.name", Value: m.GetX500Name()})
 		}
 		if match {

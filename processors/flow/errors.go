@@ -73,10 +73,12 @@ const (
 	TypeSessionTimeout = "session-timeout"
 	// TypeNotFound: there is no such key. TypeNoChannel: the package declares no such channel to send to.
 	// TypeChannelInactive: the virtual node has no active route for it, or its topic cannot be written.
-	TypeNotFound        = "not-found"
-	TypeNotNotary       = "not-a-notary"
-	TypeNoChannel       = "no-channel"
-	TypeChannelInactive = "channel-inactive"
+	// TypePackageUntrusted: the flow's own package does not stand for the code that a transaction names.
+	TypeNotFound         = "not-found"
+	TypePackageUntrusted = "package-untrusted"
+	TypeNotNotary        = "not-a-notary"
+	TypeNoChannel        = "no-channel"
+	TypeChannelInactive  = "channel-inactive"
 )
 
 func platformError(id, format string, args ...any) *flowv1.FlowError {

@@ -54,6 +54,8 @@ type Known struct {
 	VaultName string
 	// Metadata is that of a signature of transactions, but for its time.
 	Metadata ledger.SignatureMetadata
+	// Packages are those with contracts of the flow's own package.
+	Packages []ledger.Package
 	// Topic is where an emit goes; empty when the channel is inactive and ignores it.
 	Topic string
 }

@@ -83,6 +83,8 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 			op.Transaction = text(2)
 		case "with":
 			op.Sources = [][]byte{text(2)}
+		case "stranger": // somebody else's code, by the right name
+			op.Transaction = transactionOf(ledger.Package{Name: "p", Version: "1", Checksum: ledger.Hash{3}, Signer: ledger.Hash{4}}).Encode()
 		}
 		r.Operation = &appv1.Request_Verify{Verify: op}
 	case "emit":
@@ -121,11 +123,14 @@ var pounds = &appv1.TokenPool{Type: "cash", Symbol: "GBP", Issuer: slices.Repeat
 
 // anyTransaction makes one state.
 func anyTransaction() *ledger.Transaction {
+	return transactionOf(ledger.Package{Name: "p", Version: "1", Checksum: ledger.Hash{1}, Signer: ledger.Hash{2}})
+}
+
+// transactionOf makes one that is to be verified by a package.
+func transactionOf(p ledger.Package) *ledger.Transaction {
 	tx, err := ledger.New(ledger.Content{
-		Metadata: ledger.Metadata{
-			LedgerVersion: ledger.Version, Packages: []ledger.Package{{Name: "p", Version: "1", Checksum: ledger.Hash{1}, Signer: ledger.Hash{2}}},
-		},
-		Notary: ledger.Notary{Name: "O=Notary, L=London, C=GB", Key: []byte("key")}, Window: ledger.TimeWindow{UntilUs: 1},
+		Metadata: ledger.Metadata{LedgerVersion: ledger.Version, Packages: []ledger.Package{p}},
+		Notary:   ledger.Notary{Name: "O=Notary, L=London, C=GB", Key: []byte("key")}, Window: ledger.TimeWindow{UntilUs: 1},
 		Signatories: []ledger.PublicKey{[]byte("a")}, Commands: []ledger.Command{{Type: "issue", TypeVersion: 1}},
 		Outputs: []ledger.State{{Type: "T", TypeVersion: 1, Contract: "C", Payload: []byte("{}"), Participants: []ledger.PublicKey{[]byte("a")}}},
 	}, ledger.Salt{1})

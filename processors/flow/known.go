@@ -3,6 +3,8 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -35,11 +37,13 @@ func (t *turn) known(asked []journal.Asked) []Known {
 		case *appv1.Request_FindKeys:
 			out[i] = t.keys(op.FindKeys)
 		case *appv1.Request_Sign:
-			out[i] = t.signingKey(op.Sign)
+			out[i] = t.signingKey(op.Sign.GetPublicKey(), "LEDGER")
 		case *appv1.Request_SignTransactions:
 			out[i] = t.ledgerKey(op.SignTransactions)
 		case *appv1.Request_DescribeLedger:
 			out[i] = t.describeLedger()
+		case *appv1.Request_Verify:
+			out[i].Packages = contractPackages(t.cpi())
 		case *appv1.Request_CheckUniqueness:
 			out[i] = t.notary()
 		case *appv1.Request_Emit:
@@ -88,15 +92,24 @@ func (t *turn) keys(op *appv1.FindKeys) Known {
 	return t.result(out)
 }
 
-func (t *turn) signingKey(op *appv1.Sign) Known {
-	found := t.w.deps.Directory.findKeys(t.start().GetVnode(), [][]byte{op.GetPublicKey()}, "")
+// signingKey finds a key of one of some categories. Data is signed with LEDGER keys alone: a notary's key says of transactions
+// that they are final, and nothing else.
+func (t *turn) signingKey(key []byte, categories ...string) Known {
+	found := t.w.deps.Directory.findKeys(t.start().GetVnode(), [][]byte{key}, "")
 	switch {
-	case len(found) == 0 || len(op.GetPublicKey()) == 0:
+	case len(found) == 0 || len(key) == 0:
 		return refused(TypeNotFound, "virtual node %s has no such key: list them with find_keys", t.start().GetVnode())
-	case found[0].GetCategory() != "LEDGER" && found[0].GetCategory() != "NOTARY":
-		return refused(TypeInvalid, "key %s is of category %s; a flow signs with LEDGER or NOTARY keys", found[0].GetKeyId(), found[0].GetCategory())
+	case !slices.Contains(categories, found[0].GetCategory()):
+		return refused(TypeInvalid, "key %s is of category %s; this is signed with keys of category %s", found[0].GetKeyId(), found[0].GetCategory(), strings.Join(categories, " or "))
 	}
 	return Known{VaultName: found[0].GetVaultName()}
+}
+
+// cpi is what is known of the flow's package.
+func (t *turn) cpi() *cpiv1.Cpi {
+	msg, _ := t.w.deps.Packages.Get(t.state.Head.GetCpiChecksum())
+	cpi, _ := msg.(*cpiv1.Cpi)
+	return cpi
 }
 
 // notary refuses what only a notary may ask. A virtual node is one when it has a NOTARY key, which operators alone make; and
@@ -110,8 +123,7 @@ func (t *turn) notary() Known {
 
 // channel finds the topic that a channel leads to.
 func (t *turn) channel(name string) Known {
-	msg, _ := t.w.deps.Packages.Get(t.state.Head.GetCpiChecksum())
-	cpi, _ := msg.(*cpiv1.Cpi)
+	cpi := t.cpi()
 	declared, ok := channels.Declared(cpi, name)
 	if !ok || declared.GetKind() != cpiv1.ChannelKind_CHANNEL_KIND_SEND {
 		return refused(TypeNoChannel, "package %s declares no channel %q to send to", t.state.Head.GetCpiChecksum(), name)

@@ -130,7 +130,7 @@ func checkRefs(refs []*ledgerv1.StateRef) error {
 
 // ledgerKey finds the key that transactions are signed with, and what a signature of it says.
 func (t *turn) ledgerKey(op *appv1.SignTransactions) Known {
-	known := t.signingKey(&appv1.Sign{PublicKey: op.GetPublicKey()})
+	known := t.signingKey(op.GetPublicKey(), "LEDGER", "NOTARY")
 	if known.Refused != nil {
 		return known
 	}
@@ -151,9 +151,7 @@ func (t *turn) ledgerKey(op *appv1.SignTransactions) Known {
 
 // describeLedger tells what new transactions say of where they are made.
 func (t *turn) describeLedger() Known {
-	msg, _ := t.w.deps.Packages.Get(t.state.Head.GetCpiChecksum())
-	cpi, _ := msg.(*cpiv1.Cpi)
-	m := ledger.Metadata{LedgerVersion: ledger.Version, PlatformVersion: uint32(t.w.cfg.PlatformVersion), Packages: contractPackages(cpi)}
+	m := ledger.Metadata{LedgerVersion: ledger.Version, PlatformVersion: uint32(t.w.cfg.PlatformVersion), Packages: contractPackages(t.cpi())}
 	if len(m.Packages) == 0 {
 		return refused(TypeNotFound, "package %s has no contracts, so no transaction can be made with it: add a package with contracts to it", t.state.Head.GetCpiChecksum())
 	}

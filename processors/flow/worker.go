@@ -33,7 +33,7 @@ type Deps struct {
 	// VirtualNodes, Packages and Chunks are views of virtual.node.info, cpi.info and cpi.chunks, ready.
 	VirtualNodes, Chunks View
 	Packages             WholeView
-	// Directory knows members and keys, fed by views of virtual.node.info and crypto.keys. Default: an empty one.
+	// Directory knows members and keys, fed by views of virtual.node.info, cpi.info and crypto.keys. Default: an empty one.
 	Directory *Directory
 	// Sandbox runs the modules.
 	Sandbox Sandbox

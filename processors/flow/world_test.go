@@ -172,6 +172,11 @@ func (w *world) install(class, program string) {
 			cpi.Cpks[1].SignerSummaryHash = "SHA-256:" + strings.Repeat("AB", 32)
 		}
 	}
+	if strings.Contains(program, "verify ") { // with the package of the transactions that are verified
+		c := anyTransaction().Content().Metadata.Packages[0]
+		cpi.Modules[len(cpi.Modules)-1].Contracts = []string{"C"}
+		cpi.Cpks = append(cpi.Cpks, &cpiv1.Cpk{Name: c.Name, Version: c.Version, FileSha256: c.Checksum[:], SignerSummaryHash: "SHA-256:" + c.Signer.String(), ModuleSha256S: [][]byte{sha[:]}})
+	}
 	w.cpis["CPI"] = cpi
 	for _, name := range []string{"Alice", "Bob"} {
 		w.host(name)

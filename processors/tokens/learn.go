@@ -73,7 +73,7 @@ func (d *draft) paged(e Paged) {
 			d.Waiting = put(d.Waiting, w, w.GetPlace(), compareWaiting)
 		default:
 			found.limited = found.limited || e.Page.GetMore()
-			d.backOff(q.GetSelector(), e.NowUs)
+			d.backOff(q.GetSelector(), found.limited, e.NowUs)
 			d.none(w.GetRequestId(), w.GetReplyTo(), found)
 		}
 	}

@@ -53,7 +53,10 @@ func Step(p Pool, r Rules, event Event) (Pool, []Effect, error) {
 	case Expired:
 		d.Head.TimerAtUs = 0
 		d.expire(e.NowUs)
-		d.setExpiry()
+		if d.idle(e.NowUs) {
+			return Pool{}, d.effects, nil
+		}
+		d.setExpiry(e.NowUs)
 	default:
 		return p, nil, engine.Poison("tokens: no rule for %T", event)
 	}
@@ -116,6 +119,7 @@ func (d *draft) asked(e Asked) {
 	if d.Head.GetPool() == nil {
 		d.Head.Vnode, d.Head.Pool = r.GetVnode(), pool
 	}
+	defer d.setExpiry(e.NowUs)
 	if r.GetBalance() != nil {
 		if len(d.heldNow()) > maxHeld || len(d.Waiting) >= maxWaiting {
 			d.busy(e)
@@ -156,6 +160,7 @@ func (d *draft) claim(e Asked, c *appv1.ClaimTokens) {
 			}
 		}
 		d.note(Backing)
+		found.limited = found.limited || b.GetLimited()
 		d.none(e.RequestID, e.ReplyTo, found)
 		return
 	}
@@ -186,7 +191,8 @@ func (d *draft) wait(e Asked, query uint64) {
 // ask has persistence asked.
 func (d *draft) ask(r *tokensv1.Request, nowUs int64, balance bool) uint64 {
 	d.note(Queried)
-	d.Head.QueriesMade++
+	// No number comes twice, not even after the pool was forgotten: an old page must not pass for a new one.
+	d.Head.QueriesMade = max(d.Head.GetQueriesMade()+1, uint64(nowUs))
 	number, held := d.Head.GetQueriesMade(), d.heldNow()
 	q := &tokensv1.Pool_Query{Number: number, Selector: selectorOf(r), Balance: balance, DeadlineUs: nowUs + queryTimeUs}
 	d.Head.Queries = append(d.Head.Queries, q)
@@ -212,7 +218,7 @@ func (d *draft) grant(id, replyTo string, r *tokensv1.Request, found choice, now
 	d.setClaims(put(d.Claims, c, id, compareClaim))
 	selector := selectorOf(r)
 	d.Head.Backoffs = slices.DeleteFunc(d.Head.Backoffs, func(b *tokensv1.Pool_Backoff) bool { return proto.Equal(b.GetSelector(), selector) })
-	d.setExpiry()
+	d.setExpiry(nowUs)
 	d.note(Claimed)
 	d.respond(id, replyTo, answerOf(c))
 }
@@ -273,15 +279,30 @@ func (d *draft) expire(nowUs int64) {
 	}
 }
 
-// setExpiry sets the timer of the claim that ends first, unless it is set for earlier.
-func (d *draft) setExpiry() {
+// idle tells whether nothing is worth remembering of the pool: what is known is too old to be used, and all else is over. A
+// flow may ask for any pool, so there is no bound to how many there were.
+func (d *draft) idle(nowUs int64) bool {
+	fresh := d.Head.GetKnownSinceUs() != 0 && nowUs-d.Head.GetKnownSinceUs() <= d.rules.CacheExpiryUs
+	backing := slices.ContainsFunc(d.Head.GetBackoffs(), func(b *tokensv1.Pool_Backoff) bool { return b.GetUntilUs() > nowUs })
+	return !fresh && !backing && len(d.Claims)+len(d.Waiting)+len(d.Head.GetQueries()) == 0
+}
+
+// idleUs is how soon a pool is looked at again at least that may have become idle, microseconds.
+const idleUs = 60_000_000
+
+// setExpiry sets the timer of the claim that ends first, or without claims that of a look whether the pool is idle, unless
+// it is set for earlier.
+func (d *draft) setExpiry(nowUs int64) {
 	var first int64
 	for _, c := range d.Claims {
 		if first == 0 || c.GetExpiresAtUs() < first {
 			first = c.GetExpiresAtUs()
 		}
 	}
-	if first == 0 || d.Head.GetTimerAtUs() != 0 && d.Head.GetTimerAtUs() <= first {
+	if first == 0 {
+		first = nowUs + max(idleUs, d.rules.CacheExpiryUs)
+	}
+	if d.Head.GetTimerAtUs() != 0 && d.Head.GetTimerAtUs() <= first {
 		return
 	}
 	d.Head.TimerAtUs = first
@@ -298,7 +319,7 @@ func (d *draft) backoff(s *tokensv1.Selector) *tokensv1.Pool_Backoff {
 }
 
 // backOff keeps a selection from the database for a while, which is longer each time.
-func (d *draft) backOff(s *tokensv1.Selector, nowUs int64) {
+func (d *draft) backOff(s *tokensv1.Selector, limited bool, nowUs int64) {
 	b := d.backoff(s)
 	if b == nil {
 		if len(d.Head.Backoffs) >= maxBackoffs {
@@ -308,7 +329,7 @@ func (d *draft) backOff(s *tokensv1.Selector, nowUs int64) {
 		d.Head.Backoffs = append(d.Head.Backoffs, b)
 	}
 	b.PeriodUs = min(max(2*b.GetPeriodUs(), d.rules.BackoffMinUs), d.rules.BackoffMaxUs)
-	b.UntilUs = nowUs + b.GetPeriodUs()
+	b.UntilUs, b.Limited = nowUs+b.GetPeriodUs(), limited
 }
 
 func (d *draft) respond(id, replyTo string, m proto.Message) {

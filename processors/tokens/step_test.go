@@ -179,6 +179,78 @@ func TestBackoff(t *testing.T) {
 	s.want("more", "2 worth 9")
 }
 
+// More tokens than a claim can have are another answer than too little, and the same while the database is left alone.
+func TestTooMany(t *testing.T) {
+	s := newSite(t)
+	s.rules.PageSize = 3
+	s.mint(token(1, "1"), token(2, "1"), token(3, "1"), token(4, "1"))
+	s.ask("a", claimOf("4"))
+	s.serve()
+	s.ask("again", claimOf("4"))
+	for _, id := range []string{"a", "again"} {
+		if a := s.answer(id); a.GetClaimId() != "" || !a.GetLimited() {
+			t.Errorf("%s: %v", id, a)
+		}
+	}
+	s.ask("b", claimOf("3"))
+	s.want("b", "3 worth 3")
+	s.ask("c", claimOf("4", func(c *appv1.ClaimTokens) { c.TagRegex = "x" }))
+	s.serve()
+	if s.answer("c").GetLimited() {
+		t.Errorf("what is not there is too many: %v", s.answer("c"))
+	}
+}
+
+// A pool that nobody asks for is forgotten, to its last row; who asks later finds all of it, and no page of its first life
+// counts in its second.
+func TestIdlePools(t *testing.T) {
+	for name, use := range map[string]func(*site){
+		"a claim that was released": func(s *site) {
+			s.ask("a", claimOf("1"))
+			s.serve()
+			s.ask("r", releaseOf("a"))
+		},
+		"a claim that was not":     func(s *site) { s.ask("a", claimOf("1")); s.serve() },
+		"a claim that got nothing": func(s *site) { s.ask("a", claimOf("100")); s.serve() },
+		"a query that is overdue": func(s *site) {
+			s.ask("a", claimOf("1"))
+			s.step(tokens.Overdue{Query: s.asked[0].Number, NowUs: s.nowUs})
+			s.asked = nil
+		},
+		"a balance": func(s *site) {
+			s.ask("a", balanceOf(""))
+			s.step(tokens.Summed{Query: s.asked[0].Number, Amounts: &appv1.TokenAmounts{}, NowUs: s.nowUs})
+			s.asked = nil
+		},
+		"a balance that nobody sends": func(s *site) {
+			s.ask("a", balanceOf(""))
+			s.step(tokens.Failed{Query: s.asked[0].Number, Error: &rpcv1.Error{}, NowUs: s.nowUs})
+			s.asked = nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.mint(token(1, "5"), token(2, "3"))
+			use(s)
+			first := s.pool.Head.GetQueriesMade()
+			for n := 0; s.pool.Head != nil; n++ {
+				if n > 5 {
+					t.Fatalf("after %d looks the pool is there: %v", n, s.pool)
+				}
+				s.nowUs = max(s.nowUs, s.expiryUs)
+				s.step(tokens.Expired{NowUs: s.nowUs})
+			}
+			if len(s.rows) != 0 || len(s.pool.Known) != 0 {
+				t.Errorf("rows are left: %v", s.rows)
+			}
+			s.ask("again", claimOf("8"))
+			s.step(tokens.Paged{Query: first, Page: &tokensv1.Page{}, NowUs: s.nowUs})
+			s.serve()
+			s.want("again", "2 worth 8")
+		})
+	}
+}
+
 // Tokens that are consumed leave claims and what is known, and no page that is older brings them back.
 func TestChanges(t *testing.T) {
 	s := newSite(t)

@@ -163,7 +163,11 @@ func (w *Worker) step(ctx engine.Context, e Event) error {
 		}
 		store.Set(row.Key, raw)
 	}
-	if after.Head != before.Head {
+	switch {
+	case after.Head == before.Head:
+	case after.Head == nil:
+		ctx.Delete()
+	default:
 		ctx.SetValue(after.Head)
 	}
 	for _, effect := range effects {

@@ -79,8 +79,10 @@ type site struct {
 	// replies are by request id, all that came.
 	replies map[string][]*rpcv1.Reply
 	// gone are tokens whose end has been told.
-	gone  map[string]bool
-	notes map[tokens.Outcome]int
+	gone map[string]bool
+	// expiryUs is when the pool's timer was set for.
+	expiryUs int64
+	notes    map[tokens.Outcome]int
 }
 
 func newSite(t testing.TB) *site {
@@ -123,6 +125,8 @@ func (s *site) step(e tokens.Event) {
 			s.replies[e.RequestID] = append(s.replies[e.RequestID], e.Reply)
 		case tokens.AskPersistence:
 			s.asked = append(s.asked, e)
+		case tokens.SetExpiry:
+			s.expiryUs = e.AtUs
 		case tokens.Note:
 			s.notes[e.What]++
 		}

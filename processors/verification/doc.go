@@ -7,7 +7,8 @@
 //
 // Always true: the contracts that run are those of exactly the packages that the transaction names, by the checksums of
 // their files; each runs alone in a fresh instance, seeded with the transaction's id, with a clock that stands, and is
-// stopped by a meter of instructions and by its memory, so every verifier anywhere reaches the same verdict; a contract that
+// stopped by a meter of instructions and by its memory, so every verifier anywhere reaches the same verdict; a state is consumed
+// under the package that made it, or a version of that package by the same signers that says it may; a contract that
 // breaks, breaks out or does not end makes its transaction INVALID and leaves the worker well; what is no fault of a
 // contract's is never held against a transaction, but tried again; a package that the cluster does not have is an error that
 // says so, and may be asked again.

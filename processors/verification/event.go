@@ -41,7 +41,7 @@ type Ran struct {
 type Outcome struct {
 	// Failures are all that is against the transaction, in the order of the contracts.
 	Failures []*appv1.VerificationFailure
-	// Missing are packages that the cluster does not have, as far as this process knows.
+	// Missing are packages, of the transaction or of one that made its states, that the cluster does not have, as far as this process knows.
 	Missing []ledger.Package
 	// Later says why the contracts could not be run through no fault of theirs; nil when they could.
 	Later error
@@ -68,8 +68,11 @@ type Remember struct {
 // Respond answers the request.
 type Respond struct{ Reply *rpcv1.Reply }
 
-// Wait has the request run again soon.
-type Wait struct{ Err error }
+// Wait has the request run again after AfterUs, microseconds; 0 is soon.
+type Wait struct {
+	Err     error
+	AfterUs int64
+}
 
 // Note counts what became of a request.
 type Note struct{ What Result }

@@ -10,7 +10,8 @@ func Explanations() map[string]string {
 			"another writer of the topic.",
 		idUnresolved: "A transaction could not be looked at, because a state that it consumes or looks at was not shown, or is not what its reference names. For each " +
 			"transaction that made such states, the flow must give what ledger.Transaction.Source shows of it. It says nothing of whether the transaction is valid.",
-		idMissing: "A transaction names a package, by the checksum of its file, that no installed CPI has, so nobody here can say whether its contracts hold. Upload a CPI " +
+		idMissing: "A transaction names a package, by the checksum of its file, that no installed CPI has, so nobody here can say whether its contracts hold; or a transaction does that " +
+			"made a state which is consumed under a later version, and which of its several packages had the state's contract only its files tell. Upload a CPI " +
 			"with that package, of exactly this version and build (`fairlead app package inspect` shows the checksums), then let the flow ask again. `fairlead cpi list` " +
 			"shows what is there.",
 		idDead: "The verification worker could not work a request off and put it into verification.dlq, with the reason. It says nothing of whether the transaction is " +

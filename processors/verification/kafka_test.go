@@ -149,6 +149,9 @@ func TestVerdicts(t *testing.T) {
 		c.Metadata.Packages = packages
 		return transaction(t, c)
 	}
+	s.facts.installUnsigned("draft", []byte("module of draft"), "accept.draft")
+	draft, claimed := pack("draft"), pack("draft")
+	draft.Signer = draft.Checksum
 	misnamed, forged := pack("app"), pack("app")
 	misnamed.Version, forged.Signer = "2.0", hash("somebody")
 	const refused = "refuse||no\nrefuse|output 0|never"
@@ -164,6 +167,8 @@ func TestVerdicts(t *testing.T) {
 		"in two packages":       {named([]ledger.Package{pack("lib"), pack("app")}, "refuse"), "INVALID\nrefuse||packages lib, app all have this contract; a transaction names one that has"},
 		"another version":       {named([]ledger.Package{misnamed}, "accept"), "INVALID\n|metadata|package app 2.0: the file with that checksum is package app 1.0"},
 		"another signer":        {named([]ledger.Package{forged}, "accept"), "INVALID\n|metadata|package app 1.0: the file with that checksum is signed by " + hash("signer").String() + ", not by " + hash("somebody").String()},
+		"not signed":            {named([]ledger.Package{draft}, "accept.draft"), "VERIFIED"},
+		"not signed, it says":   {named([]ledger.Package{claimed}, "accept.draft"), "INVALID\n|metadata|package draft 1.0: the file with that checksum is not signed, and not by " + hash("signer").String()},
 		"a module that is none": {named([]ledger.Package{pack("twin")}, "accept.twin"), "INVALID\naccept.twin||the package's module cannot be run: import env.now: a module may import from wasi_snapshot_preview1 only"},
 		"no verdict":            {named([]ledger.Package{pack("app")}, "list"), "INVALID\nlist||its module answers with a list of contracts: build it with an SDK of this version"},
 	} {
@@ -181,7 +186,7 @@ func TestVerdicts(t *testing.T) {
 	if got := s.verdict(s.askFor(transaction(t, c), source(t, from, 0, 1))); got != "INVALID\n"+refused {
 		t.Errorf("what is consumed has: %q", got)
 	}
-	if got := s.metric("fairlead_verification_requests_total", "verified"); got != 3 {
+	if got := s.metric("fairlead_verification_requests_total", "verified"); got != 4 {
 		t.Errorf("%v verified", got)
 	}
 }
@@ -219,7 +224,7 @@ func TestMissingPackage(t *testing.T) {
 	s := newSite(t, verification.Config{PackageWait: time.Millisecond}, newFakeSandbox())
 	tx := transaction(t, making("accept"))
 	got := s.verdict(s.askFor(tx))
-	if !strings.HasPrefix(got, "package-missing FL-VERIFICATION-004: transaction "+tx.ID().String()+" names packages that this cluster does not have: app 1.0 (SHA-256 "+hash("app").String()) {
+	if !strings.HasPrefix(got, "package-missing FL-VERIFICATION-004: transaction "+tx.ID().String()+" needs packages that this cluster does not have: app 1.0 (SHA-256 "+hash("app").String()) {
 		t.Error(got)
 	}
 	s.facts.install("app", []byte("module"), "accept")

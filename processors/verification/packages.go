@@ -14,6 +14,8 @@ import (
 // code is a package of code, as far as its contracts are concerned.
 type code struct {
 	name, version string
+	// compatibleFrom is the lowest version whose states it takes; empty for none but its own.
+	compatibleFrom string
 	// signer is the summary hash of its signers; zero for one that is not signed, which only development clusters have.
 	signer ledger.Hash
 	// modules have contracts: the module of each by its name.
@@ -58,7 +60,7 @@ func codeOf(cpi *cpiv1.Cpi) map[ledger.Hash]code {
 		if len(k.GetFileSha256()) != len(ledger.Hash{}) {
 			continue
 		}
-		c := code{name: k.GetName(), version: k.GetVersion(), modules: map[string][32]byte{}}
+		c := code{name: k.GetName(), version: k.GetVersion(), compatibleFrom: k.GetCompatibleFrom(), modules: map[string][32]byte{}}
 		if h, err := ledger.ParseHash(strings.TrimPrefix(k.GetSignerSummaryHash(), "SHA-256:")); err == nil {
 			c.signer = h
 		}
@@ -104,11 +106,21 @@ func (p *packages) find(named []ledger.Package) (all map[ledger.Hash]code, missi
 	return all, missing
 }
 
+// file returns a package that is here.
+func (p *packages) file(sum ledger.Hash) (code, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.byFile[sum]
+	return c, ok
+}
+
 // problem is what is against a transaction whose metadata says something else of a package than its file.
 func (c code) problem(n ledger.Package) string {
 	switch {
 	case c.name != n.Name || c.version != n.Version:
 		return fmt.Sprintf("package %s %s: the file with that checksum is package %s %s", n.Name, n.Version, c.name, c.version)
+	case c.signer == ledger.Hash{} && n.Signer != n.Checksum: // as flow workers write it: no signer has a file's checksum
+		return fmt.Sprintf("package %s %s: the file with that checksum is not signed, and not by %s", n.Name, n.Version, n.Signer)
 	case c.signer != ledger.Hash{} && c.signer != n.Signer:
 		return fmt.Sprintf("package %s %s: the file with that checksum is signed by %s, not by %s", n.Name, n.Version, c.signer, n.Signer)
 	}

@@ -97,7 +97,7 @@ func ran(s State, e Ran) ([]Effect, error) {
 	}
 	switch {
 	case e.Later != nil:
-		return []Effect{Wait{e.Later}, Note{Later}}, nil //nolint:nilerr // it is run again
+		return []Effect{Wait{Err: e.Later}, Note{Later}}, nil //nolint:nilerr // it is run again
 	case len(e.Missing) > 0:
 		var names []string
 		for _, p := range e.Missing {
@@ -105,10 +105,11 @@ func ran(s State, e Ran) ([]Effect, error) {
 		}
 		missing := strings.Join(names, ", ")
 		if age := e.NowUs - e.SentUs; age > -clockSkewUs && age < s.PackageWaitUs {
-			return []Effect{Wait{fmt.Errorf("package %s is not known here yet", missing)}, Note{Later}}, nil
+			// As long again as it has waited: a package comes at once or not at all, and requests may be large.
+			return []Effect{Wait{fmt.Errorf("package %s is not known here yet", missing), min(max(0, age), s.PackageWaitUs-age)}, Note{Later}}, nil
 		}
 		return respondError(idMissing, rpcv1.ErrorKind_ERROR_KIND_UNAVAILABLE, TypePackageMissing, Missed,
-			"transaction %s names packages that this cluster does not have: %s: upload them, then ask again", id, missing), nil
+			"transaction %s needs packages that this cluster does not have: %s: upload them, then ask again", id, missing), nil
 	}
 	result := verdict(e.Failures)
 	return append(respond(result), Remember{id, result}), nil

@@ -158,6 +158,21 @@ func TestRan(t *testing.T) {
 	if got := ran(a, missing); len(got) != 2 || !strings.HasPrefix(got[0], "wait package app 1.0 (SHA-256 ") || got[1] != "note later" {
 		t.Errorf("seen by the requester first: %q", got)
 	}
+	waits, at := 0, a // from when it came until it is answered
+	for at.SentUs = at.NowUs; at.NowUs < at.SentUs+2_000_000; waits++ {
+		effects, err := verification.Step(s, verification.Ran{Ask: at, Outcome: missing})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait, ok := effects[0].(verification.Wait)
+		if !ok {
+			t.Fatalf("after %d µs: %v", at.NowUs-at.SentUs, effects)
+		}
+		at.NowUs += max(wait.AfterUs, 100_000)
+	}
+	if waits < 3 || waits > 8 || at.NowUs > at.SentUs+2_200_000 {
+		t.Errorf("it is looked for %d times, until %d µs", waits, at.NowUs-at.SentUs)
+	}
 	old := a
 	old.SentUs = nowUs - 2_000_000
 	got := ran(old, missing)

@@ -149,7 +149,7 @@ func (w *Worker) wayBack(ctx engine.Context) (way, error) {
 	return way{topic, partition, key}, nil
 }
 
-// againWait is how long a request waits that could not be worked off yet.
+// againWait is how long a request waits at least that could not be worked off yet.
 const againWait = 100 * time.Millisecond
 
 // finish does what the last step asked for. Waiting undoes everything else, so it is looked for first.
@@ -164,7 +164,7 @@ func (w *Worker) finish(t *turn) error {
 	}
 	for _, e := range t.effects {
 		if wait, ok := e.(Wait); ok {
-			return engine.Retry(againWait, wait.Err)
+			return engine.Retry(max(againWait, time.Duration(wait.AfterUs)*time.Microsecond), wait.Err)
 		}
 	}
 	for _, e := range t.effects {

@@ -14,6 +14,7 @@ import (
 
 func TestMain(m *testing.M) {
 	registerContracts()
+	registerUpgrades()
 	os.Exit(m.Run())
 }
 

@@ -1,8 +1,6 @@
 package finality
 
 import (
-	"bytes"
-
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 	"github.com/fairleadio/fairlead/sdk/vault"
@@ -14,7 +12,7 @@ type backchain struct {
 	ctx    *flow.Context
 	s      *flow.Session
 	id     ledger.Hash // of the transaction that is proposed
-	notary ledger.Notary
+	notary service
 
 	all    map[ledger.Hash]signedTransaction
 	order  []ledger.Hash // in which they came: whoever depends on one comes before it, or was asked for before it
@@ -36,12 +34,16 @@ type lookup struct {
 const mostProofs = 200
 
 func lookupOf(ids []ledger.Hash, refs []ledger.StateRef) *lookup {
-	l := &lookup{refs: refs, ids: ids, statuses: vault.StatusesCall(ids...)}
+	return &lookup{refs: refs, ids: ids, statuses: vault.StatusesCall(ids...), proofs: proofsCalls(refs)}
+}
+
+// proofsCalls asks for proofs of states, however many transactions made them.
+func proofsCalls(refs []ledger.StateRef) (out []*flow.Pending[vault.Proofs]) {
 	var part []ledger.StateRef
 	seen := map[ledger.Hash]bool{}
 	cut := func() {
 		if len(part) > 0 {
-			l.proofs = append(l.proofs, vault.FindFilteredCall(part...))
+			out = append(out, vault.FindFilteredCall(part...))
 		}
 		part, seen = nil, map[ledger.Hash]bool{}
 	}
@@ -53,16 +55,26 @@ func lookupOf(ids []ledger.Hash, refs []ledger.StateRef) *lookup {
 		part = append(part, r)
 	}
 	cut()
-	return l
+	return out
 }
 
-func (l *lookup) calls() []flow.Call {
-	out := []flow.Call{l.statuses}
-	for _, p := range l.proofs {
-		out = append(out, p)
+// with are some calls and those that ask for proofs.
+func with(proofs []*flow.Pending[vault.Proofs], calls ...flow.Call) []flow.Call {
+	for _, p := range proofs {
+		calls = append(calls, p)
+	}
+	return calls
+}
+
+// foundBy are the proofs that calls which have succeeded found.
+func foundBy(proofs []*flow.Pending[vault.Proofs]) (out []vault.SignedFiltered) {
+	for _, p := range proofs {
+		out = append(out, p.Value().Found...)
 	}
 	return out
 }
+
+func (l *lookup) calls() []flow.Call { return with(l.proofs, l.statuses) }
 
 // take keeps what was found, and returns what is not verified here: in the order of the ids.
 func (b *backchain) take(l *lookup) (missing []ledger.Hash, err error) {
@@ -143,8 +155,8 @@ func (b *backchain) accept(ids []ledger.Hash, got []signedTransaction) ([]ledger
 		if t.tx.ID() != ids[i] {
 			return nil, failed(ErrBackchain, "%s gave transaction %s, %s was asked for", from, t.tx.ID(), ids[i])
 		}
-		if n := t.tx.Content().Notary; n.Name != b.notary.Name || !bytes.Equal(n.Key, b.notary.Key) {
-			return nil, failed(ErrBackchain, "%s gave transaction %s, whose notary is %s with key %s, not %s with key %s", from, ids[i], n.Name, ledger.KeyID(n.Key), b.notary.Name, ledger.KeyID(b.notary.Key))
+		if n := t.tx.Content().Notary; !b.notary.signs(n) {
+			return nil, failed(ErrBackchain, "%s gave transaction %s, whose notary is %s with key %s, which is not %s with one of its keys", from, ids[i], n.Name, ledger.KeyID(n.Key), b.notary.name)
 		}
 		if _, err := checkFinal(from, t); err != nil {
 			return nil, err

@@ -1,12 +1,13 @@
 package finality
 
 import (
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/flowtest"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 	"github.com/fairleadio/fairlead/sdk/vault"
 )
@@ -51,35 +52,9 @@ func registerForgers() {
 	})
 }
 
-// trusting is a notary that needs no backchain; a real one verifies.
-func trusting(ctx *flow.Context, s *flow.Session, r notary.Request, key []byte) error {
-	_, w, err := r.Filtered.Notary()
-	if err != nil {
-		return err
-	}
-	inputs, err := r.Filtered.Inputs()
-	if err != nil {
-		return err
-	}
-	n, _ := r.Filtered.Count(ledger.GroupOutputs)
-	u := flow.Uniqueness{Transaction: r.Filtered.ID(), Outputs: n, Until: time.UnixMicro(w.UntilUs)}
-	for _, i := range inputs {
-		u.Inputs = append(u.Inputs, flow.StateRef{Transaction: i.Transaction, Index: i.Index})
-	}
-	if a, err := ctx.CheckUniqueness(u); err != nil || a.Result != flow.Accepted {
-		return flow.Errorf("refused", "%v %v", a.Result, err)
-	}
-	sigs, err := vault.Sign(ctx, key, u.Transaction)
-	if err != nil {
-		return err
-	}
-	return s.SendBytes(notary.Answer{Transaction: u.Transaction, Class: notary.Signed, Signature: sigs[0], Result: flow.Accepted}.Encode())
-}
-
 // With a notary that verifies, parties see no more than the states that they get and what these prove.
 func TestProofsInsteadOfBackchain(t *testing.T) {
 	w := newWorld(t)
-	w.notary.Publish(notary.PropertyProtocol, "bad-notary-trusting")
 	w.notary.Publish(notary.PropertyBackchain, "false")
 	a := w.issue(w.alice, 10)
 	first, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}})
@@ -97,15 +72,53 @@ func TestProofsInsteadOfBackchain(t *testing.T) {
 	w.want(a, "", w.carol)
 }
 
+// A notary that has changed its key stands for what the old one signed, as long as it publishes it.
+func TestNotaryWithTwoKeys(t *testing.T) {
+	w := newWorld(t)
+	a := w.issue(w.alice, 10)
+	w.notary.NewKey("NOTARY", "second")
+	first, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}, NotaryKey: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.pay(w.bob, payment{Inputs: []string{ref(first, 0)}, Outputs: []output{{carolName, 10}}, NotaryKey: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(second, "verified", w.bob, w.carol)
+	w.want(a, "verified", w.carol)
+}
+
+// The same with proofs: what the old key signed is proven as long as the notary publishes that key, and no longer.
+func TestProofsByTwoKeys(t *testing.T) {
+	w := newWorld(t)
+	w.notary.Publish(notary.PropertyBackchain, "false")
+	a, b := w.issue(w.alice, 10), w.issue(w.alice, 5)
+	w.notary.NewKey("NOTARY", "second")
+	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}, NotaryKey: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(id, "verified", w.alice, w.bob)
+	w.want(a, "filtered", w.bob)
+	w.notary.Publish(fmt.Sprintf(notary.PropertyKey, 0), "none")
+	_, err = w.pay(w.alice, payment{Inputs: []string{ref(b, 0)}, Outputs: []output{{bobName, 5}}, NotaryKey: 1})
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "which is not "+notaryName+" with one of its keys") {
+		t.Errorf("%v", err)
+	}
+	w.want(b, "", w.bob)
+}
+
 // The notary that cannot verify does not sign for a group that relies on it to.
 func TestNotaryThatShouldVerify(t *testing.T) {
 	w := newWorld(t)
 	w.notary.Publish(notary.PropertyBackchain, "false")
+	w.notary.Publish(notary.PropertyProtocol, notary.Protocol)
 	id, err := w.pay(w.alice, payment{Command: "issue", Outputs: []output{{bobName, 10}}})
-	if err == nil || err.Type != ErrInvalid.Type || !strings.Contains(err.Message, "so it would have to verify") {
+	if err == nil || err.Type != ErrUnknown.Type || !strings.Contains(err.Message, "so it would have to verify") {
 		t.Errorf("%v", err)
 	}
-	w.want(id, "invalid", w.alice)
+	w.want(id, "unverified", w.alice) // an operator may set that right
 }
 
 func TestForgedBackchain(t *testing.T) {
@@ -113,7 +126,7 @@ func TestForgedBackchain(t *testing.T) {
 	var forged string
 	w.alice.Start("forge", payment{Outputs: []output{{aliceName, 1000}}}).Wait().Result(t, &forged)
 	id, err := w.pay(w.alice, payment{Inputs: []string{ref(forged, 0)}, Outputs: []output{{bobName, 1000}}})
-	if err == nil || !strings.Contains(err.Message, "it makes or destroys money") || err.Type != ErrInvalid.Type {
+	if err == nil || !strings.Contains(err.Message, "it makes or destroys money") || err.Type != ErrRefused.Type {
 		t.Errorf("%v", err)
 	}
 	w.want(forged, "", w.bob)
@@ -145,7 +158,7 @@ func TestInvalidHere(t *testing.T) {
 		t.Fatal(o.Err)
 	}
 	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}})
-	if err == nil || err.Type != ErrInvalid.Type || !strings.Contains(err.Message, "is invalid here") {
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "is invalid here") {
 		t.Errorf("%v", err)
 	}
 	w.want(a, "invalid", w.bob)
@@ -163,7 +176,7 @@ func TestBackchainWithoutEnd(t *testing.T) {
 	}
 	for protocol, text := range map[string]string{"pay-short": "more than 3 transactions", "pay-small": "of more than 3000 bytes"} {
 		tx, err := w.pay(w.alice, payment{Inputs: []string{ref(id, 0)}, Outputs: []output{{bobName, 10}}, Protocol: protocol, Filler: 1000})
-		if err == nil || err.Type != ErrInvalid.Type || !strings.Contains(err.Message, text) {
+		if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, text) {
 			t.Errorf("%v", err)
 		}
 		w.want(tx, "", w.bob)
@@ -198,6 +211,28 @@ func TestWideBackchain(t *testing.T) {
 	}
 	if gives != 5 { // 25 in three, 13 in two
 		t.Errorf("38 transactions came in %d messages", gives)
+	}
+}
+
+// More transactions than can be asked for at once: whoever proposes, receives and repairs asks several times.
+func TestManySources(t *testing.T) {
+	w := newWorld(t)
+	var inputs []string
+	for range mostProofs + 1 {
+		inputs = append(inputs, ref(w.issue(w.alice, 1), 0))
+	}
+	for range 5 { // it has decided, and nobody hears
+		w.notary.Fail("sign_transactions", &flow.Error{Type: flow.ErrTimeout.Type, Message: "no answer"})
+	}
+	id, err := w.pay(w.alice, payment{Inputs: inputs, Outputs: []output{{bobName, mostProofs + 1}}})
+	if err == nil || err.Type != ErrUnknown.Type {
+		t.Errorf("%v", err)
+	}
+	w.want(id, "unverified", w.alice, w.bob)
+	for _, m := range []*flowtest.Member{w.alice, w.bob} {
+		if r := w.repair(m); len(r.Verified) != 1 {
+			t.Errorf("%s: %+v", m.Name(), r)
+		}
 	}
 }
 

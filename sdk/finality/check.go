@@ -94,55 +94,55 @@ func checkFinal(from string, t signedTransaction) ([]ledger.Signature, error) {
 	return t.signatures, nil
 }
 
-// checkProof checks that a proof is of a transaction that the notary has signed.
-func checkProof(from string, p signedProof, n ledger.Notary) error {
-	id := p.filtered.ID()
-	of, _, err := p.filtered.Notary()
-	if err != nil {
-		return failed(ErrBackchain, "%s shows transaction %s without its notary: %s", from, id, err)
+// checkProof checks that a proof is of a transaction that the notary has signed, with any key that it publishes: the one that
+// the transaction names, which is returned.
+func checkProof(from string, p signedProof, by service) (ledger.Notary, error) {
+	n, _, err := p.filtered.Notary()
+	if err == nil && !by.signs(n) {
+		return n, failed(ErrBackchain, "%s shows transaction %s, whose notary is %s with key %s, which is not %s with one of its keys", from, p.filtered.ID(), n.Name, ledger.KeyID(n.Key), by.name)
 	}
-	if of.Name != n.Name || !bytes.Equal(of.Key, n.Key) {
-		return failed(ErrBackchain, "%s shows transaction %s, whose notary is %s with key %s, not %s with key %s", from, id, of.Name, ledger.KeyID(of.Key), n.Name, ledger.KeyID(n.Key))
+	if err := notary.CheckProof(p.filtered, p.signatures, n); err != nil {
+		return n, failed(ErrBackchain, "%s shows %s", from, err)
 	}
-	for _, sig := range p.signatures {
-		if bytes.Equal(sig.By, n.Key) {
-			if err := notary.CheckSignature(sig, id, n); err != nil {
-				return failed(ErrBackchain, "%s: the notary's signature of transaction %s: %s", from, id, err)
-			}
-			return nil
-		}
-	}
-	return failed(ErrBackchain, "%s shows transaction %s without its notary's signature", from, id)
+	return n, nil
 }
 
 // shown finds what proves the states that a transaction consumes and looks at: of each transaction that made some, the
-// first of the proofs that shows all that is needed of it.
+// first of the proofs that shows all that is needed of it, or else several that do together.
 func shown(tx *ledger.Transaction, proofs map[ledger.Hash][]*ledger.Filtered) ([]*ledger.Filtered, error) {
 	var out []*ledger.Filtered
 	needed := needs(tx)
 	for _, id := range tx.Dependencies() {
-		var found *ledger.Filtered
-		for _, f := range proofs[id] {
-			if showsAll(f, needed[id]) {
-				found = f
-				break
+		found := proofs[id]
+		if one := slices.IndexFunc(found, func(f *ledger.Filtered) bool { return len(lacking(f, needed[id])) == 0 }); one >= 0 {
+			found = found[one : one+1]
+		}
+		var some []*ledger.Filtered
+		left := needed[id]
+		for _, f := range found {
+			if less := lacking(f, left); len(less) < len(left) {
+				some, left = append(some, f), less
 			}
 		}
-		if found == nil {
-			return nil, failed(flow.ErrUnresolved, "nothing here shows the outputs %v of transaction %s, on which transaction %s depends", needed[id], id, tx.ID())
+		if len(left) > 0 {
+			return nil, failed(flow.ErrUnresolved, "nothing here shows the outputs %v of transaction %s, on which transaction %s depends", left, id, tx.ID())
 		}
-		out = append(out, found)
+		out = append(out, some...)
 	}
 	return out, nil
 }
 
-func showsAll(f *ledger.Filtered, outputs []int) bool {
+// lacking are those outputs that a proof does not show so that they can be consumed.
+func lacking(f *ledger.Filtered, outputs []int) (out []int) {
+	infos, _ := f.Count(ledger.GroupOutputInfos)
+	whole := len(f.Shown(ledger.GroupOutputInfos)) == infos
 	for _, i := range outputs {
-		if _, err := f.Output(i); err != nil {
-			return false
+		// Who consumes one that is tied to others must know how many these are.
+		if s, err := f.Output(i); err != nil || s.Encumbrance != "" && !whole {
+			out = append(out, i)
 		}
 	}
-	return true
+	return out
 }
 
 // needs are the outputs of other transactions that a transaction consumes or looks at.

@@ -21,8 +21,8 @@
 // party's signature leaves. A party that was told that the transaction failed asks the notary before it believes it. What
 // is not known stays unverified, and [Repair] finishes it.
 //
-// A transaction that another party proposes, and that is refused, is stored as invalid only when its own rules are broken
-// or when it cannot become final without this party: nobody can make somebody else's transaction invalid here by showing it.
+// A transaction that another party proposes, and that is refused, is stored as invalid only when its own rules are broken:
+// nobody can make somebody else's transaction invalid here by showing it.
 //
 // # What it asks of the platform
 //

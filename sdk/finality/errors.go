@@ -8,8 +8,12 @@ import (
 
 // What finality fails with, to be compared with errors.Is. The message says why.
 var (
-	// ErrInvalid: the transaction will never be final: its contracts, its notary or somebody who must sign refuses it.
+	// ErrInvalid: the notary refuses the transaction, or it is known as invalid here: it will never be final.
 	ErrInvalid = &flow.Error{Type: "transaction-refused"}
+	// ErrRefused: a party refuses the transaction. It is not final now, and may become so: who has all signatures, which may be
+	// that party, can have it notarised until its time window has passed. It stays unverified until then, or until [Repair]
+	// finds out. Before that, do not do with other states what it does.
+	ErrRefused = &flow.Error{Type: "party-refused"}
 	// ErrUnknown: it is not known whether the transaction is final. It stays unverified, and [Repair] finishes it.
 	ErrUnknown = &flow.Error{Type: "finality-unknown"}
 	// ErrSignature: a signature is wrong, missing, or by a key that need not sign.
@@ -36,9 +40,9 @@ func reasonOf(err error) string {
 	return text
 }
 
-// classOf says what an error means for the transaction: whether it will never be final.
+// classOf says what an error means for the transaction: whether who tells of it gives the transaction up.
 func classOf(err error) class {
-	for _, fatal := range []*flow.Error{ErrInvalid, ErrSignature, ErrBackchain, ErrNotary, flow.ErrBadMessage, flow.ErrInvalidTransaction} {
+	for _, fatal := range []*flow.Error{ErrInvalid, ErrRefused, ErrSignature, ErrBackchain, ErrNotary, flow.ErrBadMessage, flow.ErrInvalidTransaction} {
 		if errors.Is(err, fatal) {
 			return classFatal
 		}

@@ -98,6 +98,31 @@ func TestEveryStepFails(t *testing.T) {
 	}
 }
 
+// A responder signs, fails at something, and is not told that the transaction is final: its repair finishes it all the same.
+// Nobody else is asked for its own signature, so that must not be lost.
+func TestEveryRequestFailsAndNobodyTells(t *testing.T) {
+	injected := &flow.Error{Type: flow.ErrTimeout.Type, Message: "injected"}
+	signed := 0
+	for n := 1; ; n++ {
+		w := newWorld(t)
+		coins := w.issue(w.alice, 10)
+		before := w.bob.Requests()
+		w.bob.FailRequest(n, injected)
+		o := w.alice.Start("attack", attacked{payment{Inputs: []string{ref(coins, 0)}, Outputs: []output{{bobName, 10}}, Cosigners: []string{bobName}}, "mute"}).Wait()
+		w.net.Settle()
+		if w.bob.Requests()-before < n {
+			break
+		}
+		w.agree(idOf(o), fmt.Sprintf("Bob fails at request %d", n), w.bob)
+		if w.status(w.bob, idOf(o)) == "verified" {
+			signed++
+		}
+	}
+	if signed < 2 {
+		t.Errorf("Bob signed %d times", signed)
+	}
+}
+
 // A party that cannot be reached from some moment on.
 func TestLostMessages(t *testing.T) {
 	for _, who := range []string{bobName, notaryName} {

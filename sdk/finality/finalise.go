@@ -2,6 +2,8 @@ package finality
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
@@ -44,14 +46,14 @@ func (o Options) Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledge
 		return Final{}, p.abandon(err, false)
 	}
 	if err := p.propose(); err != nil {
-		return Final{}, p.abandon(err, errors.Is(err, flow.ErrInvalidTransaction))
+		return Final{}, p.undecided(p.abandon(err, errors.Is(err, flow.ErrInvalidTransaction)))
 	}
 	if err := p.collect(); err != nil {
-		return Final{}, p.abandon(err, false)
+		return Final{}, p.undecided(p.abandon(err, false))
 	}
 	signature, err := p.notarise()
 	if err != nil {
-		return Final{}, p.abandon(err, errors.Is(err, ErrInvalid))
+		return Final{}, p.undecided(p.abandon(err, errors.Is(err, ErrInvalid)))
 	}
 	return p.distribute(signature)
 }
@@ -68,15 +70,15 @@ func (p *initiator) prepare(own []ledger.Signature) error {
 	if p.question, err = ask(p.tx, notary.Write); err != nil {
 		return err
 	}
-	members, keys, proofs := flow.MembersCall(p.question.notary.Name), keysCall(p.tx), vault.FindFilteredCall(dependencies(p.tx)...)
-	if err := flow.All(p.ctx, members, keys, proofs); err != nil {
+	members, keys, proofs := flow.MembersCall(p.question.notary.Name), keysCall(p.tx), proofsCalls(dependencies(p.tx))
+	if err := flow.All(p.ctx, with(proofs, members, keys)...); err != nil {
 		return err
 	}
 	if p.notary, err = serviceOf(p.question.notary, members.Value()); err != nil {
 		return err
 	}
 	p.visible = p.Options.visible(p.tx, ownedOf(keys.Value()))
-	p.signed = proofs.Value().Found
+	p.signed = foundBy(proofs)
 	p.proofs, err = shown(p.tx, byTransaction(p.signed))
 	return err
 }
@@ -186,6 +188,12 @@ func (p *initiator) notarise() (ledger.Signature, error) {
 			beside = append(beside, sendCall(c.s, message{kind: signed, id: p.tx.ID(), signatures: p.othersThan(c)}))
 		}
 	}
+	if !p.notary.backchain {
+		var err error
+		if p.question, err = askToVerify(p.tx, p.signing.all, p.proofs, p.signed); err != nil {
+			return ledger.Signature{}, err
+		}
+	}
 	first, err := p.talk.Result()
 	if err != nil {
 		first = nil // the first attempt opens another
@@ -251,4 +259,25 @@ func (p *initiator) abandon(err error, invalid bool) error {
 		p.ctx.Log().Warn("a transaction was given up, and not everybody was told, or it is not stored as invalid", "transaction", p.tx.ID().String(), "reason", all.Error())
 	}
 	return err
+}
+
+// undecided is an error after the transaction was sent, as the application gets it. Unless its contracts or its notary refuse
+// it, it may become final without this party: whoever was sent it may have all signatures, whatever it says here. The error
+// must not read as if it were over, or an application would do again what may still happen.
+func (p *initiator) undecided(err error) error {
+	if errors.Is(err, ErrInvalid) || errors.Is(err, flow.ErrInvalidTransaction) {
+		return err
+	}
+	if !errors.Is(err, ErrRefused) && !errors.Is(err, ErrUnknown) {
+		if len(p.parties) == 0 {
+			return err
+		}
+		err = fmt.Errorf("%w: %w", failed(ErrUnknown, "it is not known what becomes of transaction %s", p.tx.ID()), err)
+	}
+	return fmt.Errorf("%w; the transaction may become final until %s", err, windowEnd(p.tx).Format(time.RFC3339))
+}
+
+// windowEnd is when a notary accepts a transaction no longer.
+func windowEnd(tx *ledger.Transaction) time.Time {
+	return time.UnixMicro(tx.Content().Window.UntilUs).UTC()
 }

@@ -118,6 +118,34 @@ func TestTimeWindow(t *testing.T) {
 	w.want(id, "invalid", w.alice, w.bob)
 }
 
+// What could be notarised long from now is refused before it is stored: repair would ask for it until then.
+func TestFarWindow(t *testing.T) {
+	w := newWorld(t)
+	a := w.issue(w.alice, 10)
+	in := payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}, For: 48*60 + 1}
+	id, err := w.pay(w.alice, in)
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "more than 48h0m0s from now") {
+		t.Errorf("%v", err)
+	}
+	w.want(id, "", w.bob)
+	w.want(a, "", w.bob)
+	in.For = 200 * 365 * 24 * 60
+	if id, err = w.pay(w.alice, in); err == nil || err.Type != ErrRefused.Type {
+		t.Errorf("%v", err)
+	}
+	w.want(id, "", w.bob)
+	in.Protocol, in.For = "pay-late", 60*24*60
+	if id, err = w.pay(w.alice, in); err != nil {
+		t.Fatal(err)
+	}
+	w.want(id, "verified", w.alice, w.bob)
+	// One's own windows are one's own business, and so is 48 hours.
+	b := w.issue(w.alice, 5)
+	if _, err = w.pay(w.alice, payment{Inputs: []string{ref(b, 0)}, Outputs: []output{{bobName, 5}}, For: 48 * 60}); err != nil {
+		t.Error(err)
+	}
+}
+
 // Contracts bind everybody, and each party's own demands itself.
 func TestRefusals(t *testing.T) {
 	w := newWorld(t)
@@ -134,17 +162,17 @@ func TestRefusals(t *testing.T) {
 	w.want(id, "invalid", w.alice, w.bob)
 	// Bob need not sign: what he refuses may still be final one day, and stays open until its time is over.
 	id, err = w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 13}}})
-	if err == nil || err.Type != ErrInvalid.Type || !strings.Contains(err.Message, "13 brings bad luck") {
+	if err == nil || err.Type != ErrRefused.Type || !strings.Contains(err.Message, "13 brings bad luck") {
 		t.Errorf("a payment that Bob refuses: %v", err)
 	}
 	w.want(id, "", w.bob)
 	w.want(id, "unverified", w.alice)
-	// Bob must sign, and does not: here it is invalid at once.
+	// Bob must sign, and does not. Another flow of his may: nothing is stored for that one to fall over.
 	second, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 13}}, Cosigners: []string{bobName}})
-	if err == nil || err.Type != ErrInvalid.Type {
+	if err == nil || err.Type != ErrRefused.Type {
 		t.Errorf("%v", err)
 	}
-	w.want(second, "invalid", w.bob)
+	w.want(second, "", w.bob)
 	if r := w.repair(w.alice); len(r.Verified)+len(r.Invalid) != 0 || len(r.Open) != 2 {
 		t.Errorf("repaired before the time is over: %+v", r)
 	}
@@ -154,6 +182,17 @@ func TestRefusals(t *testing.T) {
 	}
 	w.want(id, "invalid", w.alice)
 	w.want(second, "invalid", w.alice)
+}
+
+// What one flow of a virtual node refuses, another may sign: what the first has done does not undo it.
+func TestRefusedByOneFlow(t *testing.T) {
+	w := newWorld(t)
+	a := w.issue(w.alice, 13)
+	id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 13}}, Cosigners: []string{bobName}, Then: "pay-short"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(id, "verified", w.alice, w.bob)
 }
 
 // A party that is not there, or whose flow fails, leaves the transaction open.

@@ -52,7 +52,7 @@ func (k kind) String() string {
 type class uint32
 
 const (
-	// classFatal: the transaction will never be final.
+	// classFatal: who says so has given the transaction up. That it will never be final is for its notary to say.
 	classFatal class = iota + 1
 	// classUnknown: it may be final or become so.
 	classUnknown
@@ -289,7 +289,7 @@ func (e *refusedError) Error() string { return e.by + ": " + e.reason }
 // Unwrap makes it one of the package's errors.
 func (e *refusedError) Unwrap() error {
 	if e.class == classFatal {
-		return ErrInvalid
+		return ErrRefused
 	}
 	return ErrUnknown
 }

@@ -21,12 +21,14 @@ import (
 func TestMain(m *testing.M) {
 	registerAttackers()
 	registerForgers()
+	registerCheats()
 	registerCoins()
 	m.Run()
 }
 
 func registerCoins() {
 	notary.Register()
+	notary.RegisterVerifying()
 	Register()
 	contract.Register("test.Coin", coinRules)
 	flow.Register("issue", issue)
@@ -37,6 +39,10 @@ func registerCoins() {
 	})
 	flow.Responder("pay-short", func(ctx *flow.Context, s *flow.Session) error {
 		_, err := Options{MaxTransactions: 3}.Receive(ctx, s, nil)
+		return err
+	})
+	flow.Responder("pay-late", func(ctx *flow.Context, s *flow.Session) error {
+		_, err := Options{MaxWindow: 90 * 24 * time.Hour}.Receive(ctx, s, demands)
 		return err
 	})
 	flow.Responder("pay-small", func(ctx *flow.Context, s *flow.Session) error {
@@ -132,6 +138,10 @@ type payment struct {
 	Filler     int
 	Notary     string `json:"notary"`
 	ForgedKey  bool
+	// NotaryKey is which of the notary's keys the transaction names.
+	NotaryKey int
+	// Then is a protocol by which Bob is asked again, when he has refused by the first.
+	Then string
 	// Tie gives all outputs one encumbrance.
 	Tie bool
 }
@@ -166,7 +176,7 @@ func build(ctx *flow.Context, in payment) (*ledger.Transaction, []string, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	block, _ := pem.Decode([]byte(n.Context["corda.notary.keys.0.pem"]))
+	block, _ := pem.Decode([]byte(n.Context[fmt.Sprintf(notary.PropertyKey, in.NotaryKey)]))
 	mine, err := keyOf(ctx, me)
 	if err != nil {
 		return nil, nil, err
@@ -261,6 +271,13 @@ func payFlow(ctx *flow.Context, in payment) (string, error) {
 		return "", err
 	}
 	f, err := Finalise(ctx, tx, own, sessions...)
+	if errors.Is(err, ErrRefused) && in.Then != "" {
+		s, wrong := ctx.OpenSession(bobName, in.Then)
+		if wrong != nil {
+			return "", wrong
+		}
+		f, err = Finalise(ctx, tx, own, s)
+	}
 	if err != nil {
 		return "", err
 	}

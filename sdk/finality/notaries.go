@@ -5,18 +5,28 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // service is a notary that the group knows.
 type service struct {
-	member, protocol string
-	// backchain: the parties verify what states come from, back to where they were issued. Without it, the notary does.
+	name, member, protocol string
+	// backchain: the parties verify what states come from, back to where they were issued. Without it, the notary verifies
+	// each transaction, and is shown all of it.
 	backchain bool
+	// keys are all that it publishes: a notary that has changed its key still stands for what the old one signed.
+	keys []ledger.PublicKey
+}
+
+// signs tells whether a transaction's notary is this service, with any of its keys.
+func (s service) signs(n ledger.Notary) bool {
+	return n.Name == s.name && slices.ContainsFunc(s.keys, func(k ledger.PublicKey) bool { return bytes.Equal(k, n.Key) })
 }
 
 // serviceOf finds a transaction's notary among the members of its name: one that publishes the service and the key.
@@ -25,18 +35,18 @@ func serviceOf(n ledger.Notary, members []flow.Member) (service, error) {
 		if m.Context[notary.PropertyService] != n.Name {
 			continue
 		}
+		s := service{name: n.Name, member: m.X500Name, protocol: notary.ProtocolOf(m.Context), backchain: !notary.Verifies(m.Context)}
 		for i := 0; ; i++ {
 			text, there := m.Context[fmt.Sprintf(notary.PropertyKey, i)]
 			if !there {
 				break
 			}
-			if block, _ := pem.Decode([]byte(text)); block != nil && bytes.Equal(block.Bytes, n.Key) {
-				s := service{member: m.X500Name, protocol: m.Context[notary.PropertyProtocol], backchain: m.Context[notary.PropertyBackchain] != "false"}
-				if s.protocol == "" {
-					s.protocol = notary.Protocol
-				}
-				return s, nil
+			if block, _ := pem.Decode([]byte(text)); block != nil {
+				s.keys = append(s.keys, block.Bytes)
 			}
+		}
+		if s.signs(n) {
+			return s, nil
 		}
 		return service{}, failed(ErrNotary, "notary %s has no key %s", n.Name, ledger.KeyID(n.Key))
 	}
@@ -55,12 +65,32 @@ type question struct {
 	request []byte
 }
 
+// ask shows a notary what it must see that does not verify, or is only asked what it has decided.
 func ask(tx *ledger.Transaction, mode notary.Mode) (question, error) {
 	f, err := tx.Filter(ledger.ForNotary())
 	if err != nil {
 		return question{}, err
 	}
 	return question{tx, tx.Content().Notary, notary.Request{Mode: mode, Filtered: f}.Encode()}, nil
+}
+
+// askToVerify shows a notary all of a transaction, with the proofs of what it consumes and looks at.
+func askToVerify(tx *ledger.Transaction, signatures []ledger.Signature, proofs []*ledger.Filtered, signed []vault.SignedFiltered) (question, error) {
+	n := tx.Content().Notary
+	whole := &notary.Whole{Transaction: tx, Signatures: signatures}
+	for _, f := range proofs {
+		i := slices.IndexFunc(signed, func(s vault.SignedFiltered) bool { return s.Filtered == f })
+		made, _, err := f.Notary() // with another of its keys, perhaps
+		if err != nil {
+			return question{}, failed(ErrBackchain, "transaction %s, which transaction %s comes from, is in the vault without its notary: %s", f.ID(), tx.ID(), err)
+		}
+		notarys := notarysAlone(signedProof{f, signed[i].Signatures}, made)
+		if len(notarys) == 0 {
+			return question{}, failed(ErrBackchain, "transaction %s, which transaction %s comes from, is in the vault without its notary's signature", f.ID(), tx.ID())
+		}
+		whole.Proofs = append(whole.Proofs, notary.Proof{Filtered: f, Signature: notarys[0]})
+	}
+	return question{tx, n, notary.Request{Mode: notary.Write, Whole: whole}.Encode()}, nil
 }
 
 // answerCall receives the answer.

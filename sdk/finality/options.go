@@ -15,6 +15,9 @@ type Options struct {
 	// MaxTransactions is how many transactions a party takes from another to find out where states come from, 5,000 when it
 	// is 0; MaxBytes how long they may be together, 24 MiB when it is 0.
 	MaxTransactions, MaxBytes int
+	// MaxWindow is how far from now the time window may end of a transaction that another party proposes, 48 hours when it is 0.
+	// What ends later is refused before anything of it is looked at: it would have to be asked after as long.
+	MaxWindow time.Duration
 	// Attempts is how often a notary is asked that does not answer, 5 when it is 0; NotaryTimeout how long one answer is
 	// waited for, two minutes when it is 0. Between the attempts it waits for a second, and twice as long each time.
 	Attempts      int
@@ -25,6 +28,7 @@ func (o Options) maxTransactions() int { return or(o.MaxTransactions, 5_000) }
 func (o Options) maxBytes() int        { return or(o.MaxBytes, 24<<20) }
 func (o Options) attempts() int        { return or(o.Attempts, 5) }
 
+func (o Options) maxWindow() time.Duration     { return or(o.MaxWindow, 48*time.Hour) }
 func (o Options) notaryTimeout() time.Duration { return or(o.NotaryTimeout, 2*time.Minute) }
 
 func or[T int | time.Duration](value, otherwise T) T {
@@ -52,8 +56,10 @@ func (f Final) ID() ledger.Hash { return f.Transaction.ID() }
 // least one. The sessions are those with the other parties, whose flows call [Receive]; there may be none. On the notary's
 // signature the transaction is stored as verified here, and sent to all parties.
 //
-// The error is [ErrInvalid] when the transaction can never be final (it is then stored as invalid), and [ErrUnknown] when
-// nothing is known; it stays unverified then. Other errors come of what cannot be asked or stored.
+// When its contracts or its notary refuse the transaction, the error is flow.ErrInvalidTransaction or [ErrInvalid], and it is
+// stored as invalid: it will never be final. Every other error after it was sent to another party is [ErrRefused], when a
+// party refuses it, or [ErrUnknown]: it stays unverified, and may become final until its time window has passed. Errors of
+// other types come of what could not be asked or was wrong before it was sent.
 func Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledger.Signature, sessions ...*flow.Session) (Final, error) {
 	return Options{}.Finalise(ctx, tx, own, sessions...)
 }
@@ -64,7 +70,8 @@ func Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledger.Signature,
 // nothing that breaks them, but what check itself does outside of the flow may come to nothing.
 //
 // It signs with those of the virtual node's ledger keys that must sign and have not, and returns when the transaction is
-// stored as verified. The errors are those of [Finalise].
+// stored as verified. The errors are those of [Finalise], and [ErrRefused] when this party refuses itself; once its signatures
+// may have left, every error but [ErrInvalid] is [ErrUnknown], and [ErrInvalid] is final.
 func Receive(ctx *flow.Context, s *flow.Session, check func(*ledger.Resolved) error) (Final, error) {
 	return Options{}.Receive(ctx, s, check)
 }

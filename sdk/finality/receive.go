@@ -2,6 +2,7 @@ package finality
 
 import (
 	"errors"
+	"time"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -20,6 +21,7 @@ type responder struct {
 	visible []int
 	chain   *backchain
 	sources []*ledger.Filtered
+	unsaved bool // signatures could not be added in the vault
 }
 
 // Receive is [Receive] with options.
@@ -74,6 +76,9 @@ func (p *responder) proposal() (message, error) {
 	}
 	p.tx, p.others = m.transactions[0].tx, m.others
 	p.signing = newSigning(p.tx)
+	if until := windowEnd(p.tx); until.After(p.ctx.Now().Add(p.maxWindow())) {
+		return m, failed(ErrRefused, "%s refuses transaction %s: its time window ends at %s, and none is taken here that ends more than %s from now", p.ctx.Identity().X500Name, p.tx.ID(), until.Format(time.RFC3339), p.maxWindow())
+	}
 	signatures := m.transactions[0].signatures
 	if len(signatures) == 0 {
 		return m, failed(ErrSignature, "%s has not signed transaction %s itself", p.s.Counterparty(), p.tx.ID())
@@ -86,7 +91,7 @@ func (p *responder) proposal() (message, error) {
 func (p *responder) resolve(m message) error {
 	c := p.tx.Content()
 	p.chain = &backchain{
-		Options: p.Options, ctx: p.ctx, s: p.s, id: p.tx.ID(), notary: c.Notary,
+		Options: p.Options, ctx: p.ctx, s: p.s, id: p.tx.ID(),
 		all: map[ledger.Hash]signedTransaction{}, asked: map[ledger.Hash]bool{}, proofs: map[ledger.Hash][]*ledger.Filtered{},
 	}
 	members, keys := flow.MembersCall(c.Notary.Name), keysCall(p.tx)
@@ -102,6 +107,7 @@ func (p *responder) resolve(m message) error {
 	if err != nil {
 		return err
 	}
+	p.chain.notary = to
 	p.mine = ownedOf(keys.Value())
 	p.visible = p.Options.visible(p.tx, p.mine)
 	missing, err := p.chain.take(known)
@@ -126,11 +132,12 @@ func (p *responder) takeProofs(proofs []signedProof) error {
 		if needed[id] == nil {
 			return failed(ErrBackchain, "%s shows transaction %s, on which transaction %s does not depend", p.s.Counterparty(), id, p.tx.ID())
 		}
-		if err := checkProof(p.s.Counterparty(), proof, p.tx.Content().Notary); err != nil {
+		n, err := checkProof(p.s.Counterparty(), proof, p.chain.notary)
+		if err != nil {
 			return err
 		}
 		p.chain.proofs[id] = append(p.chain.proofs[id], proof.filtered)
-		list = append(list, vault.SignedFiltered{Filtered: proof.filtered, Signatures: notarysAlone(proof, p.tx.Content().Notary)})
+		list = append(list, vault.SignedFiltered{Filtered: proof.filtered, Signatures: notarysAlone(proof, n)})
 	}
 	return vault.StoreFiltered(p.ctx, list...)
 }
@@ -165,10 +172,9 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 	p.sources = sources
 	if check != nil {
 		if err := check(resolved); err != nil {
-			err = failed(ErrInvalid, "%s refuses transaction %s: %s", p.ctx.Identity().X500Name, p.tx.ID(), err)
-			if len(keys) > 0 { // it cannot be final without this party
-				left = append(left, vault.StoreCall(p.tx, vault.Invalid, vault.Options{OnlyIfAbsent: true}))
-			}
+			err = failed(ErrRefused, "%s refuses transaction %s: %s", p.ctx.Identity().X500Name, p.tx.ID(), err)
+			// It is not stored as invalid, not even when this party must sign: another flow of the virtual node may have signed it,
+			// or may do so later.
 			return nil, p.refuse(err, left)
 		}
 	}
@@ -202,9 +208,11 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 
 // wait sends the own signatures, takes those of the others, and waits for the notary's.
 func (p *responder) wait(own []ledger.Signature) (Final, error) {
-	reply := receiveCall(p.s)
-	calls := []flow.Call{vault.AddSignaturesCall(p.tx.ID(), own...), sendCall(p.s, message{kind: signed, id: p.tx.ID(), signatures: own}), reply}
-	_ = flow.All(p.ctx, calls...) // what could not be added is stored with the notary's signature
+	reply, add := receiveCall(p.s), vault.AddSignaturesCall(p.tx.ID(), own...)
+	_ = flow.All(p.ctx, add, sendCall(p.s, message{kind: signed, id: p.tx.ID(), signatures: own}), reply)
+	// What could not be added is stored with the notary's signature, or tried once more: repair would look for this party's
+	// own signature elsewhere, and nobody else is asked for it.
+	p.unsaved = add.Err() != nil
 	kinds := []kind{final}
 	if p.others {
 		kinds = []kind{signed, final}
@@ -225,8 +233,9 @@ func (p *responder) wait(own []ledger.Signature) (Final, error) {
 		if m.kind == final {
 			return p.finish(m.signatures[last])
 		}
-		reply, kinds = receiveCall(p.s), []kind{final}
-		_ = flow.All(p.ctx, vault.AddSignaturesCall(p.tx.ID(), fresh...), reply) // the same
+		reply, add, kinds = receiveCall(p.s), vault.AddSignaturesCall(p.tx.ID(), fresh...), []kind{final}
+		_ = flow.All(p.ctx, add, reply) // the same
+		p.unsaved = p.unsaved || add.Err() != nil
 	}
 }
 

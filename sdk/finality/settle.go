@@ -29,21 +29,34 @@ func (p *responder) finish(signature ledger.Signature) (Final, error) {
 
 // unfinished is how a responder ends that has signed and does not get the notary's signature. When the initiator says that
 // the transaction will never be final, the notary is asked: an initiator that lies would otherwise have a final transaction
-// counted as invalid here.
+// counted as invalid here. Whatever else the initiator says or leaves out, it has this party's signature and can have the
+// transaction notarised until its window has passed: the error is [ErrUnknown], or an application would do again what may
+// still happen.
 func (p *responder) unfinished(err error) (Final, error) {
 	var told *refusedError
-	if !errors.As(err, &told) || told.class != classFatal {
+	if errors.As(err, &told) && told.class == classFatal {
+		v := verdict{tx: p.tx, signing: p.signing, verified: true}
+		v.settle(p.ctx, p.Options)
+		switch {
+		case v.store != nil:
+			err = failed(ErrUnknown, "%s; and it could not be settled here: %s", err, v.store)
+		case v.status == vault.Verified:
+			return Final{Transaction: p.tx, Signatures: p.signing.all, Notary: v.signature, Visible: p.visible}, nil
+		case v.status == vault.Invalid:
+			return Final{}, failed(ErrInvalid, "%s", err)
+		default:
+			err = failed(ErrUnknown, "%s; but its notary has not refused it: %s", err, v.reason)
+		}
+	}
+	if p.unsaved {
+		if again := vault.AddSignatures(p.ctx, p.tx.ID(), p.signing.all...); again != nil {
+			p.ctx.Log().Warn("the signatures of an open transaction are not in the vault", "transaction", p.tx.ID().String(), "reason", again.Error())
+		}
+	}
+	if errors.Is(err, ErrUnknown) {
 		return Final{}, err
 	}
-	v := verdict{tx: p.tx, signing: p.signing, verified: true}
-	v.settle(p.ctx, p.Options)
-	switch {
-	case v.store != nil:
-		return Final{}, failed(ErrUnknown, "%s; and it could not be settled here: %s", err, v.store)
-	case v.status == vault.Verified:
-		return Final{Transaction: p.tx, Signatures: p.signing.all, Notary: v.signature, Visible: p.visible}, nil
-	}
-	return Final{}, err
+	return Final{}, failed(ErrUnknown, "it is not known what becomes of transaction %s, which this party has agreed to: %s", p.tx.ID(), err)
 }
 
 // verdict is what becomes of an unverified transaction when its notary is asked.
@@ -85,25 +98,23 @@ func (v *verdict) ask(ctx *flow.Context, o Options) error {
 		return err
 	}
 	members := flow.MembersCall(q.notary.Name)
-	calls := []flow.Call{members}
-	var found *flow.Pending[vault.Proofs]
+	var found []*flow.Pending[vault.Proofs]
 	if !v.verified {
-		found = vault.FindFilteredCall(dependencies(v.tx)...)
-		calls = append(calls, found)
+		found = proofsCalls(dependencies(v.tx))
 	}
-	if err := flow.All(ctx, calls...); err != nil {
+	if err := flow.All(ctx, with(found, members)...); err != nil {
 		return err
 	}
 	to, err := serviceOf(q.notary, members.Value())
 	if err != nil {
 		return err
 	}
-	calls = nil
+	var calls []flow.Call
 	var verify *flow.Pending[flow.Verification]
 	var unproven error // what it consumes; the notary may still have refused it
 	if !v.verified {
 		var proofs []*ledger.Filtered
-		if proofs, unproven = shown(v.tx, byTransaction(found.Value().Found)); unproven == nil {
+		if proofs, unproven = shown(v.tx, byTransaction(foundBy(found))); unproven == nil {
 			verify = flow.VerifyCall(v.tx, encodings(proofs)...)
 			calls = []flow.Call{verify}
 		}

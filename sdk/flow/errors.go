@@ -50,6 +50,9 @@ var (
 	ErrUnresolved = &Error{Type: "unresolved"}
 	// ErrPackageMissing: the cluster does not have a package that a transaction names. It may have it later.
 	ErrPackageMissing = &Error{Type: "package-missing"}
+	// ErrPackageUntrusted: a transaction names a package that is none of the flow's own package, nor another version of one by
+	// the same signer. Whoever wrote it could have chosen code that lets everything pass.
+	ErrPackageUntrusted = &Error{Type: "package-untrusted"}
 )
 
 // Error returns the message, or the type when there is none.

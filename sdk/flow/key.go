@@ -65,7 +65,7 @@ type SignOption func(*wire.Sign)
 // WithScheme chooses a signature scheme by Corda's names; without it, the key's default is taken.
 func WithScheme(scheme string) SignOption { return func(s *wire.Sign) { s.Scheme = scheme } }
 
-// Sign signs with a LEDGER or NOTARY key of the virtual node. What is signed is not the data alone: the platform puts a
+// Sign signs with a LEDGER key of the virtual node. What is signed is not the data alone: the platform puts a
 // prefix with the virtual node before it, so that no application can be made to sign a structure of the platform's.
 // Package signature checks the result.
 func (c *Context) Sign(data []byte, key PublicKey, opts ...SignOption) (Signature, error) {

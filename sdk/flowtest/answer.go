@@ -62,8 +62,8 @@ func (m *Member) sign(o *wire.Sign) wire.Answer {
 	switch {
 	case i < 0:
 		return fault(flow.ErrNotFound.Type, fmt.Sprintf("key %s is not one of %s", keyID(o.PublicKey), m.Name()))
-	case m.keys[i].Category != "LEDGER" && m.keys[i].Category != "NOTARY":
-		return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("key %s is of category %s; flows sign with LEDGER and NOTARY keys", m.keys[i].ID, m.keys[i].Category))
+	case m.keys[i].Category != "LEDGER": // a notary's key signs transactions, and nothing else
+		return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("key %s is of category %s; this is signed with keys of category LEDGER", m.keys[i].ID, m.keys[i].Category))
 	case o.Scheme != "" && o.Scheme != "EdDSA":
 		return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("key %s is an Ed25519 key and cannot sign by %s; use EdDSA", m.keys[i].ID, o.Scheme))
 	}

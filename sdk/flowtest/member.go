@@ -96,7 +96,8 @@ func keyID(public []byte) string {
 }
 
 // Publish makes a value part of what the group knows of the member: a property of its [flow.Member]. A member with a key of
-// category NOTARY publishes by itself, as on the platform, that it is a notary that does not verify contracts.
+// category NOTARY publishes by itself, as on the platform, that it is a notary that does not verify contracts; one that does
+// publishes "false" as notary.PropertyBackchain of package finality/notary.
 func (m *Member) Publish(name, value string) { m.published[name] = value }
 
 // information is what the group knows of the member.

@@ -25,6 +25,7 @@ const (
 	maxTagRegex   = 256
 	maxFlowClaims = 256
 	maxUsed       = 10_000
+	maxClaimed    = 1_500
 )
 
 // tokenClaim is a claim of tokens. It ends with its flow, or when it is too old.
@@ -82,7 +83,7 @@ func newSelection(pool *wire.TokenPool, owner []byte, tagRegex string) (s select
 func (m *Member) tokens(s selection) (out []vault.State) {
 	for _, k := range m.ledgerTables().kept() {
 		t := k.State.Token
-		if t == nil || !k.ConsumedAt.IsZero() || t.Type != s.pool.Type || t.Symbol != s.pool.Symbol || !bytes.Equal(t.Issuer[:], s.pool.Issuer) || k.Notary.Name != s.pool.Notary {
+		if t == nil || t.Type != k.State.Contract || !k.ConsumedAt.IsZero() || t.Type != s.pool.Type || t.Symbol != s.pool.Symbol || !bytes.Equal(t.Issuer[:], s.pool.Issuer) || k.Notary.Name != s.pool.Notary {
 			continue
 		}
 		if len(s.owner) > 0 && !bytes.Equal(t.Owner[:], s.owner) || s.tag != nil && (t.Tag == "" || !s.tag.MatchString(t.Tag)) {
@@ -121,6 +122,9 @@ func (f *Flow) claimTokens(o *wire.ClaimTokens) wire.Answer {
 	for _, k := range states {
 		if held[k.Ref] {
 			continue
+		}
+		if len(out.Tokens) == maxClaimed {
+			return wire.Result(&wire.TokenClaim{Available: decimal(sum), Limited: true})
 		}
 		t := k.State.Token
 		token := wire.ClaimedToken{Ref: &wire.StateRef{Transaction: k.Ref.Transaction[:], Index: k.Ref.Index}, Amount: t.Amount, Tag: t.Tag, Priority: t.Priority}

@@ -3,6 +3,7 @@ package flowtest_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func mint(ctx *flow.Context, salt byte, list []ledger.Token, inputs ...ledger.St
 	var visible []int
 	for i := range list {
 		list[i].Type, list[i].Symbol, list[i].Issuer = "cash", "GBP", ledger.Hash{7}
-		c.Outputs[i].Token = &list[i]
+		c.Outputs[i].Contract, c.Outputs[i].Token = "cash", &list[i]
 		visible = append(visible, i)
 	}
 	tx, err := ledger.New(c, ledger.Salt{salt})
@@ -34,6 +35,56 @@ func mint(ctx *flow.Context, salt byte, list []ledger.Token, inputs ...ledger.St
 	}
 	_, _, err = vault.Store(ctx, tx, vault.Verified, vault.Options{Visible: visible})
 	return tx, err
+}
+
+// A state of another contract is in no pool, whatever it says that it is worth: no payment meets it.
+func TestCounterfeitTokens(t *testing.T) {
+	alice := flowtest.New(t).Member("O=Alice, L=London, C=GB")
+	onLedger(t, alice, func(ctx *flow.Context) (any, error) {
+		plain, err := made(ctx, 9, 1)
+		if err != nil {
+			return nil, err
+		}
+		c := plain.Content()
+		c.Outputs[0].Token = &ledger.Token{Type: pounds.Type, Symbol: pounds.Symbol, Issuer: pounds.Issuer, Amount: "1000000"}
+		tx, err := ledger.New(c, ledger.Salt{9})
+		if err != nil {
+			return nil, err
+		}
+		if _, _, err = vault.Store(ctx, tx, vault.Verified, vault.Options{Visible: []int{0}}); err != nil {
+			return nil, err
+		}
+		if claim, err := tokens.Claim(ctx, pounds, "1", tokens.Options{}); !errors.Is(err, tokens.ErrNotEnough) {
+			t.Errorf("%+v, %v", claim, err)
+		}
+		b, err := tokens.Balance(ctx, pounds, tokens.Options{})
+		if b.Total != "0" {
+			t.Errorf("%+v", b)
+		}
+		return nil, err
+	})
+}
+
+// A claim has at most 1,500 tokens: more is another error than too little, with what to do.
+func TestTooManyTokens(t *testing.T) {
+	alice := flowtest.New(t).Member("O=Alice, L=London, C=GB")
+	onLedger(t, alice, func(ctx *flow.Context) (any, error) {
+		list := make([]ledger.Token, 1501)
+		for i := range list {
+			list[i].Amount = "1"
+		}
+		if _, err := mint(ctx, 1, list); err != nil {
+			return nil, err
+		}
+		if _, err := tokens.Claim(ctx, pounds, "1501", tokens.Options{}); !errors.Is(err, tokens.ErrTooMany) || !strings.Contains(err.Error(), "merge some first") {
+			t.Errorf("%v", err)
+		}
+		c, err := tokens.Claim(ctx, pounds, "1500", tokens.Options{})
+		if len(c.Tokens) != 1500 {
+			t.Errorf("%d tokens", len(c.Tokens))
+		}
+		return nil, err
+	})
 }
 
 func TestTokens(t *testing.T) {

@@ -13,6 +13,8 @@ type StateAndRef struct {
 	State State
 	// Notary is that of the transaction that made the state.
 	Notary Notary
+	// Packages are those that this transaction names: one of them has the state's contract.
+	Packages []Package
 	// Tied is how many outputs of that transaction have the state's encumbrance, itself among them; 0 without one.
 	Tied int
 }
@@ -37,14 +39,12 @@ func (r *Resolved) References() []StateAndRef { return r.references }
 var ErrUnresolved = errors.New("unresolved")
 
 // Resolve finds the states of a transaction's inputs and references in the transactions that made them, of which
-// [Transaction.Source] shows what is needed. Which other transactions are given does not matter.
+// [Transaction.Source] shows what is needed. Of one transaction several may be given that show it together: whoever got proofs
+// of its outputs at different times has no other. Which other transactions are given does not matter.
 func Resolve(tx *Transaction, sources ...*Filtered) (*Resolved, error) {
-	byID := map[Hash]*source{}
+	byID := map[Hash][]*source{}
 	for _, f := range sources {
-		if byID[f.ID()] != nil {
-			return nil, fmt.Errorf("%w: transaction %s is shown twice; show all that is needed of it at once", ErrUnresolved, f.ID())
-		}
-		byID[f.ID()] = &source{filtered: f}
+		byID[f.ID()] = append(byID[f.ID()], &source{filtered: f})
 	}
 	r := &Resolved{tx: tx}
 	for _, list := range []struct {
@@ -53,11 +53,11 @@ func Resolve(tx *Transaction, sources ...*Filtered) (*Resolved, error) {
 		to   *[]StateAndRef
 	}{{"input", tx.content.Inputs, &r.inputs}, {"reference", tx.content.References, &r.references}} {
 		for i, ref := range list.refs {
-			s := byID[ref.Transaction]
-			if s == nil {
+			all := byID[ref.Transaction]
+			if len(all) == 0 {
 				return nil, fmt.Errorf("%w: %s %d: transaction %s is not shown", ErrUnresolved, list.what, i, ref.Transaction)
 			}
-			state, err := s.output(ref)
+			state, err := outputOf(all, ref)
 			if err != nil {
 				return nil, fmt.Errorf("%w: %s %d: transaction %s: %w", ErrUnresolved, list.what, i, ref.Transaction, err)
 			}
@@ -67,19 +67,35 @@ func Resolve(tx *Transaction, sources ...*Filtered) (*Resolved, error) {
 	return r, nil
 }
 
-// source is a transaction that made states; what it says of all of them is read once.
+// outputOf finds a state in what is shown of its transaction.
+func outputOf(all []*source, ref StateRef) (StateAndRef, error) {
+	var errs []error
+	for _, s := range all {
+		state, err := s.output(ref)
+		if err == nil {
+			return state, nil
+		}
+		errs = append(errs, err)
+	}
+	return StateAndRef{}, errors.Join(errs...)
+}
+
+// source is what is shown of a transaction that made states; what it says of all of them is read once.
 type source struct {
-	filtered *Filtered
-	read     bool
-	notary   Notary
-	tags     map[string]int
-	err      error
+	filtered    *Filtered
+	read        bool
+	notary      Notary
+	metadata    Metadata
+	tags        map[string]int
+	err, tagErr error
 }
 
 func (s *source) output(ref StateRef) (StateAndRef, error) {
 	if !s.read {
 		s.read = true
-		s.notary, _, s.err = s.filtered.Notary()
+		if s.notary, _, s.err = s.filtered.Notary(); s.err == nil {
+			s.metadata, s.err = s.filtered.Metadata()
+		}
 	}
 	if s.err != nil {
 		return StateAndRef{}, s.err
@@ -88,14 +104,15 @@ func (s *source) output(ref StateRef) (StateAndRef, error) {
 	if err != nil {
 		return StateAndRef{}, err
 	}
-	out := StateAndRef{Ref: ref, State: state, Notary: s.notary}
+	out := StateAndRef{Ref: ref, State: state, Notary: s.notary, Packages: s.metadata.Packages}
 	if state.Encumbrance == "" {
 		return out, nil
 	}
-	if s.tags == nil {
-		if s.tags, s.err = s.filtered.tags(); s.err != nil {
-			return StateAndRef{}, fmt.Errorf("output %d has encumbrance %q, so what all outputs are must be shown: %w", ref.Index, state.Encumbrance, s.err)
-		}
+	if s.tags == nil && s.tagErr == nil {
+		s.tags, s.tagErr = s.filtered.tags()
+	}
+	if s.tagErr != nil {
+		return StateAndRef{}, fmt.Errorf("output %d has encumbrance %q, so what all outputs are must be shown: %w", ref.Index, state.Encumbrance, s.tagErr)
 	}
 	out.Tied = s.tags[state.Encumbrance]
 	return out, nil

@@ -70,13 +70,32 @@ func TestResolve(t *testing.T) {
 		tied int
 	}{{a.Output(5), "x", 3}, {b.Output(0), "", 0}, {a.Output(0), "", 0}} {
 		got := r.Inputs()[i]
-		if got.Ref != want.ref || got.State.Encumbrance != want.tag || got.Tied != want.tied || got.Notary.Name != tx.Content().Notary.Name ||
+		if got.Ref != want.ref || got.State.Encumbrance != want.tag || got.Tied != want.tied || got.Notary.Name != tx.Content().Notary.Name || got.Packages[0] != tx.Content().Metadata.Packages[0] ||
 			!bytes.Contains(got.State.Payload, []byte(`"`+want.tag+`"`)) {
 			t.Errorf("input %d: %+v", i, got)
 		}
 	}
 	if got := r.References()[0]; got.Tied != 2 || got.Ref != a.Output(3) {
 		t.Errorf("reference: %+v", got)
+	}
+}
+
+// Several proofs of one transaction count together, and a poor one does not spoil a good one.
+func TestResolveOfSeveralProofs(t *testing.T) {
+	a := issued(t, "a", "", "x", "x", "")
+	poor, err := a.Filter(ForOutputs(0, 1, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := spending(t, []StateRef{a.Output(1), a.Output(0), a.Output(2)}, []StateRef{a.Output(3)})
+	for _, proofs := range [][]*Filtered{{poor, shown(t, a, 1, 2)}, {shown(t, a, 2), shown(t, a, 1), poor}, {shown(t, a, 0), shown(t, a, 1), shown(t, a, 2), shown(t, a, 3)}} {
+		r, err := Resolve(tx, proofs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Inputs()[0].Tied != 2 || r.Inputs()[1].Ref != a.Output(0) || r.References()[0].Ref != a.Output(3) {
+			t.Errorf("%+v", r)
+		}
 	}
 }
 
@@ -101,7 +120,7 @@ func TestUnresolved(t *testing.T) {
 		"there is no such output": {a.Output(7), []*Filtered{shown(t, a, 0)}, "output 7"},
 		"the tie is not shown":    {a.Output(1), []*Filtered{hidden}, "what all outputs are must be shown"},
 		"the notary is not shown": {a.Output(0), []*Filtered{noNotary}, "notary"},
-		"one is shown twice":      {a.Output(0), []*Filtered{shown(t, a, 0), shown(t, a, 1)}, "shown twice"},
+		"shown twice, both poor":  {a.Output(1), []*Filtered{shown(t, a, 0), hidden}, "what all outputs are must be shown"},
 	} {
 		_, err := Resolve(spending(t, []StateRef{c.input}, nil), c.sources...)
 		if !errors.Is(err, ErrUnresolved) || !strings.Contains(err.Error(), c.want) {

@@ -80,7 +80,8 @@ type State struct {
 
 // Token says what a state is worth, for whoever selects states to pay with.
 type Token struct {
-	// Type and Symbol say of what, Issuer whose it is: a hash of the issuer's name or key.
+	// Type and Symbol say of what, Issuer whose it is: a hash of the issuer's name or key. Token selection passes over a state
+	// whose contract has not the name Type: nobody else looks at what it is worth.
 	Type, Symbol string
 	Issuer       Hash
 	// Amount is a decimal number without sign or exponent, such as 10 or 0.25, and not 0. There is one text for each

@@ -10,7 +10,8 @@ import (
 
 // Pool are tokens that can stand for each other.
 type Pool struct {
-	// Type and Symbol are what is counted, Issuer is whose it is, as in ledger.Token.
+	// Type and Symbol are what is counted, Issuer is whose it is, as in ledger.Token. The type is the name of the contract of
+	// the states: those of other contracts are in no pool.
 	Type, Symbol string
 	Issuer       ledger.Hash
 	// Notary is the X.500 name of the notary of the states, as their transactions have it.
@@ -42,6 +43,11 @@ type Options struct {
 // ErrNotEnough: the tokens that nobody has claimed are worth less than was asked. The message says how much there is. It is
 // to be compared with errors.Is.
 var ErrNotEnough = &flow.Error{Type: "not-enough-tokens"}
+
+// ErrTooMany: one claim has a bounded number of tokens (1,500, unless the cluster's configuration says otherwise), and as many
+// as that are worth less than was asked, though there are more. Merge small ones first, by transactions that make one token
+// of many for oneself. It is to be compared with errors.Is.
+var ErrTooMany = &flow.Error{Type: "too-many-tokens"}
 
 // Token is a token of a claim.
 type Token struct {
@@ -79,7 +85,8 @@ type Amounts struct {
 	Total, Available string
 }
 
-// Claim takes tokens that are worth amount or more. When there are not enough it takes none: [ErrNotEnough].
+// Claim takes tokens that are worth amount or more. When there are not enough it takes none: [ErrNotEnough],
+// or [ErrTooMany] when only more tokens than one claim can have might be enough.
 func Claim(ctx *flow.Context, pool Pool, amount string, o Options) (Claimed, error) {
 	return do(ctx, ClaimCall(pool, amount, o))
 }
@@ -96,11 +103,10 @@ func ClaimCall(pool Pool, amount string, o Options) *flow.Pending[Claimed] {
 			return Claimed{}, err
 		}
 		if r.ClaimID == "" {
-			text := ""
 			if r.Limited {
-				text = " in the tokens that one claim can have; merge small ones"
+				return Claimed{}, flow.Errorf(ErrTooMany.Type, "%s %s are asked: the tokens are too small for one claim; merge some first, by paying them to yourself", amount, pool.Symbol)
 			}
-			return Claimed{}, flow.Errorf(ErrNotEnough.Type, "%s %s are asked, %s available%s", amount, pool.Symbol, r.Available, text)
+			return Claimed{}, flow.Errorf(ErrNotEnough.Type, "%s %s are asked, %s available", amount, pool.Symbol, r.Available)
 		}
 		c := Claimed{Pool: pool, ID: r.ClaimID, Amount: r.Amount, ExpiresAt: time.UnixMicro(r.ExpiresAtUS).UTC()}
 		for _, t := range r.Tokens {

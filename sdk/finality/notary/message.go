@@ -2,6 +2,7 @@ package notary
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
@@ -9,10 +10,15 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
-// Protocol is what notaries that do not verify contracts speak.
-const Protocol = "fairlead.notary.nonvalidating"
+// The protocols, by what a notary does.
+const (
+	// Protocol is what notaries that do not verify contracts speak.
+	Protocol = "fairlead.notary.nonvalidating"
+	// VerifyingProtocol is what notaries that verify contracts speak.
+	VerifyingProtocol = "fairlead.notary.contractverifying"
+)
 
-// Version is the version of the messages, which is that of the protocol.
+// Version is the version of the messages, which is that of both protocols.
 const Version = 1
 
 // MaxRequest and MaxAnswer are how long messages may be, bytes.
@@ -32,11 +38,39 @@ const (
 	Read
 )
 
-// Request asks a notary about a transaction.
+// Request asks a notary about a transaction. It has one of Filtered and Whole.
 type Request struct {
 	Mode Mode
-	// Filtered is the transaction; it shows what ledger.ForNotary says.
+	// Filtered is the transaction; it shows what ledger.ForNotary says. It is all that a notary sees that does not verify,
+	// and what any notary is shown that is only asked what it has decided.
 	Filtered *ledger.Filtered
+	// Whole is the transaction for a notary that verifies it before it decides.
+	Whole *Whole
+}
+
+// Whole is a transaction with all that a notary needs to verify it.
+type Whole struct {
+	Transaction *ledger.Transaction
+	// Signatures are those of all signatories.
+	Signatures []ledger.Signature
+	// Proofs prove the states that the transaction consumes and looks at: one of each transaction that made some.
+	Proofs []Proof
+}
+
+// Proof is parts of a transaction that is final.
+type Proof struct {
+	// Filtered shows what ledger.Transaction.Source says.
+	Filtered *ledger.Filtered
+	// Signature is the notary's.
+	Signature ledger.Signature
+}
+
+// ID is the id of the transaction that is asked about.
+func (r Request) ID() ledger.Hash {
+	if r.Whole != nil {
+		return r.Whole.Transaction.ID()
+	}
+	return r.Filtered.ID()
 }
 
 // Class says what an answer means for the transaction.
@@ -81,8 +115,44 @@ func (r Request) Encode() []byte {
 	var w canonical.Writer
 	w.Uint(1, Version)
 	w.Uint(2, uint64(r.Mode))
-	w.Blob(3, r.Filtered.Encode())
+	if r.Filtered != nil {
+		w.Blob(3, r.Filtered.Encode())
+	}
+	if r.Whole != nil {
+		w.Message(4, r.Whole.put)
+	}
 	return w.Bytes()
+}
+
+func (o *Whole) put(w *canonical.Writer) {
+	w.Blob(1, o.Transaction.Encode())
+	for _, s := range o.Signatures {
+		w.Item(2, s.Encode())
+	}
+	for _, p := range o.Proofs {
+		w.Message(3, func(w *canonical.Writer) {
+			w.Blob(1, p.Filtered.Encode())
+			w.Blob(2, p.Signature.Encode())
+		})
+	}
+}
+
+// take reads it; what is not right is told to note, the first of which counts.
+func (o *Whole) take(r *canonical.Reader, note func(error)) {
+	tx, err := ledger.Decode(r.Blob(1))
+	note(err)
+	o.Transaction = tx
+	signature := func(b []byte) ledger.Signature {
+		s, err := ledger.DecodeSignature(b)
+		note(err)
+		return s
+	}
+	r.Items(2, func(b []byte) { o.Signatures = append(o.Signatures, signature(b)) })
+	r.Messages(3, func(r *canonical.Reader) {
+		f, err := ledger.DecodeFiltered(r.Blob(1))
+		note(err)
+		o.Proofs = append(o.Proofs, Proof{f, signature(r.Blob(2))})
+	})
 }
 
 // bad is the error of a message that cannot be read.
@@ -96,19 +166,38 @@ func DecodeRequest(b []byte) (Request, error) {
 		return Request{}, bad("the request to the notary", fmt.Errorf("it has %d bytes, at most %d are allowed", len(b), MaxRequest))
 	}
 	r := canonical.NewReader(b)
-	version, mode, filtered := r.Uint32(1), Mode(r.Uint32(2)), r.Blob(3)
+	var out Request
+	var wrong error
+	version := r.Uint32(1)
+	out.Mode = Mode(r.Uint32(2))
+	filtered := r.Blob(3)
+	r.Message(4, func(r *canonical.Reader) {
+		out.Whole = &Whole{}
+		out.Whole.take(r, func(err error) {
+			if wrong == nil {
+				wrong = err
+			}
+		})
+	})
 	err := r.End()
 	switch {
 	case err != nil:
 	case version != Version:
 		err = fmt.Errorf("version %d is not known here, %d is", version, Version)
-	case mode != Write && mode != Read:
-		err = fmt.Errorf("mode %d is not known here", mode)
-	default:
-		var f *ledger.Filtered
-		if f, err = ledger.DecodeFiltered(filtered); err == nil {
-			return Request{mode, f}, nil
+	case out.Mode != Write && out.Mode != Read:
+		err = fmt.Errorf("mode %d is not known here", out.Mode)
+	case (out.Whole != nil) == (len(filtered) > 0):
+		err = errors.New("it shows a transaction either in parts or in whole")
+	case out.Whole == nil:
+		if out.Filtered, err = ledger.DecodeFiltered(filtered); err == nil {
+			return out, nil
 		}
+	case wrong != nil:
+		err = wrong
+	case !bytes.Equal(out.Encode(), b):
+		err = fmt.Errorf("%w: a part has another length or place", canonical.ErrNotCanonical)
+	default:
+		return out, nil
 	}
 	return Request{}, bad("the request to the notary", err)
 }
@@ -205,6 +294,27 @@ func (a Answer) Check(id ledger.Hash, notary ledger.Notary) error {
 		return nil
 	}
 	return CheckSignature(a.Signature, id, notary)
+}
+
+// CheckProof checks that parts of a transaction are of one that this notary has signed, with this key. Every error says why.
+func CheckProof(f *ledger.Filtered, signatures []ledger.Signature, notary ledger.Notary) error {
+	id := f.ID()
+	of, _, err := f.Notary()
+	if err != nil {
+		return fmt.Errorf("transaction %s without its notary: %w", id, err)
+	}
+	if of.Name != notary.Name || !bytes.Equal(of.Key, notary.Key) {
+		return fmt.Errorf("transaction %s, whose notary is %s with key %s, not %s with key %s", id, of.Name, ledger.KeyID(of.Key), notary.Name, ledger.KeyID(notary.Key))
+	}
+	for _, s := range signatures {
+		if bytes.Equal(s.By, notary.Key) {
+			if err := s.Verify(id); err != nil {
+				return fmt.Errorf("transaction %s with a signature that is not its notary's: %w", id, err)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("transaction %s without its notary's signature", id)
 }
 
 // CheckSignature checks that a signature is one of the transaction by the key of its notary.

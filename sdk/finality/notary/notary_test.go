@@ -149,8 +149,18 @@ func TestNotary(t *testing.T) {
 	is("not seen, then decided", tell(asking{Salt: 6}), notary.Signed, "")
 	is("decided, read", tell(asking{Salt: 6, Mode: notary.Read}), notary.Signed, "")
 	is("too late", tell(asking{Salt: 7, Until: -60}), notary.Fatal, "was not open: until ")
-	is("another notary", tell(asking{Salt: 8, Name: "O=Other, L=Rome, C=IT"}), notary.Fatal, "asked was "+notaryName)
-	is("another key", tell(asking{Salt: 8, Key: []byte("key")}), notary.Fatal, "is not one of notary")
+	// That the notary is not the one, or lacks the key, is no word about the transaction.
+	for _, mode := range []notary.Mode{notary.Write, notary.Read} {
+		is("another notary", tell(asking{Salt: 8, Name: "O=Other, L=Rome, C=IT", Mode: mode}), notary.General, "asked was "+notaryName)
+	}
+	is("another key", tell(asking{Salt: 8, Key: []byte("key")}), notary.General, "is not one of notary")
+	is("another key, read", tell(asking{Salt: 8, Key: []byte("key"), Mode: notary.Read}), notary.Unknown, "has not seen it")
+	is("another key, read too late", tell(asking{Salt: 10, Key: []byte("key"), Mode: notary.Read, Until: -60}), notary.Fatal, "was not open")
+	bank.Publish(notary.PropertyBackchain, "false")
+	is("a notary that says it verifies", tell(asking{Salt: 8}), notary.General, "would have to verify")
+	is("the same, of what it has accepted", tell(asking{Salt: 6, Mode: notary.Read}), notary.General, "has accepted the transaction, and cannot sign it now")
+	bank.Publish(notary.PropertyBackchain, "true")
+	is("decided, read again", tell(asking{Salt: 6, Mode: notary.Read}), notary.Signed, "")
 	for _, g := range []ledger.Group{ledger.GroupNotary, ledger.GroupInputs, ledger.GroupReferences, ledger.GroupOutputs} {
 		is(g.String(), tell(asking{Salt: 8, Hide: g}), notary.Fatal, "it is not shown")
 	}
@@ -187,12 +197,22 @@ func TestDecoders(t *testing.T) {
 	}{
 		{func(b []byte) []byte { b[1] = 2; return b }, "version 2 is not known here"},
 		{func(b []byte) []byte { b[3] = 3; return b }, "mode 3 is not known here"},
+		{func(b []byte) []byte { return b[:4] }, "either in parts or in whole"},
 		{func(b []byte) []byte { return b[:len(b)-1] }, "not canonical"},
 		{func(b []byte) []byte { return append(b, 0x20, 1) }, "not canonical"},
 		{func(b []byte) []byte { return make([]byte, notary.MaxRequest+1) }, "at most"},
 	} {
 		if _, err := notary.DecodeRequest(c.change(bytes.Clone(b))); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v", c.text, err)
+		}
+	}
+	whole := wholeOf(t, tx).Encode()
+	if r, err := notary.DecodeRequest(whole); err != nil || r.ID() != tx.ID() || len(r.Whole.Signatures) != 1 || len(r.Whole.Proofs) != 1 || !bytes.Equal(r.Encode(), whole) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, b := range [][]byte{whole[:len(whole)-1], append(bytes.Clone(whole), 0x28, 1), bytes.Replace(whole, []byte("EdDSA"), []byte("Ed\xffSA"), 1), append(bytes.Clone(b), whole[4:]...)} {
+		if _, err := notary.DecodeRequest(b); err == nil {
+			t.Errorf("%x is read", b)
 		}
 	}
 	for _, a := range answers(tx.ID()) {
@@ -205,6 +225,17 @@ func TestDecoders(t *testing.T) {
 	if err := wrong.Check(ledger.Hash{1}, tx.Content().Notary); err == nil {
 		t.Error("an answer about another transaction")
 	}
+}
+
+// wholeOf is a request to a notary that verifies; the transaction does not depend on what it proves.
+func wholeOf(t testing.TB, tx *ledger.Transaction) notary.Request {
+	t.Helper()
+	source, err := tx.Source(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := answers(tx.ID())[0].Signature
+	return notary.Request{Mode: notary.Write, Whole: &notary.Whole{Transaction: tx, Signatures: []ledger.Signature{s}, Proofs: []notary.Proof{{Filtered: source, Signature: s}}}}
 }
 
 func answers(id ledger.Hash) []notary.Answer {
@@ -227,6 +258,7 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(notary.Request{Mode: notary.Read, Filtered: shown}.Encode())
+	f.Add(wholeOf(f, tx).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := notary.DecodeRequest(b); err == nil && !bytes.Equal(r.Encode(), b) {
 			t.Errorf("%x is read as %x", b, r.Encode())

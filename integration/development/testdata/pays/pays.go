@@ -34,7 +34,7 @@ type order struct {
 type receipt struct{ Claimed, Total, Available, Error string }
 
 func pay(ctx *flow.Context, in order) (out receipt, err error) {
-	pool := tokens.Pool{Type: "cash", Symbol: "EUR", Issuer: ledger.Hash{7}, Notary: "O=Notary, L=London, C=GB"}
+	pool := tokens.Pool{Type: "Coin", Symbol: "EUR", Issuer: ledger.Hash{7}, Notary: "O=Notary, L=London, C=GB"}
 	if len(in.Issue) > 0 {
 		if err := issue(ctx, pool, in.Issue, nil); err != nil {
 			return out, err

@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Sign signs with a LEDGER or NOTARY key of the flow's virtual node. What is signed is
+// Sign signs with a LEDGER key of the flow's virtual node. What is signed is
 // "fairlead application signature v1" NUL, the virtual node's short hash, NUL, then the data, so that no application
 // can be made to sign a structure of the platform. The result is Signature.
 type Sign struct {

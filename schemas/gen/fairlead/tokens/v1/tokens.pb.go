@@ -575,7 +575,7 @@ type Pool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Vnode string                 `protobuf:"bytes,1,opt,name=vnode,proto3" json:"vnode,omitempty"`
 	Pool  *v1.TokenPool          `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
-	// How many queries were made, and requests were made to wait.
+	// The number of the last query, which no other has, and how many requests were made to wait.
 	QueriesMade uint64 `protobuf:"varint,3,opt,name=queries_made,json=queriesMade,proto3" json:"queries_made,omitempty"`
 	Waited      uint64 `protobuf:"varint,4,opt,name=waited,proto3" json:"waited,omitempty"`
 	// The greatest number of a change.
@@ -586,7 +586,7 @@ type Pool struct {
 	AsOf uint64 `protobuf:"varint,7,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	// Since when tokens are known without having been read anew, microseconds UTC; zero for none.
 	KnownSinceUs int64 `protobuf:"varint,8,opt,name=known_since_us,json=knownSinceUs,proto3" json:"known_since_us,omitempty"`
-	// When the timer of claims is due, microseconds UTC; zero while none is set.
+	// When the timer is due that ends claims, and drops the row when nothing is worth remembering, microseconds UTC; zero while none is set.
 	TimerAtUs     int64           `protobuf:"varint,9,opt,name=timer_at_us,json=timerAtUs,proto3" json:"timer_at_us,omitempty"`
 	Queries       []*Pool_Query   `protobuf:"bytes,10,rep,name=queries,proto3" json:"queries,omitempty"`
 	Backoffs      []*Pool_Backoff `protobuf:"bytes,11,rep,name=backoffs,proto3" json:"backoffs,omitempty"`
@@ -1068,10 +1068,12 @@ func (x *Pool_Query) GetMissed() bool {
 
 // Backoff is until when a selector's tokens are not looked for in the database again, and how long that is.
 type Pool_Backoff struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Selector      *Selector              `protobuf:"bytes,1,opt,name=selector,proto3" json:"selector,omitempty"`
-	UntilUs       int64                  `protobuf:"varint,2,opt,name=until_us,json=untilUs,proto3" json:"until_us,omitempty"`
-	PeriodUs      int64                  `protobuf:"varint,3,opt,name=period_us,json=periodUs,proto3" json:"period_us,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Selector *Selector              `protobuf:"bytes,1,opt,name=selector,proto3" json:"selector,omitempty"`
+	UntilUs  int64                  `protobuf:"varint,2,opt,name=until_us,json=untilUs,proto3" json:"until_us,omitempty"`
+	PeriodUs int64                  `protobuf:"varint,3,opt,name=period_us,json=periodUs,proto3" json:"period_us,omitempty"`
+	// There are more tokens than the database told of at once.
+	Limited       bool `protobuf:"varint,4,opt,name=limited,proto3" json:"limited,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1125,6 +1127,13 @@ func (x *Pool_Backoff) GetPeriodUs() int64 {
 		return x.PeriodUs
 	}
 	return 0
+}
+
+func (x *Pool_Backoff) GetLimited() bool {
+	if x != nil {
+		return x.Limited
+	}
+	return false
 }
 
 // Expire drops claims that are too old.
@@ -1256,7 +1265,7 @@ const file_fairlead_tokens_v1_tokens_proto_rawDesc = "" +
 	"\breply_to\x18\x05 \x01(\tR\areplyTo\x12\x1f\n" +
 	"\vdeadline_us\x18\x06 \x01(\x03R\n" +
 	"deadlineUs\x12\x14\n" +
-	"\x05tries\x18\a \x01(\rR\x05tries\"\xc3\x05\n" +
+	"\x05tries\x18\a \x01(\rR\x05tries\"\xde\x05\n" +
 	"\x04Pool\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12.\n" +
 	"\x04pool\x18\x02 \x01(\v2\x1a.fairlead.app.v1.TokenPoolR\x04pool\x12!\n" +
@@ -1277,11 +1286,12 @@ const file_fairlead_tokens_v1_tokens_proto_rawDesc = "" +
 	"\abalance\x18\x03 \x01(\bR\abalance\x12\x1f\n" +
 	"\vdeadline_us\x18\x04 \x01(\x03R\n" +
 	"deadlineUs\x12\x16\n" +
-	"\x06missed\x18\x05 \x01(\bR\x06missed\x1a{\n" +
+	"\x06missed\x18\x05 \x01(\bR\x06missed\x1a\x95\x01\n" +
 	"\aBackoff\x128\n" +
 	"\bselector\x18\x01 \x01(\v2\x1c.fairlead.tokens.v1.SelectorR\bselector\x12\x19\n" +
 	"\buntil_us\x18\x02 \x01(\x03R\auntilUs\x12\x1b\n" +
-	"\tperiod_us\x18\x03 \x01(\x03R\bperiodUs\"^\n" +
+	"\tperiod_us\x18\x03 \x01(\x03R\bperiodUs\x12\x18\n" +
+	"\alimited\x18\x04 \x01(\bR\alimited\"^\n" +
 	"\bSelector\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x1b\n" +
 	"\ttag_regex\x18\x02 \x01(\tR\btagRegex\x12\x1f\n" +

@@ -1,0 +1,113 @@
+package notary
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+)
+
+// verify verifies a transaction. It returns the refusal, or a, whose class is 0, when nothing is against it.
+func (o *Whole) verify(ctx *flow.Context, a Answer, keys []flow.Key) Answer {
+	fatal := func(err error) Answer {
+		a.Class, a.Reason = Fatal, short(err.Error())
+		return a
+	}
+	if err := o.signed(); err != nil {
+		return fatal(err)
+	}
+	sources, err := o.sources(keys)
+	if err != nil {
+		return fatal(err)
+	}
+	v, err := ctx.Verify(o.Transaction, sources...)
+	if err != nil {
+		return a.general("it could not verify the transaction", err)
+	}
+	if err := v.Err(); err != nil {
+		text := err.Error()
+		var e *flow.Error
+		if errors.As(err, &e) {
+			text = e.Message
+		}
+		return fatal(errors.New(text))
+	}
+	return a
+}
+
+// signed checks that everybody who must sign has, and nobody else.
+func (o *Whole) signed() error {
+	signatories := o.Transaction.Content().Signatories
+	if len(o.Signatures) > len(signatories) {
+		return fmt.Errorf("it has %d signatures, and %d keys must sign it", len(o.Signatures), len(signatories))
+	}
+	must := map[string]bool{}
+	for _, k := range signatories {
+		must[string(k)] = true
+	}
+	for _, s := range o.Signatures {
+		if !must[string(s.By)] {
+			return fmt.Errorf("it has a signature by key %s, which need not sign or signs twice", ledger.KeyID(s.By))
+		}
+		if err := s.Verify(o.Transaction.ID()); err != nil {
+			return err
+		}
+		delete(must, string(s.By))
+	}
+	i := slices.IndexFunc(signatories, func(k ledger.PublicKey) bool { return must[string(k)] })
+	if i >= 0 {
+		return fmt.Errorf("it lacks the signatures of %d keys that must sign, among them %s", len(must), ledger.KeyID(signatories[i]))
+	}
+	return nil
+}
+
+// sources checks the proofs: this notary has signed each, with any of its keys, and so has verified it; and they prove all
+// states that the transaction consumes and looks at, and nothing else.
+func (o *Whole) sources(keys []flow.Key) ([]flow.Encoded, error) {
+	needed := map[ledger.Hash]bool{}
+	for _, id := range o.Transaction.Dependencies() {
+		needed[id] = true
+	}
+	c := o.Transaction.Content()
+	if states := len(c.Inputs) + len(c.References); len(o.Proofs) > states {
+		return nil, fmt.Errorf("it comes with %d proofs, and consumes and looks at %d states", len(o.Proofs), states)
+	}
+	var filtered []*ledger.Filtered
+	var out []flow.Encoded
+	for _, p := range o.Proofs {
+		if !needed[p.Filtered.ID()] {
+			return nil, fmt.Errorf("transaction %s is shown, on which it does not depend", p.Filtered.ID())
+		}
+		if err := CheckProof(p.Filtered, []ledger.Signature{p.Signature}, mineOf(p.Filtered, c.Notary, keys)); err != nil {
+			return nil, fmt.Errorf("it comes with %w", err)
+		}
+		filtered, out = append(filtered, p.Filtered), append(out, p.Filtered)
+	}
+	if _, err := ledger.Resolve(o.Transaction, filtered...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// mineOf is the notary that a proof must name: this one with the key that signed it, when that is one of its keys.
+func mineOf(f *ledger.Filtered, n ledger.Notary, keys []flow.Key) ledger.Notary {
+	made, _, err := f.Notary()
+	if err == nil && made.Name == n.Name && slices.ContainsFunc(keys, func(k flow.Key) bool { return bytes.Equal(k.PublicKey, made.Key) }) {
+		return made
+	}
+	return n
+}
+
+// short bounds what contracts say.
+func short(text string) string {
+	const most = 4000
+	for i := range text {
+		if i > most {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}
