@@ -15,12 +15,12 @@ FUZZTIME  ?= 60s
 SEEDS     ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test check fuzz fmt generate sim soak bench bench-quick tools clean
+.PHONY: help build release demo test check fuzz fmt generate sim soak bench bench-quick bench-durable tools clean
 
 help: ## list the targets
 	@echo 'fairlead: a Kafka-native ledger for organisations that do business with each other'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/fairlead
 	$(GO) build -o $(BIN)/fairlead ./cmd/fairlead
@@ -63,6 +63,9 @@ bench: ## the engine beside stock goka, Kafka Streams and a bare loop, and what 
 
 bench-quick: ## the same with a tenth of the records
 	$(GO) run ./bench -records 100000 -latency 5s -record=false
+
+bench-durable: ## a workflow of three durable steps beside Restate and Temporal (fetches and builds their servers once)
+	$(GO) run -C bench/durable .
 
 tools: $(LINT) $(VULN) ## install what test and check need: a C compiler, Java, Maven, linters
 	@bash .ci/tools.sh
