@@ -90,7 +90,7 @@ func run(ctx context.Context) error {
 	if o.only != "" {
 		o.record = false
 	}
-	return measure(ctx, o, chosen, *fetchOnly)
+	return compare(ctx, o, chosen, *fetchOnly)
 }
 
 // choose picks subjects by name; all when none is named.
@@ -122,8 +122,8 @@ type bench struct {
 	binary, restate, temporal, self string
 }
 
-// measure fetches what is missing and measures one subject after the other.
-func measure(ctx context.Context, o options, chosen []subject, fetchOnly bool) (err error) {
+// compare fetches what is missing and measures one subject after the other.
+func compare(ctx context.Context, o options, chosen []subject, fetchOnly bool) (err error) {
 	b := bench{options: o}
 	if b.self, err = os.Executable(); err != nil {
 		return fmt.Errorf("find this program: %w", err)

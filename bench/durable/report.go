@@ -1,12 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/fairleadio/fairlead/bench/measure"
 )
 
 // results is one run.
@@ -20,17 +19,11 @@ type results struct {
 	Subjects   []measured `json:"subjects"`
 }
 
-func resultsFile(o options) string { return filepath.Join(o.root, "bench", "durable", "results.json") }
-
 // rewrite makes the page anew from what is recorded.
 func rewrite(o options) error {
-	raw, err := os.ReadFile(resultsFile(o))
-	if err != nil {
-		return fmt.Errorf("read what is recorded: %w", err)
-	}
 	var r results
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return fmt.Errorf("read what is recorded: %w", err)
+	if err := measure.Recorded(o.root, "durable", &r); err != nil {
+		return err
 	}
 	return report(o, r)
 }
@@ -42,20 +35,7 @@ func report(o options, r results) error {
 	if !o.record {
 		return nil
 	}
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	for name, content := range map[string]string{
-		resultsFile(o): string(raw) + "\n",
-		filepath.Join(o.root, "docs", "performance-durable.md"):  text,
-		filepath.Join(o.root, "docs", "performance-durable.svg"): plot(r),
-	} {
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
-			return fmt.Errorf("record results: %w", err)
-		}
-	}
-	return nil
+	return measure.Record(o.root, "durable", r, text, plot(r))
 }
 
 // row is a subject with what was measured.

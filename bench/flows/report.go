@@ -1,14 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/fairleadio/fairlead/bench/measure"
 	"github.com/fairleadio/fairlead/integration/channels"
 )
 
@@ -26,13 +25,9 @@ const channelsFile = "channels.json"
 
 // rewrite makes the page anew from what is recorded.
 func rewrite(o options) error {
-	raw, err := os.ReadFile(filepath.Join(o.root, "bench", "flows", "results.json"))
-	if err != nil {
-		return fmt.Errorf("read what is recorded: %w", err)
-	}
 	var r results
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return fmt.Errorf("read what is recorded: %w", err)
+	if err := measure.Recorded(o.root, "flows", &r); err != nil {
+		return err
 	}
 	return report(o, r)
 }
@@ -48,19 +43,7 @@ func report(o options, r results) error {
 	if !o.record {
 		return nil
 	}
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	for name, content := range map[string]string{
-		filepath.Join(o.root, "bench", "flows", "results.json"): string(raw) + "\n",
-		filepath.Join(o.root, "docs", "performance-flows.md"):   text,
-	} {
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
-			return fmt.Errorf("record results: %w", err)
-		}
-	}
-	return nil
+	return measure.Record(o.root, "flows", r, text, "")
 }
 
 // page is docs/performance-flows.md.

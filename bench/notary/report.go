@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/fairleadio/fairlead/bench/measure"
@@ -21,13 +18,9 @@ type results struct {
 
 // rewrite makes the page anew from what is recorded.
 func rewrite(o options) error {
-	raw, err := os.ReadFile(filepath.Join(o.root, "bench", "notary", "results.json"))
-	if err != nil {
-		return fmt.Errorf("read what is recorded: %w", err)
-	}
 	var r results
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return fmt.Errorf("read what is recorded: %w", err)
+	if err := measure.Recorded(o.root, "notary", &r); err != nil {
+		return err
 	}
 	return report(o, r)
 }
@@ -39,20 +32,7 @@ func report(o options, r results) error {
 	if !o.record {
 		return nil
 	}
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	for name, content := range map[string]string{
-		filepath.Join(o.root, "bench", "notary", "results.json"): string(raw) + "\n",
-		filepath.Join(o.root, "docs", "performance-notary.md"):   text,
-		filepath.Join(o.root, "docs", "performance-notary.svg"):  plot(r),
-	} {
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
-			return fmt.Errorf("record results: %w", err)
-		}
-	}
-	return nil
+	return measure.Record(o.root, "notary", r, text, plot(r))
 }
 
 // find returns the load of a kind.

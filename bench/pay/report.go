@@ -1,11 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -94,13 +91,9 @@ func (s site) best() (b many) {
 
 // rewrite makes the page anew from what is recorded.
 func rewrite(o options) error {
-	raw, err := os.ReadFile(filepath.Join(o.root, "bench", "pay", "results.json"))
-	if err != nil {
-		return fmt.Errorf("read what is recorded: %w", err)
-	}
 	var r results
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return fmt.Errorf("read what is recorded: %w", err)
+	if err := measure.Recorded(o.root, "pay", &r); err != nil {
+		return err
 	}
 	return report(o, r)
 }
@@ -112,20 +105,7 @@ func report(o options, r results) error {
 	if !o.record {
 		return nil
 	}
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	for name, content := range map[string]string{
-		filepath.Join(o.root, "bench", "pay", "results.json"): string(raw) + "\n",
-		filepath.Join(o.root, "docs", "performance-pay.md"):   text,
-		filepath.Join(o.root, "docs", "performance-pay.svg"):  plot(r),
-	} {
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
-			return fmt.Errorf("record results: %w", err)
-		}
-	}
-	return nil
+	return measure.Record(o.root, "pay", r, text, plot(r))
 }
 
 // What is wanted.
