@@ -15,7 +15,7 @@ func Record(root, name string, results any, page, picture string) error {
 		return fmt.Errorf("encode results: %w", err)
 	}
 	files := map[string]string{
-		resultsFile(root, name): string(raw) + "\n",
+		resultsFile(root, name):                                string(raw) + "\n",
 		filepath.Join(root, "docs", "performance-"+name+".md"): page,
 	}
 	if picture != "" {
