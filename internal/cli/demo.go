@@ -224,27 +224,22 @@ func (d *demo) trace(ctx context.Context) error {
 		return fmt.Errorf("flow %s left no trace", d.traced)
 	}
 	var text bytes.Buffer
-	if err := t.Text(&text); err != nil {
+	if err := t.Chain().Text(&text); err != nil {
 		return err
 	}
-	d.step("fairlead trace %s, record by record", d.traced)
+	d.step("fairlead trace %s: its longest chain, hop by hop", d.traced)
 	lines := slices.Collect(strings.Lines(text.String()))
-	for i, line := range lines {
-		switch left := len(lines) - shownFirst - shownLast; {
-		case left < 2 || i < shownFirst || i >= len(lines)-shownLast:
-			fmt.Fprint(d.g.Out, "  "+line)
-		case i == shownFirst:
-			fmt.Fprintf(d.g.Out, "  … %d more hops, all of them in %s …\n", left, demoPicture)
-		default: // left out
-		}
+	for _, line := range lines[:len(lines)-1] { // the last one sums up
+		fmt.Fprint(d.g.Out, "  "+line)
 	}
+	fmt.Fprintln(d.g.Out, "  "+t.Summary())
 	if err := os.MkdirAll(filepath.Dir(demoPicture), 0o755); err != nil {
 		return fmt.Errorf("make a place for the picture: %w", err)
 	}
 	if err := os.WriteFile(demoPicture, []byte(t.SVG()), 0o644); err != nil {
 		return fmt.Errorf("write the picture: %w", err)
 	}
-	d.step("the same as a picture: %s", demoPicture)
+	d.step("all %d hops as a picture: %s", len(t.Hops), demoPicture)
 	var workers []string
 	for _, group := range t.Workers { // persistence.feed is the persistence worker
 		if worker, _, _ := strings.Cut(group, "."); !slices.Contains(workers, worker) {
@@ -254,12 +249,6 @@ func (d *demo) trace(ctx context.Context) error {
 	d.step("%d hops; %d of 12 workers took part: %s", len(t.Hops), len(workers), strings.Join(workers, ", "))
 	return nil
 }
-
-// How many lines of a trace are shown at its beginning and its end.
-const (
-	shownFirst = 16
-	shownLast  = 6
-)
 
 func (d *demo) farewell(keep bool) {
 	me := program()

@@ -38,6 +38,25 @@ func (t Trace) Summary() string {
 	return fmt.Sprintf("%d hops, %d in a row, %s from first to last; workers: %s", len(t.Hops), t.InARow, duration(t.TotalMicros), strings.Join(t.Workers, ", "))
 }
 
+// Chain is the trace of its longest chain alone: what took the time. Hops keep their numbers.
+func (t Trace) Chain() Trace {
+	at := map[int]Hop{}
+	last := 0
+	for _, h := range t.Hops {
+		at[h.Number] = h
+		if last == 0 && h.Depth == t.InARow {
+			last = h.Number
+		}
+	}
+	out := t
+	out.Hops = nil
+	for n := last; n != 0; n = at[n].Cause {
+		out.Hops = append(out.Hops, at[n])
+	}
+	slices.Reverse(out.Hops)
+	return out
+}
+
 // Text writes a trace for people.
 func (t Trace) Text(w io.Writer) error {
 	rows := [][]string{{"hop", "after", "at", "topic", "place", "written by → read by", "work", "waited", "message"}}

@@ -175,6 +175,24 @@ func TestHopsTellTimesAndWorkers(t *testing.T) {
 	}
 }
 
+func TestChain(t *testing.T) {
+	whole := build(t, flow1)
+	chain := whole.Chain()
+	if len(chain.Hops) != whole.InARow || len(chain.Hops) < 3 || len(chain.Hops) == len(whole.Hops) {
+		t.Fatalf("%d of %d hops, %d are in a row", len(chain.Hops), len(whole.Hops), whole.InARow)
+	}
+	before := 0
+	for _, h := range chain.Hops {
+		if h.Cause != before {
+			t.Errorf("hop %d follows from %d, and stands behind %d", h.Number, h.Cause, before)
+		}
+		before = h.Number
+	}
+	if empty := (Trace{}).Chain(); len(empty.Hops) != 0 {
+		t.Errorf("a chain of nothing: %+v", empty.Hops)
+	}
+}
+
 func TestUnknownIdHasNoHops(t *testing.T) {
 	tr := build(t, "nobody")
 	if len(tr.Hops) != 0 || tr.Workers == nil || tr.FlowIDs == nil {
