@@ -118,7 +118,14 @@ func (p *responder) resolve(m message) error {
 		if len(m.proofs) > 0 {
 			return failed(flow.ErrBadMessage, "%s shows parts of transactions, and notary %s needs all of them", p.s.Counterparty(), c.Notary.Name)
 		}
+		missing, err = p.chain.brought(p.chain.fresh(missing), m.sources, p.tx.Dependencies())
+		if err != nil {
+			return err
+		}
 		return p.chain.fetch(missing)
+	}
+	if len(m.sources) > 0 {
+		return failed(flow.ErrBadMessage, "%s shows whole transactions, and with notary %s parts of them are shown", p.s.Counterparty(), c.Notary.Name)
 	}
 	return p.takeProofs(m.proofs)
 }
