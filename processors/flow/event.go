@@ -58,6 +58,8 @@ type Known struct {
 	Packages []ledger.Package
 	// Topic is where an emit goes; empty when the channel is inactive and ignores it.
 	Topic string
+	// Units are instructions that finding it out counts for.
+	Units int64
 }
 
 // Inbox has messages by session id, in the order of their sequence numbers, beginning with the next one to read.

@@ -183,6 +183,16 @@ func (b *backchain) accept(ids []ledger.Hash, got []signedTransaction) ([]ledger
 	var refs []ledger.StateRef
 	var next []ledger.Hash
 	seen := map[ledger.Hash]bool{}
+	var all []vault.Claim
+	for _, t := range got {
+		if len(t.signatures) <= len(t.tx.Content().Signatories)+1 { // or else it is refused without looking at any
+			all = append(all, claims(t.tx.ID(), t.signatures...)...)
+		}
+	}
+	checked, err := vault.CheckSignatures(b.ctx, all...)
+	if err != nil {
+		return nil, err
+	}
 	for i, t := range got {
 		if t.tx.ID() != ids[i] {
 			return nil, failed(ErrBackchain, "%s gave transaction %s, %s was asked for", from, t.tx.ID(), ids[i])
@@ -190,7 +200,7 @@ func (b *backchain) accept(ids []ledger.Hash, got []signedTransaction) ([]ledger
 		if n := t.tx.Content().Notary; !b.notary.signs(n) {
 			return nil, failed(ErrBackchain, "%s gave transaction %s, whose notary is %s with key %s, which is not %s with one of its keys", from, ids[i], n.Name, ledger.KeyID(n.Key), b.notary.name)
 		}
-		if _, err := checkFinal(from, t); err != nil {
+		if _, err := checkFinal(from, t, checked); err != nil {
 			return nil, err
 		}
 		b.all[ids[i]] = t

@@ -26,6 +26,6 @@
 //
 // # What it asks of the platform
 //
-// Without a backchain, [Finalise] suspends four times, and once more for what is answered at once, [Receive] five times, and
-// the notary's responder four times.
+// Without a backchain, [Finalise] waits for others four times, [Receive] five times, and the notary's responder four times.
+// Look-ups and the checking of signatures are answered at once.
 package finality

@@ -39,7 +39,7 @@ type counterparty struct {
 
 // Finalise is [Finalise] with options.
 func (o Options) Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledger.Signature, sessions ...*flow.Session) (Final, error) {
-	p := &initiator{Options: o, ctx: ctx, tx: tx, signing: newSigning(tx)}
+	p := &initiator{Options: o, ctx: ctx, tx: tx, signing: newSigning(ctx, tx)}
 	for _, s := range sessions {
 		p.parties = append(p.parties, &counterparty{s: s, archive: archiveOf(tx, o.maxTransactions())})
 	}
@@ -93,7 +93,7 @@ func (p *initiator) prepare(own []ledger.Signature) error {
 		if err := s.Err(); err != nil {
 			return err
 		}
-		if _, err := p.signing.add("this party", s.Value()); err != nil {
+		if err := p.signing.own(s.Value()); err != nil {
 			return err
 		}
 	}
