@@ -210,6 +210,8 @@ type SendRequest struct {
 type SendSession struct {
 	Key   string
 	Event *flowv1.SessionEvent
+	// Direct: it may go straight to the other side's mapping, which is there, when that is kept in this cluster.
+	Direct bool
 }
 
 // SendCleanUp tells the mapper that the flow is done with its side of a session.

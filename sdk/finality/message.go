@@ -275,6 +275,11 @@ func take(s *flow.Session, b []byte, id ledger.Hash, kinds ...kind) (message, er
 	if err != nil {
 		return m, flow.Errorf(flow.ErrBadMessage.Type, "%s: %s", s.Counterparty(), err)
 	}
+	return taken(s, m, id, kinds...)
+}
+
+// taken is take of a message that is decoded.
+func taken(s *flow.Session, m message, id ledger.Hash, kinds ...kind) (message, error) {
 	if m.id != id {
 		return message{}, flow.Errorf(flow.ErrBadMessage.Type, "%s sent a %s about transaction %s, this is about %s", s.Counterparty(), m.kind, m.id, id)
 	}

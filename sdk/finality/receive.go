@@ -71,7 +71,7 @@ func (p *responder) proposal() (message, error) {
 	if err != nil {
 		return m, err
 	}
-	if m, err = take(p.s, reply.Value(), m.id, proposal); err != nil {
+	if m, err = taken(p.s, m, m.id, proposal); err != nil {
 		return m, err
 	}
 	p.tx, p.others = m.transactions[0].tx, m.others
