@@ -36,14 +36,17 @@ func NewWorker(deps Deps) (*Worker, error) {
 	return &Worker{deps: deps, replies: input.Replies}, nil
 }
 
-// maxBatch bounds the requests of a transaction: as many as a microsecond has times for.
-const maxBatch = nanos
+// width is how many microseconds a transaction has, maxBatch bounds its requests: as many as these have times for.
+const (
+	width    = 5
+	maxBatch = width * nanos
+)
 
 // Tune sets what the group needs of the engine. The only retries are of requests for which a poll had no time left, so they
 // are not counted.
 func Tune(c *engine.Config) {
 	const noLimit = 1 << 30
-	c.MaxBatch, c.Retries = maxBatch, noLimit
+	c.MaxBatch, c.NowWidth, c.Retries = maxBatch, width, noLimit
 }
 
 type request = engine.Item[undecoded]
