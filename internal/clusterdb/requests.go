@@ -78,7 +78,7 @@ func PutRequest(ctx context.Context, q postgres.Queryer, id, entity string, repl
 }
 
 // givenKept is how long parts of a package that flows hand over wait for the others.
-const givenKept = 2 * time.Hour
+const givenKept = 30 * time.Minute
 
 // Forget drops the memory of requests older than keep, and the parts of uploads that never became whole.
 func Forget(ctx context.Context, q postgres.Queryer, keep time.Duration) error {

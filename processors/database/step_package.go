@@ -21,9 +21,9 @@ import (
 // Bounds of packages of code that flows take from other parties. An operator who uploads the package is not held to them.
 const (
 	// CodePartBytes is how long the parts are in which flows read and hand over files.
-	CodePartBytes = 384 << 10
-	// maxGivenParts bounds one package: 63 MiB.
-	maxGivenParts = 168
+	CodePartBytes = 256 << 10
+	// maxGivenParts bounds one package: 64 MiB.
+	maxGivenParts = 256
 	// maxMissing is of how many packages a flow may ask at once.
 	maxMissing = 1000
 )

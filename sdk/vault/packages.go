@@ -8,7 +8,7 @@ import (
 
 // PackagePartBytes is how long the parts are in which the files of packages are read and handed over; the last may be
 // shorter.
-const PackagePartBytes = 384 << 10
+const PackagePartBytes = 256 << 10
 
 // PackagePart is a part of a package's file.
 type PackagePart struct {

@@ -284,7 +284,7 @@ func (x *MissingPackages) GetChecksums() [][]byte {
 	return nil
 }
 
-// ReadPackagePart reads a part of a package's file, of at most 384 KiB. Only packages of a name and signers that one of the
+// ReadPackagePart reads a part of a package's file, of at most 256 KiB. Only packages of a name and signers that one of the
 // virtual node's own packages with contracts has are read. The result is PackagePart; a package whose file is not there is
 // the error "not-found".
 type ReadPackagePart struct {
@@ -404,7 +404,7 @@ type PutPackagePart struct {
 	// From 0.
 	Part  uint32 `protobuf:"varint,2,opt,name=part,proto3" json:"part,omitempty"`
 	Parts uint32 `protobuf:"varint,3,opt,name=parts,proto3" json:"parts,omitempty"`
-	// 384 KiB, the last part less.
+	// 256 KiB, the last part less.
 	Data          []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
