@@ -14,6 +14,8 @@ func databaseTopics() []Topic {
 	all := []Topic{
 		request(DbRequests, "Changes of the cluster's own data.", "entity", "fairlead.db.v1.Request", Secret, []string{RpcReplies},
 			DatabaseWorker, RestWorker),
+		request(PackageRequests, "What flows ask of packages of code: which are missing, parts of their files, and parts that another party gave.", "SHA-256 of the file, or flow id",
+			"fairlead.db.v1.PackageRequest", Tenant, []string{FlowRepliesPackages}, FlowGroup),
 		request(CpiUpload, "Package files on their way in, in parts.", "request id", "fairlead.db.v1.CpiPart", Tenant, nil, RestWorker),
 		own.loop("fairlead.db.v1.Continue", Operational),
 	}

@@ -27,6 +27,7 @@ func requestTopics() []Topic {
 			VerificationGroup, VerificationGroup, Tenant, []string{FlowRepliesVerification}, FlowGroup),
 		reply(FlowRepliesCrypto, "Answers of the crypto worker to flows.", CryptoGroup),
 		reply(FlowRepliesPersistence, "Answers of the persistence worker to flows.", PersistenceGroup),
+		reply(FlowRepliesPackages, "Answers of the database worker to flows.", DatabaseWorker),
 		reply(FlowRepliesVerification, "Answers of the verification worker to flows.", VerificationGroup),
 		{
 			Name: RpcReplies, Doc: "Answers to processes that keep no state; each listens to one partition.", Key: "correlation id",

@@ -11,6 +11,7 @@ const (
 	FlowRepliesCrypto      = "flow.replies.crypto"
 	FlowRepliesPersistence = "flow.replies.persistence"
 	FlowRepliesUniqueness  = "flow.replies.uniqueness"
+	FlowRepliesPackages    = "flow.replies.packages"
 
 	CryptoRequests      = "crypto.requests"
 	CryptoAdmin         = "crypto.admin"
@@ -21,6 +22,7 @@ const (
 	UniquenessRequests  = "uniqueness.requests"
 	DbRequests          = "db.requests"
 	CpiUpload           = "cpi.upload"
+	PackageRequests     = "package.requests"
 	RpcReplies          = "rpc.replies"
 
 	Config          = "config"
@@ -29,6 +31,7 @@ const (
 	VirtualNodeInfo = "virtual.node.info"
 	CpiInfo         = "cpi.info"
 	CpiChunks       = "cpi.chunks"
+	CpkInfo         = "cpk.info"
 
 	RBACUser       = "rbac.user"
 	RBACRole       = "rbac.role"

@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -46,6 +47,9 @@ type pack struct {
 	Channels                     []string
 	Tables                       []*cpiv1.TableDeclaration
 	Queries                      []*cpiv1.QueryDeclaration
+	// Contracts are those of the module, and Code the file of the package of code, a pack itself, when it has some.
+	Contracts []string
+	Code      []byte
 	// Refuse is why the file is refused.
 	Refuse string
 }
@@ -83,6 +87,12 @@ func (reader) Open(_ context.Context, file []byte, _ database.Trust) (*database.
 		Modules: []*cpiv1.Module{{Name: "m", Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, Sha256: module[:], SizeBytes: uint64(len(p.Module)), Chunks: parts}},
 	}}
 	cpk := &cpiv1.Cpk{Name: "cpk", Version: p.Version}
+	if len(p.Code) > 0 {
+		code := sha256.Sum256(p.Code)
+		cpk.SignerSummaryHash, cpk.FileSha256, cpk.ModuleSha256S = p.Signer, code[:], [][]byte{module[:]}
+		out.Cpi.Modules[0].Contracts = p.Contracts
+		out.Code = []database.CodeFile{codeFile(cpk, out.Cpi.Modules, p.Code)}
+	}
 	cpk.Tables, cpk.Queries = p.Tables, p.Queries
 	for _, c := range p.Channels {
 		cpk.Channels = append(cpk.Channels, &cpiv1.ChannelDeclaration{Name: c, Kind: cpiv1.ChannelKind_CHANNEL_KIND_SEND})
@@ -102,6 +112,25 @@ func (reader) Open(_ context.Context, file []byte, _ database.Trust) (*database.
 		yield(database.Module{Name: "m", Wasm: p.Module}, nil)
 	}
 	return out, nil
+}
+
+func codeFile(cpk *cpiv1.Cpk, modules []*cpiv1.Module, file []byte) database.CodeFile {
+	return database.CodeFile{
+		Info: &cpiv1.Code{Cpk: cpk, Modules: modules, SizeBytes: uint64(len(file))}, File: io.NewSectionReader(bytes.NewReader(file), 0, int64(len(file))),
+	}
+}
+
+// OpenCode opens a file of type pack as a package of code; Any must not be asked for.
+func (r reader) OpenCode(ctx context.Context, file []byte, trust database.Trust) (*database.Package, error) {
+	p, err := r.Open(ctx, file, trust)
+	if err != nil || trust.Any {
+		return nil, errors.Join(err, fmt.Errorf("any signer: %v", trust.Any))
+	}
+	sum := sha256.Sum256(file)
+	cpk := &cpiv1.Cpk{Name: p.Cpi.GetName(), Version: p.Cpi.GetVersion(), SignerSummaryHash: p.Cpi.GetSignerSummaryHash(), FileSha256: sum[:], ModuleSha256S: [][]byte{p.Cpi.GetModules()[0].GetSha256()}}
+	p.Cpi.Modules[0].Contracts = []string{"Coin"}
+	p.Code = []database.CodeFile{codeFile(cpk, p.Cpi.GetModules(), file)}
+	return p, nil
 }
 
 func (reader) Validate(context.Context, database.Module) error { return nil }

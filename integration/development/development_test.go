@@ -102,8 +102,21 @@ func (c *cluster) call(method, path string, body, into any, header ...string) in
 // run starts a flow and returns its result.
 func (c *cluster) run(vnode int, id, class string, argument, into any) {
 	c.Helper()
+	c.begin(vnode, id, class, argument)
+	c.result(vnode, id, into)
+}
+
+// begin starts a flow.
+func (c *cluster) begin(vnode int, id, class string, argument any) {
+	c.Helper()
 	hash := c.Info().VirtualNodes[vnode].ShortHash
 	c.call("POST", "/api/v5_2/flow/"+hash, map[string]any{"clientRequestId": id, "flowClassName": class, "requestBody": argument}, nil)
+}
+
+// result waits for the result of a flow.
+func (c *cluster) result(vnode int, id string, into any) {
+	c.Helper()
+	hash := c.Info().VirtualNodes[vnode].ShortHash
 	for {
 		var s struct {
 			FlowStatus string
@@ -121,6 +134,33 @@ func (c *cluster) run(vnode int, id, class string, argument, into any) {
 			c.Fatalf("flow %s is %s: %+v", id, s.FlowStatus, s.FlowError)
 		}
 	}
+}
+
+// refused starts a flow that must not start, and returns what is said of it.
+func (c *cluster) refused(vnode int, id, class string, argument any) (status int, text string) {
+	c.Helper()
+	body, err := json.Marshal(map[string]any{"clientRequestId": id, "flowClassName": class, "requestBody": argument})
+	if err != nil {
+		c.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Info().API+"/api/v5_2/flow/"+c.Info().VirtualNodes[vnode].ShortHash, bytes.NewReader(body))
+	if err != nil {
+		c.Fatal(err)
+	}
+	r.SetBasicAuth(c.Info().User, c.Info().Password)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(r)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
 }
 
 func TestWholeCluster(t *testing.T) {

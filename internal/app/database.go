@@ -141,7 +141,7 @@ func (packageFiles) Open(_ context.Context, file []byte, trust database.Trust) (
 	if err != nil {
 		return nil, refusedPackage{err}
 	}
-	out := &database.Package{Cpi: p.ToProto()}
+	out := contentOf(p)
 	for _, c := range p.CPKs {
 		m := clusterdb.Migrations{Cpk: c.Name}
 		for _, x := range c.Migrations {
@@ -155,6 +155,26 @@ func (packageFiles) Open(_ context.Context, file []byte, trust database.Trust) (
 			out.Migrations = append(out.Migrations, m)
 		}
 	}
+	return out, nil
+}
+
+// OpenCode is [database.Packages]'.
+func (packageFiles) OpenCode(_ context.Context, file []byte, trust database.Trust) (*database.Package, error) {
+	p, err := cpi.OpenBytes(file, cpi.Options{Kind: cpi.CPK, Trust: cpi.Trust{Roots: trust.Roots}})
+	if err != nil {
+		return nil, refusedPackage{err}
+	}
+	return contentOf(p), nil
+}
+
+// contentOf is what the database worker keeps of a package, without its migrations.
+func contentOf(p *cpi.Package) *database.Package {
+	out := &database.Package{Cpi: p.ToProto()}
+	for _, f := range p.CodeFiles() {
+		if info := f.CodeRecord(f.File.Size()); info != nil {
+			out.Code = append(out.Code, database.CodeFile{Info: info, File: f.File})
+		}
+	}
 	out.Chunks = func(yield func(*cpiv1.Chunk, error) bool) { eachModule(p, chunksOf(yield)) }
 	out.Modules = func(yield func(database.Module, error) bool) {
 		eachModule(p, func(c *cpi.CPKContent, m cpi.Module) bool {
@@ -162,7 +182,7 @@ func (packageFiles) Open(_ context.Context, file []byte, trust database.Trust) (
 			return yield(database.Module{Name: fmt.Sprintf("%s of %s %s", m.Name, c.Name, c.Version), Kind: m.Kind, Wasm: b}, err)
 		})
 	}
-	return out, nil
+	return out
 }
 
 func eachModule(p *cpi.Package, f func(*cpi.CPKContent, cpi.Module) bool) {

@@ -18,6 +18,10 @@ func (a *App) buildVerification(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	code, err := a.views.get(topics.CpkInfo, schemas.Codec[*cpiv1.Code]())
+	if err != nil {
+		return err
+	}
 	runtime, err := a.sandbox(ctx)
 	if err != nil {
 		return err
@@ -30,7 +34,7 @@ func (a *App) buildVerification(ctx context.Context) error {
 	worker, err := verification.NewWorker(verification.Config{
 		Concurrency: c.Concurrency, CacheEntries: c.CacheEntries, PackageWait: c.PackageWait,
 	}, verification.Deps{
-		Packages: packages, Chunks: chunks, Sandbox: verification.FromSandbox(runtime), Log: a.log, Metrics: metrics,
+		Packages: packages, Code: code, Chunks: chunks, Sandbox: verification.FromSandbox(runtime), Log: a.log, Metrics: metrics,
 	})
 	if err != nil {
 		return err

@@ -77,17 +77,23 @@ func PutRequest(ctx context.Context, q postgres.Queryer, id, entity string, repl
 	return nil
 }
 
+// givenKept is how long parts of a package that flows hand over wait for the others.
+const givenKept = 30 * time.Minute
+
 // Forget drops the memory of requests older than keep, and the parts of uploads that never became whole.
 func Forget(ctx context.Context, q postgres.Queryer, keep time.Duration) error {
 	before := time.Now().Add(-keep)
 	for _, sql := range []string{
 		"DELETE FROM request WHERE at < $1", "DELETE FROM cpi_upload WHERE at < $1",
+		"DELETE FROM operation WHERE final AND request_id LIKE 'package/%' AND updated_at < $1",
 	} {
 		if _, err := q.Exec(ctx, sql, before); err != nil {
 			return err
 		}
 	}
-	return nil
+	// What flows hand over counts against a bound, and no flow takes so long over one package.
+	_, err := q.Exec(ctx, "DELETE FROM cpi_upload WHERE vnode <> '' AND at < $1", time.Now().Add(-min(keep, givenKept)))
+	return err
 }
 
 // Operation is something that takes a while.
@@ -120,6 +126,8 @@ type Work struct {
 	Reply   string `json:"reply,omitempty"`
 	Request string `json:"request,omitempty"`
 
+	// Of packages that flows hand over: what the file must be. Reply and Request are those of the last part.
+	Code *Named `json:"code,omitempty"`
 	// Of uploads.
 	FileName string `json:"file_name,omitempty"`
 	Parts    uint32 `json:"parts,omitempty"`
@@ -135,6 +143,15 @@ type Work struct {
 	Checksum    string `json:"checksum,omitempty"`
 	Connections []byte `json:"connections,omitempty"`
 	Entry       string `json:"entry,omitempty"`
+}
+
+// Named is a package of code as a transaction names it, and the virtual node whose flow hands it over.
+type Named struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Signer is the summary hash of its signers, SHA-256:<HEX>.
+	Signer string `json:"signer"`
+	Vnode  string `json:"vnode"`
 }
 
 // Final tells whether nothing will happen any more.

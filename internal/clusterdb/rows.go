@@ -40,6 +40,9 @@ func Row(ctx context.Context, q postgres.Queryer, topic, key string) (proto.Mess
 	case topics.CpiChunks:
 		c, err := Chunk(ctx, q, key)
 		return orNothing(c, 1, err)
+	case topics.CpkInfo:
+		c, err := Code(ctx, q, key)
+		return orNothing(c, 1, err)
 	case topics.VirtualNodeInfo:
 		v, err := VirtualNode(ctx, q, key)
 		return orNothing(v, v.GetVersion(), err)
@@ -75,6 +78,7 @@ func Versions(ctx context.Context, q postgres.Queryer, topic string) (map[string
 		topics.Config:          "SELECT section, version FROM config",
 		topics.CpiInfo:         "SELECT checksum, version FROM cpi WHERE replaced_by = ''",
 		topics.CpiChunks:       "SELECT key, 1::bigint FROM cpi_chunk",
+		topics.CpkInfo:         "SELECT sha256, 1::bigint FROM code",
 		topics.VirtualNodeInfo: "SELECT short_hash, version FROM virtual_node",
 	}
 	sql, ok := tables[topic]
@@ -112,6 +116,6 @@ func VersionOf(m any) uint64 {
 	case interface{ GetVersion() uint64 }:
 		return f.GetVersion()
 	default:
-		return 1 // parts of modules never change
+		return 1 // parts of modules and packages of code never change
 	}
 }

@@ -270,3 +270,24 @@ func (p *Package) checkUnique() error {
 func OpenBytes(b []byte, o Options) (*Package, error) {
 	return Open(bytes.NewReader(b), int64(len(b)), o)
 }
+
+// CodeFile is the file of a package of code, as it is: of a CPK itself, or in the bundle of a CPI.
+type CodeFile struct {
+	*CPKContent
+	File *io.SectionReader
+}
+
+// CodeFiles are the files of the packages of code. They read the source that the package was opened with.
+func (p *Package) CodeFiles() []CodeFile {
+	switch {
+	case p.Kind == CPK:
+		return []CodeFile{{p.CPKs[0], io.NewSectionReader(p.source, 0, p.Size)}}
+	case p.Bundle != nil:
+		return p.Bundle.CodeFiles()
+	}
+	var out []CodeFile
+	for _, q := range p.within {
+		out = append(out, q.CodeFiles()...)
+	}
+	return out
+}

@@ -38,3 +38,24 @@ func (m Module) toProto() *cpiv1.Module {
 		Name: m.Name, Kind: m.Kind, Sha256: m.SHA256[:], SizeBytes: uint64(m.Size), Chunks: uint32((m.Size + ChunkSize - 1) / ChunkSize), Flows: m.Flows, Contracts: m.Contracts,
 	}
 }
+
+// CodeRecord returns the record of topic cpk.info for a package of code of so many bytes; nil for one without contracts, by
+// which nothing is verified.
+func (c *CPKContent) CodeRecord(size int64) *cpiv1.Code {
+	out := &cpiv1.Code{SizeBytes: uint64(size), Cpk: &cpiv1.Cpk{
+		Name: c.Name, Version: c.Version, SignerSummaryHash: SummaryHash(c.Signers), FileSha256: c.FileSHA256[:], CompatibleFrom: c.CompatibleFrom,
+	}}
+	for _, m := range c.Modules {
+		if len(m.Contracts) == 0 {
+			continue
+		}
+		bare := m.toProto()
+		bare.Flows = nil
+		out.Modules = append(out.Modules, bare)
+		out.Cpk.ModuleSha256S = append(out.Cpk.ModuleSha256S, m.SHA256[:])
+	}
+	if len(out.Modules) == 0 {
+		return nil
+	}
+	return out
+}

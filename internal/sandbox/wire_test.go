@@ -79,6 +79,7 @@ var travellers = []proto.Message{
 	&appv1.VerifyRequest{}, &appv1.Verdict{}, &appv1.Verification{},
 	&appv1.PersistedTransaction{}, &appv1.FoundTransaction{}, &appv1.TransactionStatuses{}, &appv1.RepairAttempts{}, &appv1.StatePage{},
 	&appv1.ResolvedStates{}, &appv1.FoundFilteredTransactions{}, &appv1.SignedGroupParameters{}, &appv1.TransactionSignatures{}, &appv1.LedgerDescription{},
+	&appv1.MissingPackages{}, &appv1.PackagePart{},
 	&appv1.TokenClaim{}, &appv1.TokenRelease{}, &appv1.TokenAmounts{},
 }
 

@@ -72,7 +72,16 @@ func (w *Worker) write(ctx context.Context, q postgres.Queryer, write Write, o O
 		return clusterdb.PutUploadPart(ctx, q, x.Part.GetRequestId(), x.Part.GetPart(), x.Part.GetData())
 	case DropUpload:
 		return clusterdb.DropUpload(ctx, q, x.Request)
+	case PutGivenPart:
+		return clusterdb.PutGivenPart(ctx, q, x.Operation, x.Vnode, x.Part, x.Data)
+	case PutCode:
+		return clusterdb.PutCode(ctx, q, x.Code, x.By)
 	case PutPackage:
+		for _, c := range x.Code {
+			if err := clusterdb.PutCode(ctx, q, c, ""); err != nil {
+				return err
+			}
+		}
 		if err := clusterdb.PutCpi(ctx, q, x.Cpi, x.By); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -29,8 +30,18 @@ type Config struct {
 	AnySigner bool
 	// Limits bound the migrations of packages.
 	Limits vaultdb.Limits
+	// Code bounds what flows take from other parties.
+	Code CodeLimits
 	// Metrics counts; nil for none.
 	Metrics *Metrics
+}
+
+// CodeLimits bound the packages of code that the flows of each virtual node take from other parties, bytes.
+type CodeLimits struct {
+	// Given bounds the parts of packages that are not whole yet. Default 128 MiB.
+	Given uint64
+	// Received bounds the packages that are kept. Default 512 MiB.
+	Received uint64
 }
 
 // Validate tells which setting is wrong and what it may be.
@@ -68,6 +79,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Limits.Statement, limits.Statement)
 	set(&c.Limits.Lock, limits.Lock)
 	set(&c.Limits.Whole, limits.Whole)
+	c.Code.Given, c.Code.Received = cmp.Or(c.Code.Given, 128<<20), cmp.Or(c.Code.Received, 512<<20)
 	if c.Jobs == 0 {
 		c.Jobs = 4
 	}

@@ -1,8 +1,8 @@
 // Package database is the only writer of the cluster's own data: configuration, users and what they may do, packages,
 // virtual nodes with their databases, certificates.
 //
-// Its group has two inputs: db.requests, keyed by the entity that changes, and cpi.upload, keyed by the upload's request
-// id. It has no table: the truth is in Postgres (internal/clusterdb), and the facts that others read are published on
+// Its group has three inputs: db.requests, keyed by the entity that changes, cpi.upload, keyed by the upload's request id, and
+// package.requests: what flows ask of packages of code, which they may also bring, keyed by the file. It has no table: the truth is in Postgres (internal/clusterdb), and the facts that others read are published on
 // compacted topics. What takes a while (an upload, a virtual node) is an operation: a row whose steps run one after the
 // other, each asked for by a record on the group's loop, each shown on operation.status.
 //

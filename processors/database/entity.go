@@ -24,6 +24,8 @@ func EntityOf(topic, key string) string {
 		return "cpi/" + key
 	case topics.CpiChunks:
 		return "chunk/" + key
+	case topics.CpkInfo:
+		return "code/" + key
 	case topics.OperationStatus:
 		return "operation/" + key
 	default:

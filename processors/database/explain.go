@@ -33,6 +33,9 @@ func Explanations() map[string]string {
 			"Run the statement in the message as a superuser, once; the worker starts when it is done.",
 		ErrChannels:  "A channel of the package would be routed to a topic that cannot be a channel's: the message says why. Rename the channel, or change the patterns of section corda.externalMessaging.",
 		ErrMigration: "A migration of the package failed in a virtual node's schema; it was rolled back, those before it stay. The message has the database's reason; one that runs longer than its limit is ended. Repair the package, upload and upgrade again.",
+		ErrPackage: "A package that a flow got from another party, to verify where states come from, was not taken, or one was not given to a flow. It is taken when the file is the one that the transaction names, " +
+			"is signed by somebody whose certificate an operator has imported as code-signer, and the virtual node has a package with contracts of the same name and the same signers; and only so many bytes. " +
+			"The message says which does not hold. Nothing was stored. An operator who trusts the package uploads a CPI with it.",
 		ErrDeclared: "A table or named query that the package declares names a table or column that its migrations do not make, or the database does not take its SQL. The message has each, where it is declared, " +
 			"and the database's words. Its migrations ran and stay; the virtual node was not made, or keeps the package that it had. Correct fairlead.yaml or add a migration, upload and try again.",
 	}

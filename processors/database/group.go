@@ -20,10 +20,12 @@ func (w *Worker) Graph() *engine.Graph {
 	edges := []goka.Edge{
 		engine.Input(topics.DbRequests, schemas.Codec[*dbv1.Request](), engine.Typed(w.onRequest)),
 		engine.Input(topics.CpiUpload, schemas.Codec[*dbv1.CpiPart](), engine.Typed(w.onPart)),
+		engine.Input(topics.PackageRequests, schemas.Codec[*dbv1.PackageRequest](), engine.Typed(w.onPackage)),
 		engine.Loop(schemas.Codec[*dbv1.Continue](), engine.Typed(w.onContinue)),
 		engine.OnDeadLetter(w.onDeadLetter),
 		goka.Output(topics.DbRequests, schemas.Codec[*dbv1.Request]()),
 		goka.Output(topics.RpcReplies, schemas.Codec[*rpcv1.Reply]()),
+		goka.Output(topics.FlowRepliesPackages, schemas.Codec[*rpcv1.Reply]()),
 		goka.Output(topics.OperationStatus, schemas.Codec[*operationv1.OperationStatus]()),
 	}
 	for topic, codec := range Facts() {
@@ -42,6 +44,7 @@ func Facts() map[string]engine.Codec {
 		topics.RBACPermission:  schemas.Codec[*rbacv1.Permission](),
 		topics.CpiInfo:         schemas.Codec[*cpiv1.Cpi](),
 		topics.CpiChunks:       schemas.Codec[*cpiv1.Chunk](),
+		topics.CpkInfo:         schemas.Codec[*cpiv1.Code](),
 		topics.VirtualNodeInfo: schemas.Codec[*vnodev1.VirtualNode](),
 	}
 }

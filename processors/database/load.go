@@ -8,6 +8,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/postgres"
 	"github.com/fairleadio/fairlead/internal/rows"
 	"github.com/fairleadio/fairlead/internal/vaultdb"
+	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 	rbacv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
 )
@@ -272,9 +273,65 @@ func loadOperation(ctx context.Context, q postgres.Queryer, id string) (State, e
 	if op.Work.Checksum != "" {
 		l.cpi(op.Work.Checksum)
 	}
+	if n := op.Work.Code; n != nil {
+		l.node(n.Vnode)
+		l.code(op.Entity, n.Vnode)
+	}
 	if op.Work.ShortHash != "" {
 		l.node(op.Work.ShortHash)
 		l.routes()
+	}
+	return l.s, l.err
+}
+
+// code reads a package of code, and how much the flows of a virtual node have brought.
+func (l *loader) code(key, vnode string) {
+	l.try(func() (err error) {
+		l.s.Code, err = clusterdb.Code(l.ctx, l.q, key)
+		return err
+	})
+	l.try(func() (err error) {
+		l.s.Given, err = clusterdb.GivenBytes(l.ctx, l.q, vnode)
+		return err
+	})
+	l.try(func() (err error) {
+		l.s.Received, err = clusterdb.ReceivedBytes(l.ctx, l.q, vnode)
+		return err
+	})
+}
+
+// loadPackage reads what a request about packages of code concerns.
+func loadPackage(ctx context.Context, q postgres.Queryer, e PackageAsked) (State, error) {
+	l := &loader{ctx: ctx, q: q}
+	switch op := e.Request.GetOperation().GetOperation().(type) {
+	case *appv1.PackageRequest_FindMissing:
+		l.try(func() (err error) {
+			var keys []string
+			for _, sum := range op.FindMissing.GetChecksums()[:min(maxMissing, len(op.FindMissing.GetChecksums()))] {
+				keys = append(keys, clusterdb.CodeKey(sum))
+			}
+			l.s.Files, err = clusterdb.CodeFiles(ctx, q, keys)
+			return err
+		})
+	case *appv1.PackageRequest_Read:
+		l.node(e.Request.GetVnode())
+		l.try(func() (err error) {
+			l.s.Code, err = clusterdb.Code(ctx, q, e.Key)
+			return err
+		})
+		l.try(func() (err error) {
+			l.s.Data, err = clusterdb.CodePart(ctx, q, e.Key, op.Read.GetPart())
+			return err
+		})
+	case *appv1.PackageRequest_Put:
+		l.node(e.Request.GetVnode())
+		l.code(e.Key, e.Request.GetVnode())
+		id := givenID(e.Request)
+		l.operation(id)
+		l.try(func() (err error) {
+			l.s.Parts, err = clusterdb.UploadParts(ctx, q, id, op.Put.GetPart())
+			return err
+		})
 	}
 	return l.s, l.err
 }

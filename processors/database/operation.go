@@ -87,8 +87,11 @@ func (o *Outcome) goOn(op *clusterdb.Operation, step, stage string) {
 	o.next(op.Status.GetRequestId())
 }
 
-// tell publishes an operation's status.
+// tell publishes an operation's status. What a flow hands over has none: strangers decide how often that happens.
 func (o *Outcome) tell(op *clusterdb.Operation) {
+	if isGiven(op.Status.GetRequestId()) {
+		return
+	}
 	o.Out = append(o.Out, clusterdb.Outbound{Kind: clusterdb.Fact, Topic: topics.OperationStatus, Key: op.Status.GetRequestId()})
 }
 
@@ -156,6 +159,8 @@ func (s State) advance(e StepDone) (Outcome, error) {
 	switch op.Status.GetKind() {
 	case operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD:
 		return o, s.uploadGoesOn(&o, op, e)
+	case operationv1.OperationKind_OPERATION_KIND_RECEIVE_PACKAGE:
+		return o, s.packageGoesOn(&o, op, e)
 	case operationv1.OperationKind_OPERATION_KIND_CREATE_VIRTUAL_NODE:
 		return o, s.creationGoesOn(&o, op, e)
 	default:
@@ -165,7 +170,8 @@ func (s State) advance(e StepDone) (Outcome, error) {
 
 // failed ends an operation that cannot go on, and frees what it held.
 func (s State) failed(o *Outcome, op *clusterdb.Operation, e StepDone) error {
-	if op.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD {
+	switch op.Status.GetKind() {
+	case operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD, operationv1.OperationKind_OPERATION_KIND_RECEIVE_PACKAGE:
 		o.put(DropUpload{op.Status.GetRequestId()})
 	}
 	if op.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_CREATE_VIRTUAL_NODE && s.VirtualNode == nil {

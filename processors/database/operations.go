@@ -56,6 +56,55 @@ func (w *Worker) onPart(ctx engine.Context, m *dbv1.CpiPart) error {
 	return nil
 }
 
+// onPackage answers what a flow asks of packages of code.
+func (w *Worker) onPackage(ctx engine.Context, m *dbv1.PackageRequest) error {
+	to, err := replyAddress(ctx)
+	if err != nil {
+		return err
+	}
+	if expired(ctx) {
+		w.cfg.Metrics.request("package", "expired")
+		return nil
+	}
+	if err := w.gate.closed(); err != nil {
+		return engine.Retry(w.cfg.JobPoll, err)
+	}
+	e := PackageAsked{Key: ctx.Key(), ID: ctx.Header(engine.HeaderRequest), Reply: to, Request: m, NowUs: ctx.Now().UnixMicro()}
+	var o Outcome
+	var records []emission
+	err = w.inTx(ctx.Context(), func(ctx context.Context, tx *postgres.Tx) error {
+		s, err := loadPackage(ctx, tx, e)
+		if err != nil {
+			return err
+		}
+		s.Limits = w.cfg.Code
+		if o, err = Step(s, e); err == nil {
+			err = w.apply(ctx, tx, o, e.NowUs)
+		}
+		if err == nil {
+			records, err = render(ctx, tx, o.Out)
+		}
+		return err
+	})
+	if err != nil {
+		return w.later(err)
+	}
+	outcome := "done"
+	if o.Reply.GetError() != nil {
+		outcome = "refused"
+		w.deps.Log.Info("a package was not given to a flow, or not taken from one", "virtual node", m.GetVnode(), "flow", m.GetFlowId(), "reason", o.Reply.GetError().GetMessage())
+	}
+	w.cfg.Metrics.request("package", outcome)
+	if err := w.between("package"); err != nil {
+		return err
+	}
+	if o.Reply != nil && to != "" {
+		send(ctx, to, e.ID, o.Reply)
+	}
+	emit(ctx, records)
+	return nil
+}
+
 // onContinue takes the next step of an operation, or looks whether the running one has ended.
 func (w *Worker) onContinue(ctx engine.Context, m *dbv1.Continue) error {
 	if err := w.gate.closed(); err != nil {
@@ -167,6 +216,7 @@ func (w *Worker) ended(ctx context.Context, id string, e StepDone) (o Outcome, r
 				return err
 			}
 		}
+		s.Limits = w.cfg.Code
 		if o, err = Step(s, e); err != nil {
 			return err
 		}

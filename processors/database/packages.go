@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"crypto/x509"
+	"io"
 	"iter"
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
@@ -25,8 +26,16 @@ type Package struct {
 	Chunks iter.Seq2[*cpiv1.Chunk, error]
 	// Modules are the WebAssembly modules as they were built.
 	Modules iter.Seq2[Module, error]
+	// Code are its packages of code with contracts.
+	Code []CodeFile
 	// Migrations are those of its CPKs, in the order in which they run.
 	Migrations []clusterdb.Migrations
+}
+
+// CodeFile is a package of code with contracts, and its file.
+type CodeFile struct {
+	Info *cpiv1.Code
+	File *io.SectionReader
 }
 
 // Module is a module of a package.
@@ -41,6 +50,8 @@ type Module struct {
 type Packages interface {
 	// Open verifies a .cpi file. An error that has a method StableID names the refusal.
 	Open(ctx context.Context, file []byte, trust Trust) (*Package, error)
+	// OpenCode verifies a .cpk file by itself, as Open does. What it returns has no migrations.
+	OpenCode(ctx context.Context, file []byte, trust Trust) (*Package, error)
 	// Validate compiles a module, with metering, and refuses what the sandbox would not run.
 	Validate(ctx context.Context, m Module) error
 }

@@ -35,6 +35,7 @@ const (
 	ErrChannels    = "FL-DB-022"
 	ErrMigration   = "FL-DB-023"
 	ErrDeclared    = "FL-DB-024"
+	ErrPackage     = "FL-DB-025"
 )
 
 // refusal is an error that the caller gets; nothing was changed.

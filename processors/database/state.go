@@ -45,6 +45,16 @@ type State struct {
 	Row     proto.Message
 	Version uint64
 
+	// Code is the package of code that is asked about, nil when it is not there, and Data the part of its file that is asked
+	// for; Files tells of several which are there.
+	Code  *cpiv1.Code
+	Data  []byte
+	Files map[string]bool
+	// Given and Received are how many bytes flows of the virtual node have handed over, of packages that are not whole and of
+	// such that were taken; Limits what they may.
+	Given, Received uint64
+	Limits          CodeLimits
+
 	Operation *clusterdb.Operation
 	// Parts counts the parts of an upload that are there, this one included.
 	Parts uint32
@@ -111,6 +121,8 @@ type Result struct {
 	// Package is what an upload holds, Migrations the text of its migrations.
 	Package    *cpiv1.Cpi
 	Migrations []clusterdb.Migrations
+	// Code are its packages of code with contracts, when their files were stored.
+	Code []*cpiv1.Code
 	// Pending are the migrations that a virtual node lacks.
 	Pending []string
 	// Connections are those of a virtual node's roles.
@@ -161,6 +173,18 @@ type (
 		Replaced []string
 		// Migrations are the text of its migrations.
 		Migrations []clusterdb.Migrations
+		// Code are its packages of code with contracts.
+		Code []*cpiv1.Code
+	}
+	// PutGivenPart keeps a part of a package that a flow hands over, and PutCode stores the package; By is the virtual node.
+	PutGivenPart struct {
+		Operation, Vnode string
+		Part             uint32
+		Data             []byte
+	}
+	PutCode struct {
+		Code *cpiv1.Code
+		By   string
 	}
 	// MoveVirtualNode puts another package on a virtual node, which keeps all else.
 	MoveVirtualNode struct{ ShortHash, Checksum string }
@@ -177,6 +201,8 @@ func (PutOperation) write()    {}
 func (PutPart) write()         {}
 func (DropUpload) write()      {}
 func (PutPackage) write()      {}
+func (PutGivenPart) write()    {}
+func (PutCode) write()         {}
 func (MoveVirtualNode) write() {}
 
 // Outcome is what an event does.

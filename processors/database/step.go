@@ -19,6 +19,8 @@ func Step(s State, event Event) (Outcome, error) {
 	switch e := event.(type) {
 	case Asked:
 		o, err = s.asked(e)
+	case PackageAsked:
+		o, err = s.packageAsked(e)
 	case PartCame:
 		return s.part(e)
 	case StepDone:
@@ -95,6 +97,9 @@ func (s State) republish(r *dbv1.Republish) (Outcome, error) {
 	var o Outcome
 	if s.Operation != nil && !s.Operation.Final() {
 		o.next(s.Operation.Status.GetRequestId())
+	}
+	if s.Operation != nil && isGiven(s.Operation.Status.GetRequestId()) {
+		return o, o.answer(nil)
 	}
 	o.fact(r.GetTopic(), r.GetKey(), s.Version)
 	return o, o.answer(nil)

@@ -3,7 +3,6 @@ package database
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/clusterdb"
@@ -131,7 +130,7 @@ func (s State) stored(o *Outcome, op *clusterdb.Operation, e StepDone) error {
 		return o.fail(op, err)
 	}
 	c.VersionNumber, c.UploadedAtUs = s.Version, e.NowUs
-	put := PutPackage{Cpi: c, By: op.Work.Actor, Migrations: e.Result.Migrations}
+	put := PutPackage{Cpi: c, By: op.Work.Actor, Migrations: e.Result.Migrations, Code: e.Result.Code}
 	for _, have := range s.SameName {
 		if have.GetSignerSummaryHash() == c.GetSignerSummaryHash() && have.GetChecksum() != c.GetChecksum() {
 			put.Replaced = append(put.Replaced, have.GetChecksum())
@@ -166,19 +165,16 @@ func (s State) published(o *Outcome, op *clusterdb.Operation) error {
 	if s.Cpi == nil {
 		return o.fail(op, fmt.Errorf("package %s is gone: it was replaced while it was published", op.Work.Checksum))
 	}
-	keys := chunkKeys(s.Cpi)
-	from, err := strconv.Atoi(op.Work.Entry)
+	more, err := o.chunks(op, keysOf(s.Cpi.GetModules()))
 	if err != nil {
-		return o.fail(op, fmt.Errorf("place %q in the package's parts: %w", op.Work.Entry, err))
+		return o.fail(op, err)
 	}
-	to := min(from+publishedAtOnce, len(keys))
-	for _, key := range keys[min(from, to):to] {
-		o.Out = append(o.Out, clusterdb.Outbound{Kind: clusterdb.Fact, Topic: topics.CpiChunks, Key: key})
-	}
-	if to < len(keys) {
-		op.Work.Entry = strconv.Itoa(to)
+	if more {
 		o.goOn(op, stepPublish, stagePersist)
 		return nil
+	}
+	for _, key := range codeKeys(s.Cpi) {
+		o.Out = append(o.Out, clusterdb.Outbound{Kind: clusterdb.Fact, Topic: topics.CpkInfo, Key: key})
 	}
 	o.Out = append(o.Out, clusterdb.Outbound{Kind: clusterdb.Fact, Topic: topics.CpiInfo, Key: s.Cpi.GetChecksum()})
 	// Those that were replaced, and the virtual nodes that were moved, are told under their own keys.
@@ -193,11 +189,11 @@ func (s State) published(o *Outcome, op *clusterdb.Operation) error {
 	return o.succeed(op, stageOK)
 }
 
-// chunkKeys are the keys of topic cpi.chunks that a package's modules have, each once.
-func chunkKeys(c *cpiv1.Cpi) []string {
+// keysOf are the keys of topic cpi.chunks that modules have, each once.
+func keysOf(modules []*cpiv1.Module) []string {
 	var out []string
 	seen := map[string]bool{}
-	for _, m := range c.GetModules() {
+	for _, m := range modules {
 		if id := string(m.GetSha256()); !seen[id] {
 			seen[id] = true
 			for part := range m.GetChunks() {

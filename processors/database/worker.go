@@ -104,9 +104,10 @@ func replyAddress(ctx engine.Context) (string, error) {
 	if err != nil {
 		return "", engine.Poison("%s: %w", ErrReplyTopic, err)
 	}
-	row, _ := topics.Find(topics.DbRequests)
+	asked := string(ctx.Topic())
+	row, _ := topics.Find(asked)
 	if !slices.Contains(row.Replies, topic) {
-		return "", engine.Poison("%s: the reply to a request on %s would go to topic %q; allowed are %s", ErrReplyTopic, topics.DbRequests, topic, strings.Join(row.Replies, ", "))
+		return "", engine.Poison("%s: the reply to a request on %s would go to topic %q; allowed are %s", ErrReplyTopic, asked, topic, strings.Join(row.Replies, ", "))
 	}
 	return to, nil
 }
@@ -289,7 +290,9 @@ func emit(ctx engine.Context, records []emission) {
 // onDeadLetter tells whoever waits that the record went to the dead letters.
 func (w *Worker) onDeadLetter(ctx engine.Context, msg any, _ string, cause error) error {
 	w.deps.Log.Error("a record went to the dead letters", "id", ErrInternal, "key", ctx.Key(), "place", ctx.Cause().String(), "error", cause)
-	if _, ok := msg.(*dbv1.Request); !ok {
+	switch msg.(type) {
+	case *dbv1.Request, *dbv1.PackageRequest:
+	default:
 		return nil
 	}
 	to, err := replyAddress(ctx)

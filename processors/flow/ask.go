@@ -54,6 +54,8 @@ func (d *draft) ask(i int, a journal.Asked, known Known, nowUs int64) (durable b
 		d.tokens(i, a, nowUs)
 	case *appv1.Request_Ledger:
 		d.ledger(i, op.Ledger, nowUs)
+	case *appv1.Request_Package:
+		d.packages(i, op.Package, nowUs)
 	case *appv1.Request_SignTransactions:
 		d.signTransactions(i, op.SignTransactions, known, nowUs)
 	case *appv1.Request_LookupMembers, *appv1.Request_FindKeys, *appv1.Request_DescribeLedger, *appv1.Request_CheckSignatures:

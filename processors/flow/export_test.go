@@ -19,6 +19,7 @@ func Callbacks(w *Worker) map[string]engine.Callback {
 		topics.FlowRepliesPersistence:  engine.Typed(w.onReply),
 		topics.FlowRepliesUniqueness:   engine.Typed(w.onReply),
 		topics.FlowRepliesTokens:       engine.Typed(w.onReply),
+		topics.FlowRepliesPackages:     engine.Typed(w.onReply),
 		topics.FlowRepliesVerification: engine.Typed(w.onReply),
 		"loop":                         engine.Typed(w.onTimer),
 	}

@@ -30,6 +30,8 @@ func realKey() []byte {
 //	ledger store, ledger status N, ledger refs N, ledger garbage, ledger nothing, ledger visible, ledger signature, ledger proof,
 //	ledger parameters, ledger type
 //	transactions KEY N   signs as many, "short" has an id that is none; KEY:SCHEME chooses a scheme
+//	package find, package read, package put, package nothing, package short, package nameless,
+//	package unsigned
 //	describe
 func askLedger(r *appv1.Request, words []string) bool {
 	switch words[0] {
@@ -76,6 +78,8 @@ func askLedger(r *appv1.Request, words []string) bool {
 			}
 		}
 		r.Operation = &appv1.Request_SignTransactions{SignTransactions: op}
+	case "package":
+		r.Operation = &appv1.Request_Package{Package: askPackage(words[1])}
 	case "describe":
 		r.Operation = &appv1.Request_DescribeLedger{DescribeLedger: &appv1.DescribeLedger{}}
 	default:
@@ -117,4 +121,27 @@ func signedWell(op *appv1.SignTransactions, all [][]byte) string {
 		}
 	}
 	return fmt.Sprintf("%d right of a batch of %d", len(all), batch)
+}
+
+// askPackage makes a request about packages of code.
+func askPackage(word string) *appv1.PackageRequest {
+	p := &appv1.NamedPackage{Name: "coins", Version: "1.0", Checksum: bytes.Repeat([]byte{0xF1}, 32), Signer: bytes.Repeat([]byte{0x5E}, 32)}
+	switch word {
+	case "find", "short":
+		sum := p.GetChecksum()
+		if word == "short" {
+			sum = sum[:3]
+		}
+		return &appv1.PackageRequest{Operation: &appv1.PackageRequest_FindMissing{FindMissing: &appv1.FindMissingPackages{Checksums: [][]byte{p.GetChecksum(), sum}}}}
+	case "read":
+		return &appv1.PackageRequest{Operation: &appv1.PackageRequest_Read{Read: &appv1.ReadPackagePart{Package: p, Part: 3}}}
+	case "put":
+		return &appv1.PackageRequest{Operation: &appv1.PackageRequest_Put{Put: &appv1.PutPackagePart{Package: p, Part: 3, Parts: 5, Data: []byte("abc")}}}
+	case "nameless":
+		return &appv1.PackageRequest{Operation: &appv1.PackageRequest_Read{Read: &appv1.ReadPackagePart{Package: &appv1.NamedPackage{Checksum: p.GetChecksum(), Signer: p.GetSigner()}}}}
+	case "unsigned":
+		return &appv1.PackageRequest{Operation: &appv1.PackageRequest_Read{Read: &appv1.ReadPackagePart{Package: &appv1.NamedPackage{Name: "coins", Version: "1.0", Checksum: p.GetChecksum()}}}}
+	default:
+		return &appv1.PackageRequest{}
+	}
 }

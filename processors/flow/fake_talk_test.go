@@ -212,7 +212,7 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 		read(&d)
 		m, err := ledger.DecodeMetadata(d.GetMetadata())
 		return fmt.Sprintf("ledger %d platform %d %s %s %.3s %.3s %v", m.LedgerVersion, m.PlatformVersion, m.Packages[0].Name, m.Packages[0].Version, m.Packages[0].Checksum, m.Packages[0].Signer, err)
-	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_CheckUniqueness, *appv1.Request_Ledger, *appv1.Request_TokenBalance:
+	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_CheckUniqueness, *appv1.Request_Ledger, *appv1.Request_TokenBalance, *appv1.Request_Package:
 		return "ok " + string(result)
 	}
 	return "ok"

@@ -15,6 +15,7 @@ import (
 	configv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/config/v1"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
+	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
@@ -31,6 +32,7 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.Input(topics.FlowEvents, schemas.Codec[*flowv1.FlowEvent](), engine.Typed(w.onEvent)),
 		engine.Input(topics.FlowCommands, schemas.Codec[*flowv1.FlowCommand](), engine.Typed(w.onCommand)),
 		engine.Input(topics.FlowRepliesCrypto, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
+		engine.Input(topics.FlowRepliesPackages, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Input(topics.FlowRepliesPersistence, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Input(topics.FlowRepliesTokens, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
 		engine.Input(topics.FlowRepliesUniqueness, schemas.Codec[*rpcv1.Reply](), engine.Typed(w.onReply)),
@@ -40,6 +42,7 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.Store(topics.FlowJournalStore),
 		engine.Store(topics.FlowInboxStore),
 		goka.Output(topics.CryptoRequests, schemas.Codec[*cryptov1.Request]()),
+		goka.Output(topics.PackageRequests, schemas.Codec[*dbv1.PackageRequest]()),
 		goka.Output(topics.PersistenceRequests, schemas.Codec[*persistencev1.Request]()),
 		goka.Output(topics.TokensRequests, schemas.Codec[*tokensv1.Request]()),
 		goka.Output(topics.UniquenessRequests, schemas.Codec[*uniquenessv1.Request]()),

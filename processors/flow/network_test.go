@@ -16,6 +16,7 @@ import (
 	"github.com/fairleadio/fairlead/processors/flow"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
+	dbv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/db/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	persistencev1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/persistence/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
@@ -51,7 +52,7 @@ func (n *network) collect() {
 	for ; n.read < len(n.w.state.out); n.read++ {
 		o := n.w.state.out[n.read]
 		switch m := o.msg.(type) {
-		case *cryptov1.Request, *persistencev1.Request, *uniquenessv1.Request, *verificationv1.Request:
+		case *cryptov1.Request, *persistencev1.Request, *uniquenessv1.Request, *verificationv1.Request, *dbv1.PackageRequest:
 			n.asked = append(n.asked, o)
 		case *tokensv1.Request:
 			if m.GetEnd() == nil {
@@ -282,6 +283,8 @@ func describeRecord(o record) string {
 		return fmt.Sprintf("key %s: %s of %q for notary %s, flow %s,%s", o.key, m.GetCheck().GetMode(), m.GetCheck().GetTransaction(), m.GetNotary(), m.GetFlowId(), headers)
 	case *verificationv1.Request:
 		return fmt.Sprintf("key %.8s…: %s shows %d, packages %.2x,%s", o.key, m.GetVnode(), len(m.GetSources()), m.GetPackages(), headers)
+	case *dbv1.PackageRequest:
+		return fmt.Sprintf("key %.8s…: %T of %s, flow %s,%s", o.key, m.GetOperation().GetOperation(), m.GetVnode(), m.GetFlowId(), headers)
 	case *tokensv1.Request:
 		text := ""
 		switch op := m.GetOperation().(type) {

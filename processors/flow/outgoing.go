@@ -88,6 +88,8 @@ func repliesFrom(requests string) string {
 		return topics.FlowRepliesUniqueness
 	case topics.VerificationRequests:
 		return topics.FlowRepliesVerification
+	case topics.PackageRequests:
+		return topics.FlowRepliesPackages
 	case topics.TokensRequests:
 		return topics.FlowRepliesTokens
 	default:

@@ -39,6 +39,8 @@ func repliesTo(operation string) string {
 		return topics.FlowRepliesUniqueness
 	case "verify":
 		return topics.FlowRepliesVerification
+	case "package":
+		return topics.FlowRepliesPackages
 	case opClaimTokens, opReleaseTokens, opTokenBalance:
 		return topics.FlowRepliesTokens
 	default:
@@ -55,6 +57,8 @@ func requestsTo(replies string) string {
 		return topics.UniquenessRequests
 	case topics.FlowRepliesVerification:
 		return topics.VerificationRequests
+	case topics.FlowRepliesPackages:
+		return topics.PackageRequests
 	case topics.FlowRepliesTokens:
 		return topics.TokensRequests
 	default:

@@ -29,8 +29,10 @@ const (
 
 // Deps are what the worker is built on.
 type Deps struct {
-	// Packages is the view of cpi.info, Chunks that of cpi.chunks. The worker must be made before they run.
+	// Packages is the view of cpi.info, Code that of cpk.info, Chunks that of cpi.chunks. The worker must be made before they
+	// run.
 	Packages ChangeView
+	Code     ChangeView
 	Chunks   View
 	// Sandbox runs contracts.
 	Sandbox Sandbox

@@ -19,6 +19,7 @@ func (w *Worker) Graph() *engine.Graph {
 		engine.OnDeadLetter(w.dead),
 		goka.Output(topics.FlowRepliesVerification, schemas.Codec[*rpcv1.Reply]()),
 		engine.Reads(topics.CpiInfo, schemas.Codec[*cpiv1.Cpi]()),
+		engine.Reads(topics.CpkInfo, schemas.Codec[*cpiv1.Code]()),
 		engine.Reads(topics.CpiChunks, schemas.Codec[*cpiv1.Chunk]()),
 	)
 }

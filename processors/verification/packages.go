@@ -22,15 +22,17 @@ type code struct {
 	modules map[string][32]byte
 }
 
-// packages are the packages of code of all installed CPIs, by the SHA-256 of their files.
+// packages are the packages of code by the SHA-256 of their files: those of all installed CPIs, and those that are kept
+// without one.
 type packages struct {
 	mu     sync.Mutex
 	byCPI  map[string]map[ledger.Hash]code
+	kept   map[string]map[ledger.Hash]code
 	byFile map[ledger.Hash]code
 }
 
 func newPackages() *packages {
-	return &packages{byCPI: map[string]map[ledger.Hash]code{}, byFile: map[ledger.Hash]code{}}
+	return &packages{byCPI: map[string]map[ledger.Hash]code{}, kept: map[string]map[ledger.Hash]code{}, byFile: map[ledger.Hash]code{}}
 }
 
 // changed takes over what a record of cpi.info says; nil for a CPI that is gone.
@@ -41,10 +43,28 @@ func (p *packages) changed(key string, cpi *cpiv1.Cpi) {
 	if cpi != nil {
 		p.byCPI[key] = codeOf(cpi)
 	}
+	p.index()
+}
+
+// keep takes over what a record of cpk.info says; nil for a package that is gone.
+func (p *packages) keep(key string, c *cpiv1.Code) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.kept, key)
+	if c != nil {
+		p.kept[key] = codeOf(&cpiv1.Cpi{Cpks: []*cpiv1.Cpk{c.GetCpk()}, Modules: c.GetModules()})
+	}
+	p.index()
+}
+
+// index is called with the lock held.
+func (p *packages) index() {
 	p.byFile = map[ledger.Hash]code{}
-	for _, all := range p.byCPI {
-		for file, c := range all {
-			p.byFile[file] = c // a file has one content, whichever CPI brings it
+	for _, from := range []map[string]map[ledger.Hash]code{p.kept, p.byCPI} {
+		for _, all := range from {
+			for file, c := range all {
+				p.byFile[file] = c // a file has one content, whoever brings it
+			}
 		}
 	}
 }
@@ -77,14 +97,17 @@ func codeOf(cpi *cpiv1.Cpi) map[ledger.Hash]code {
 	return out
 }
 
-// modules are those with contracts of all packages, in order.
+// modules are those with contracts of the packages of installed CPIs, in order. Others are installed when a transaction needs
+// them, and need not be kept in memory.
 func (p *packages) modules() [][32]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out [][32]byte
-	for _, c := range p.byFile {
-		for _, sha := range c.modules {
-			out = append(out, sha)
+	for _, all := range p.byCPI {
+		for _, c := range all {
+			for _, sha := range c.modules {
+				out = append(out, sha)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })

@@ -53,6 +53,12 @@ func NewWorker(cfg Config, deps Deps) (*Worker, error) {
 			w.modules.keep(w.packages.modules())
 		})
 	}
+	if deps.Code != nil {
+		deps.Code.OnChange(func(key string, msg any) {
+			c, _ := msg.(*cpiv1.Code) // nil for one that is gone
+			w.packages.keep(key, c)
+		})
+	}
 	return w, nil
 }
 

@@ -11,16 +11,24 @@ import (
 type archive struct {
 	allowed map[ledger.Hash]bool // false once it was given
 	left    int
+	code    map[ledger.Hash]*offered
+}
+
+// offered is a package that a party may ask for: its parts from the first on, each once.
+type offered struct {
+	named       ledger.Package
+	next, parts uint32 // parts is 0 until it is known
 }
 
 func archiveOf(tx *ledger.Transaction, most int) archive {
-	a := archive{allowed: map[ledger.Hash]bool{}, left: most}
+	a := archive{allowed: map[ledger.Hash]bool{}, left: most, code: map[ledger.Hash]*offered{}}
 	a.grow(tx)
 	return a
 }
 
-// grow lets what a transaction depends on be asked for.
+// grow lets what a transaction depends on be asked for, and the packages that it names.
 func (a *archive) grow(tx *ledger.Transaction) {
+	a.offer(tx.Content().Metadata)
 	for _, id := range tx.Dependencies() {
 		if _, known := a.allowed[id]; !known {
 			a.allowed[id] = true
@@ -34,6 +42,42 @@ func (a *archive) gave(all []signedTransaction) {
 		a.allowed[t.tx.ID()] = false
 		a.grow(t.tx)
 	}
+}
+
+// offer lets packages be asked for.
+func (a *archive) offer(m ledger.Metadata) {
+	for _, p := range m.Packages {
+		if a.code[p.Checksum] == nil {
+			a.code[p.Checksum] = &offered{named: p}
+		}
+	}
+}
+
+// parts are the calls that read what a party asks for of a package.
+func (a *archive) parts(who string, want codeParts) ([]*flow.Pending[vault.PackagePart], error) {
+	o := a.code[want.checksum]
+	if o == nil || want.first != o.next || o.parts > 0 && o.next == o.parts {
+		return nil, failed(ErrBackchain, "%s asks for part %d of package %s, which no transaction names that it was shown, or which it has had", who, want.first, want.checksum)
+	}
+	to := o.next + 1
+	if o.parts > 0 {
+		to = min(o.next+partsAtOnce, o.parts)
+	}
+	var out []*flow.Pending[vault.PackagePart]
+	for n := o.next; n < to; n++ {
+		out = append(out, vault.ReadPackageCall(o.named, int(n)))
+	}
+	return out, nil
+}
+
+// take makes the answer of parts that were read.
+func (a *archive) take(want codeParts, read []*flow.Pending[vault.PackagePart]) codeParts {
+	o, given := a.code[want.checksum], codeParts{checksum: want.checksum, first: want.first}
+	for _, r := range read {
+		given.parts, given.data = uint32(r.Value().Parts), append(given.data, r.Value().Data)
+	}
+	o.next, o.parts = o.next+uint32(len(read)), given.parts
+	return given
 }
 
 // open checks a request.
@@ -51,15 +95,26 @@ func (a *archive) open(who string, ids []ledger.Hash) error {
 }
 
 // give sends parties what they asked for, and waits for what each says next.
-func (p *initiator) give(asking []*counterparty, wants [][]ledger.Hash) error {
+func (p *initiator) give(asking []*counterparty, wants []message) error {
 	finds := map[ledger.Hash]*flow.Pending[vault.Found]{}
+	reads := make([][]*flow.Pending[vault.PackagePart], len(wants))
 	var calls []flow.Call
-	for _, ids := range wants {
-		for _, id := range ids {
+	for i, m := range wants {
+		for _, id := range m.ids {
 			if finds[id] == nil {
 				finds[id] = vault.FindCall(id, vault.Verified)
 				calls = append(calls, finds[id])
 			}
+		}
+		if m.kind != packageWanted {
+			continue
+		}
+		var err error
+		if reads[i], err = asking[i].archive.parts(asking[i].s.Counterparty(), m.code); err != nil {
+			return err
+		}
+		for _, r := range reads[i] {
+			calls = append(calls, r)
 		}
 	}
 	if err := flow.All(p.ctx, calls...); err != nil {
@@ -68,13 +123,16 @@ func (p *initiator) give(asking []*counterparty, wants [][]ledger.Hash) error {
 	calls = nil
 	for i, c := range asking {
 		m := message{kind: given, id: p.tx.ID()}
-		for _, id := range wants[i] {
+		for _, id := range wants[i].ids {
 			found := finds[id].Value()
 			if found.Transaction == nil {
 				return failed(flow.ErrNotFound, "transaction %s, which transaction %s comes from, is not in the vault as verified", id, p.tx.ID())
 			}
 			c.archive.grow(found.Transaction)
 			m.transactions = append(m.transactions, signedTransaction{found.Transaction, found.Signatures})
+		}
+		if wants[i].kind == packageWanted {
+			m.kind, m.code = packageGiven, c.archive.take(wants[i].code, reads[i])
 		}
 		c.reply = receiveCall(c.s)
 		calls = append(calls, sendCall(c.s, m), c.reply)

@@ -13,7 +13,8 @@ type backchain struct {
 	Options
 	ctx    *flow.Context
 	s      *flow.Session
-	id     ledger.Hash // of the transaction that is proposed
+	tx     *ledger.Transaction // that is proposed
+	id     ledger.Hash         // its id
 	notary service
 
 	all    map[ledger.Hash]signedTransaction
@@ -21,6 +22,7 @@ type backchain struct {
 	asked  map[ledger.Hash]bool
 	proofs map[ledger.Hash][]*ledger.Filtered // of transactions that are verified here
 	bytes  int
+	coded  bool // the initiator was asked for packages
 }
 
 // lookup asks what is known of the transactions on which some depend: their status, and proofs of the states that are
@@ -286,17 +288,13 @@ func (b *backchain) sources(tx *ledger.Transaction) ([]*ledger.Filtered, error) 
 // store is returned.
 func (b *backchain) verify() (store []flow.Call, err error) {
 	for _, level := range b.levels() {
-		calls := store
-		verdicts := make([]*flow.Pending[flow.Verification], len(level))
-		for i, id := range level {
-			sources, err := b.sources(b.all[id].tx)
-			if err != nil {
-				return nil, err
+		verdicts, err := b.judge(level, store)
+		if b.lacks(err) { // all before it is done
+			if err = b.fetchPackages(); err == nil {
+				verdicts, err = b.judge(level, nil)
 			}
-			verdicts[i] = flow.VerifyCall(b.all[id].tx, encodings(sources)...)
-			calls = append(calls, verdicts[i])
 		}
-		if err := flow.All(b.ctx, calls...); err != nil {
+		if err != nil {
 			return nil, err
 		}
 		store = nil
@@ -309,4 +307,18 @@ func (b *backchain) verify() (store []flow.Call, err error) {
 		}
 	}
 	return store, nil
+}
+
+// judge has a level verified, behind other calls.
+func (b *backchain) judge(level []ledger.Hash, calls []flow.Call) ([]*flow.Pending[flow.Verification], error) {
+	verdicts := make([]*flow.Pending[flow.Verification], len(level))
+	for i, id := range level {
+		sources, err := b.sources(b.all[id].tx)
+		if err != nil {
+			return nil, err
+		}
+		verdicts[i] = flow.VerifyCall(b.all[id].tx, encodings(sources)...)
+		calls = append(calls, verdicts[i])
+	}
+	return verdicts, flow.All(b.ctx, calls...)
 }

@@ -24,6 +24,11 @@
 // A transaction that another party proposes, and that is refused, is stored as invalid only when its own rules are broken:
 // nobody can make somebody else's transaction invalid here by showing it.
 //
+// # Packages
+//
+// A transaction is verified by the packages that it names. A party whose cluster lacks one gets it from the initiator, if its
+// cluster takes it: see vault.PutPackageCall.
+//
 // # What it asks of the platform
 //
 // Without a backchain, [Finalise] waits for others four times, [Receive] five times, and the notary's responder four times.

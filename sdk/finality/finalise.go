@@ -171,11 +171,16 @@ func byTransaction(all []vault.SignedFiltered) map[ledger.Hash][]*ledger.Filtere
 // together: the parties verify for themselves, and nothing is notarised before all of it is known.
 func (p *initiator) propose() error {
 	m := message{kind: proposal, id: p.tx.ID(), transactions: []signedTransaction{{p.tx, p.signing.all}}, others: len(p.parties) > 1, sources: p.sources}
-	for _, f := range p.signed {
-		m.proofs = append(m.proofs, signedProof{f.Filtered, f.Signatures})
-	}
 	for _, c := range p.parties {
 		c.archive.gave(p.sources)
+	}
+	for _, f := range p.signed {
+		m.proofs = append(m.proofs, signedProof{f.Filtered, f.Signatures})
+		if metadata, err := f.Filtered.Metadata(); err == nil {
+			for _, c := range p.parties {
+				c.archive.offer(metadata)
+			}
+		}
 	}
 	verify := flow.VerifyCall(p.tx, encodings(p.proofs)...)
 	store := vault.StoreCall(p.tx, vault.Unverified, vault.Options{Signatures: p.signing.all, Visible: p.visible})
@@ -205,17 +210,17 @@ func (p *initiator) propose() error {
 func (p *initiator) collect() error {
 	for {
 		var asking []*counterparty
-		var wants [][]ledger.Hash
+		var wants []message
 		for _, c := range p.parties {
 			if c.done {
 				continue
 			}
-			ids, err := p.hear(c)
+			m, err := p.hear(c)
 			if err != nil {
 				return err
 			}
-			if len(ids) > 0 {
-				asking, wants = append(asking, c), append(wants, ids)
+			if m.kind != signed {
+				asking, wants = append(asking, c), append(wants, m)
 			}
 		}
 		if len(asking) == 0 {
@@ -227,25 +232,28 @@ func (p *initiator) collect() error {
 	}
 }
 
-// hear takes what a party says: its signatures, or which transactions it asks for.
-func (p *initiator) hear(c *counterparty) ([]ledger.Hash, error) {
+// hear takes what a party says: its signatures, which transactions it asks for, or which package.
+func (p *initiator) hear(c *counterparty) (message, error) {
 	b, err := c.reply.Result()
 	if err != nil {
-		return nil, failed(ErrUnknown, "%s did not answer to transaction %s: %s", c.s.Counterparty(), p.tx.ID(), err)
+		return message{}, failed(ErrUnknown, "%s did not answer to transaction %s: %s", c.s.Counterparty(), p.tx.ID(), err)
 	}
-	m, err := take(c.s, b, p.tx.ID(), wanted, signed)
+	m, err := take(c.s, b, p.tx.ID(), wanted, packageWanted, signed)
 	if err != nil {
-		return nil, err
+		return m, err
 	}
-	if m.kind == wanted {
+	switch m.kind {
+	case packageWanted: // what it may have is looked at when it is given
+	case wanted:
 		if !p.notary.backchain {
-			return nil, failed(flow.ErrBadMessage, "%s asks for a backchain, which notary %s does not need", c.s.Counterparty(), p.question.notary.Name)
+			return m, failed(flow.ErrBadMessage, "%s asks for a backchain, which notary %s does not need", c.s.Counterparty(), p.question.notary.Name)
 		}
-		return m.ids, c.archive.open(c.s.Counterparty(), m.ids)
+		err = c.archive.open(c.s.Counterparty(), m.ids)
+	default:
+		c.done = true
+		c.fresh, err = p.signing.add(c.s.Counterparty(), m.signatures)
 	}
-	c.done = true
-	c.fresh, err = p.signing.add(c.s.Counterparty(), m.signatures)
-	return nil, err
+	return m, err
 }
 
 // notarise stores the signatures, sends each party those that it has not seen, and asks the notary: all of it together, and

@@ -8,6 +8,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/internal/canonical"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // messageVersion is the version of the messages. Each message has it, for the session's protocol is the application's.
@@ -37,11 +38,15 @@ const (
 	failure
 	// asked: of [SignaturesProtocol], which signatures are there; answered by signed.
 	asked
+	// packageWanted: responder to initiator, parts of a package from some part on.
+	packageWanted
+	// packageGiven: initiator to responder, these parts.
+	packageGiven
 )
 
 // String is the message's name.
 func (k kind) String() string {
-	names := [...]string{"nothing", "proposal", "wanted", "given", "signed", "final", "failure", "asked"}
+	names := [...]string{"nothing", "proposal", "wanted", "given", "signed", "final", "failure", "asked", "package wanted", "package given"}
 	if int(k) >= len(names) {
 		return fmt.Sprintf("kind %d", uint32(k))
 	}
@@ -78,7 +83,20 @@ type message struct {
 	signatures []ledger.Signature
 	class      class
 	reason     string
+	// code is what the last two kinds are about.
+	code codeParts
 }
+
+// codeParts are parts of the file of a package of code.
+type codeParts struct {
+	checksum ledger.Hash
+	// first is the number of the first part, parts how many the file has: zero in what asks for them.
+	first, parts uint32
+	data         [][]byte
+}
+
+// partsAtOnce is how many parts of a package a message has at most; the first has one, which tells how many there are.
+const partsAtOnce = 7
 
 // signedTransaction is a transaction with signatures.
 type signedTransaction struct {
@@ -114,7 +132,15 @@ func (m message) encode() []byte {
 	putSignatures(&w, 8, m.signatures)
 	w.Uint(9, uint64(m.class))
 	w.Text(10, m.reason)
-	putTransactions(&w, 11, m.sources)
+	if m.kind == packageWanted || m.kind == packageGiven {
+		w.Blob(11, m.code.checksum[:])
+		w.Uint(12, uint64(m.code.first))
+		w.Uint(13, uint64(m.code.parts))
+		for _, b := range m.code.data {
+			w.Item(14, b)
+		}
+	}
+	putTransactions(&w, 15, m.sources)
 	return w.Bytes()
 }
 
@@ -189,7 +215,13 @@ func readMessage(b []byte) (message, error) {
 	})
 	m.signatures = takeSignatures(r, 8, note)
 	m.class, m.reason = class(r.Uint32(9)), r.Text(10)
-	takeTransactions(11, &m.sources)
+	m.code = codeParts{checksum: takeHash(r.Blob(11)), first: r.Uint32(12), parts: r.Uint32(13)}
+	r.Items(14, func(b []byte) {
+		if m.code.data = append(m.code.data, b); len(m.code.data) > partsAtOnce {
+			note(fmt.Errorf("it has more than %d parts of a package", partsAtOnce))
+		}
+	})
+	takeTransactions(15, &m.sources)
 	if err := r.End(); err != nil {
 		return message{}, err
 	}
@@ -257,6 +289,10 @@ func (m message) fits() error {
 		right = bare && len(m.ids) == 0 && noFailure
 	case final:
 		right = bare && len(m.ids) == 0 && len(m.signatures) > 0 && noFailure
+	case packageWanted:
+		right = bare && len(m.ids)+len(m.signatures) == 0 && noFailure && m.code.parts == 0 && len(m.code.data) == 0
+	case packageGiven:
+		right = bare && len(m.ids)+len(m.signatures) == 0 && noFailure && m.code.fits()
 	case failure:
 		right = bare && len(m.ids)+len(m.signatures) == 0 && (m.class == classFatal || m.class == classUnknown) && utf8.ValidString(m.reason)
 	default:
@@ -266,6 +302,21 @@ func (m message) fits() error {
 		return fmt.Errorf("a %s has other parts", m.kind)
 	}
 	return nil
+}
+
+// fits tells whether these are the parts that follow the first of them, and as long as parts are.
+func (c codeParts) fits() bool {
+	n := uint64(len(c.data))
+	if n == 0 || uint64(c.first)+n > uint64(c.parts) {
+		return false
+	}
+	for i, b := range c.data {
+		last := uint64(c.first)+uint64(i)+1 == uint64(c.parts)
+		if len(b) == 0 || len(b) > vault.PackagePartBytes || len(b) < vault.PackagePartBytes && !last {
+			return false
+		}
+	}
+	return true
 }
 
 // take decodes a message of the other side, which must be of one of some kinds and about the transaction. A failure is an

@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 	registerAttackers()
 	registerForgers()
 	registerCheats()
+	registerLiars()
 	registerCoins()
 	m.Run()
 }

@@ -15,6 +15,9 @@ type Options struct {
 	// MaxTransactions is how many transactions a party takes from another to find out where states come from, 5,000 when it
 	// is 0; MaxBytes how long they may be together, 24 MiB when it is 0.
 	MaxTransactions, MaxBytes int
+	// MaxPackageBytes is how much of packages of code a party takes from another to verify where states come from, 64 MiB when
+	// it is 0. The cluster has its own bounds.
+	MaxPackageBytes int
 	// MaxWindow is how far from now the time window may end of a transaction that another party proposes, 48 hours when it is 0.
 	// What ends later is refused before anything of it is looked at: it would have to be asked after as long.
 	MaxWindow time.Duration
@@ -29,6 +32,7 @@ type Options struct {
 
 func (o Options) maxTransactions() int { return or(o.MaxTransactions, 5_000) }
 func (o Options) maxBytes() int        { return or(o.MaxBytes, 24<<20) }
+func (o Options) maxPackageBytes() int { return or(o.MaxPackageBytes, 64<<20) }
 func (o Options) attempts() int        { return or(o.Attempts, 5) }
 
 func (o Options) maxWindow() time.Duration     { return or(o.MaxWindow, 48*time.Hour) }

@@ -92,7 +92,7 @@ func (p *responder) resolve(m message) error {
 	c := p.tx.Content()
 	p.chain = &backchain{
 		Options: p.Options, ctx: p.ctx, s: p.s, id: p.tx.ID(),
-		all: map[ledger.Hash]signedTransaction{}, asked: map[ledger.Hash]bool{}, proofs: map[ledger.Hash][]*ledger.Filtered{},
+		tx: p.tx, all: map[ledger.Hash]signedTransaction{}, asked: map[ledger.Hash]bool{}, proofs: map[ledger.Hash][]*ledger.Filtered{},
 	}
 	members, keys := flow.MembersCall(c.Notary.Name), keysCall(p.tx)
 	known := lookupOf(p.tx.Dependencies(), dependencies(p.tx))
@@ -204,6 +204,9 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 		calls = append(calls, signs[i])
 	}
 	err = flow.All(p.ctx, calls...)
+	if p.chain.lacks(verify.Err()) {
+		verify, err = p.verifyAgain(verify, calls, sources)
+	}
 	if verify.Err() == nil && !verify.Value().Valid() {
 		return nil, p.refuse(verify.Value().Err(), []flow.Call{vault.StoreCall(p.tx, vault.Invalid, vault.Options{})})
 	}
@@ -221,6 +224,21 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 		return nil, p.refuse(err, nil)
 	}
 	return own, nil
+}
+
+// verifyAgain gets the packages that are missing and asks once more. Its error is the first that the calls have then.
+func (p *responder) verifyAgain(first *flow.Pending[flow.Verification], calls []flow.Call, sources []*ledger.Filtered) (*flow.Pending[flow.Verification], error) {
+	if err := p.chain.fetchPackages(); err != nil {
+		return first, err
+	}
+	verify := flow.VerifyCall(p.tx, encodings(sources)...)
+	err := flow.All(p.ctx, verify)
+	for _, c := range calls {
+		if c != flow.Call(first) && c.Err() != nil {
+			return verify, c.Err()
+		}
+	}
+	return verify, err
 }
 
 // wait sends the own signatures, takes those of the others, and waits for the notary's.

@@ -287,6 +287,11 @@ func weight(o wire.Operation) (size int, brings bool) {
 		return len(o.Transaction) + sum(o.Sources), true
 	case *wire.LedgerRequest:
 		return ledgerWeight(o)
+	case *wire.PackageRequest:
+		if put, puts := o.Operation.(*wire.PutPackagePart); puts {
+			return len(put.Data) + frame, false
+		}
+		return len(wire.Encode(o)) + frame, true
 	case *wire.ClaimTokens:
 		return frame, true
 	case *wire.ReleaseTokens:

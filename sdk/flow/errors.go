@@ -50,6 +50,9 @@ var (
 	ErrUnresolved = &Error{Type: "unresolved"}
 	// ErrPackageMissing: the cluster does not have a package that a transaction names. It may have it later.
 	ErrPackageMissing = &Error{Type: "package-missing"}
+	// ErrPackageRefused: a package of another party is not taken, or one is not read: nobody signed it whom the cluster trusts
+	// for its name, it is not the file that is named, or too large.
+	ErrPackageRefused = &Error{Type: "package-refused"}
 	// ErrPackageUntrusted: a transaction names a package that is none of the flow's own package, nor another version of one by
 	// the same signer. Whoever wrote it could have chosen code that lets everything pass.
 	ErrPackageUntrusted = &Error{Type: "package-untrusted"}

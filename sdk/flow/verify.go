@@ -55,8 +55,8 @@ func (v Verification) Err() error {
 //
 // The sources prove what the transaction consumes and looks at: of each transaction that made such states, what
 // ledger.Transaction.Source shows. A missing one is [ErrUnresolved]. A package that the cluster does not have is
-// [ErrPackageMissing]: it can be asked again when the package is there. A transaction that is refused is no error, but a
-// Verification with failures.
+// [ErrPackageMissing]: it can be asked again when the package is there. Package finality gets it from who shows the
+// transaction. A transaction that is refused is no error, but a Verification with failures.
 func (c *Context) Verify(tx Encoded, sources ...Encoded) (Verification, error) {
 	return do(c, VerifyCall(tx, sources...))
 }

@@ -40,7 +40,7 @@ func (f *Flow) answer(q *request) (wire.Answer, bool) {
 	case *wire.EmitMessage:
 		return f.m.emit(o), true
 	case *wire.VerifyTransaction:
-		return verify(o), true
+		return f.m.verify(o), true
 	case *wire.ClaimTokens:
 		return f.claimTokens(o), true
 	case *wire.ReleaseTokens:
@@ -49,6 +49,8 @@ func (f *Flow) answer(q *request) (wire.Answer, bool) {
 		return f.tokenBalance(o), true
 	case *wire.LedgerRequest:
 		return f.m.answerLedger(o), true
+	case *wire.PackageRequest:
+		return f.answerPackage(o), true
 	case *wire.SignTransactions:
 		return f.m.signTransactions(o), true
 	case *wire.DescribeLedger:

@@ -69,6 +69,8 @@ func describe(o wire.Operation, f *Flow) string {
 		return fmt.Sprintf("verify a transaction of %d bytes", len(o.Transaction))
 	case *wire.LedgerRequest:
 		return describeLedger(o.Operation)
+	case *wire.PackageRequest:
+		return describePackage(o.Operation)
 	case *wire.SignTransactions:
 		return fmt.Sprintf("sign %d transactions with key %s", len(o.IDs), keyID(o.PublicKey))
 	case *wire.DescribeLedger:
@@ -91,4 +93,17 @@ func describeEnd(y wire.Yield) string {
 		return fmt.Sprintf("the error %s: %s", y.Failed.Error.Type, y.Failed.Error.Message)
 	}
 	return "the result " + string(y.Done.Result)
+}
+
+func describePackage(o wire.PackageOperation) string {
+	switch o := o.(type) {
+	case *wire.FindMissingPackages:
+		return fmt.Sprintf("ask which of %d packages are missing", len(o.Checksums))
+	case *wire.ReadPackagePart:
+		return fmt.Sprintf("read part %d of a package", o.Part)
+	case *wire.PutPackagePart:
+		return fmt.Sprintf("hand over part %d of %d of a package", o.Part, o.Parts)
+	default:
+		return "package"
+	}
 }

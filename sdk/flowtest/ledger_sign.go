@@ -56,10 +56,14 @@ func (m *Member) signTransactions(o *wire.SignTransactions) wire.Answer {
 	return wire.Result(result)
 }
 
-// describeLedger answers for a package that stands for this program: a native test has no package file.
+// describeLedger answers for the package that is installed, or one that stands for this program: a native test has no package
+// file.
 func (m *Member) describeLedger() wire.Answer {
 	p := ledger.Package{Name: "flowtest", Version: "1", Checksum: ledger.Hash(m.net.derive("package", "", 0))}
 	p.Signer = p.Checksum
+	if m.own != nil {
+		p = m.own.Named()
+	}
 	metadata := ledger.Metadata{LedgerVersion: ledger.Version, PlatformVersion: platformVersion, Packages: []ledger.Package{p}}
 	return wire.Result(&wire.LedgerDescription{Metadata: metadata.Encode()})
 }

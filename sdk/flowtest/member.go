@@ -16,6 +16,7 @@ import (
 
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
 // Member is a member of a network with its virtual node.
@@ -34,6 +35,9 @@ type Member struct {
 	ledger      *tables
 	claims      []tokenClaim // some may have ended
 	claimed     int
+	own         *Package // that is installed, nil when every package counts as there
+	code        map[ledger.Hash]Package
+	given       map[given]map[uint32][]byte
 }
 
 // key is a key pair of a member.
@@ -167,9 +171,9 @@ func (m *Member) Flows() []*Flow {
 }
 
 // Fail answers the next request of an operation that a flow of the member makes with an error. The operations are called
-// as in the guest interface: open_session, send, receive, close_session, session_info, sign, find_keys, check_signatures, persist, merge,
-// remove, find, find_all, query, check_uniqueness, verify, ledger, sign_transactions, describe_ledger, claim_tokens,
-// release_tokens, token_balance, lookup_members, emit, sleep, checkpoint. Each call is for one more request.
+// as in the guest interface: open_session, send, receive, close_session, session_info, sign, find_keys, check_signatures, persist,
+// merge, remove, find, find_all, query, check_uniqueness, verify, ledger, sign_transactions, describe_ledger, package,
+// claim_tokens, release_tokens, token_balance, lookup_members, emit, sleep, checkpoint. Each call is for one more request.
 func (m *Member) Fail(operation string, err *flow.Error) {
 	m.faults = append(m.faults, failure{operation, err})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
 // groupID is the group of a network's members unless [As] says otherwise.
@@ -28,7 +29,8 @@ type Network struct {
 	channels map[string]bool
 	sessions map[string]*session
 	flows    []*Flow
-	ready    []*Flow // those that can go on, in order
+	ready    []*Flow                 // those that can go on, in order
+	files    map[ledger.Hash]Package // all that were ever installed
 	ids      uint64
 	turns    int
 }
@@ -38,7 +40,7 @@ func New(t testing.TB, options ...Option) *Network {
 	t.Helper()
 	n := &Network{
 		t: t, settings: settingsOf(options), members: map[string]*Member{}, tables: map[string]*Table{},
-		channels: map[string]bool{}, sessions: map[string]*session{},
+		channels: map[string]bool{}, sessions: map[string]*session{}, files: map[ledger.Hash]Package{},
 	}
 	n.now = n.settings.at
 	for _, dir := range n.settings.files {

@@ -7,8 +7,9 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
-// verify verifies a transaction with the contracts of this program, whatever packages the transaction names.
-func verify(o *wire.VerifyTransaction) wire.Answer {
+// verify verifies a transaction with the contracts of this program, whatever packages the transaction names; but the member's
+// cluster must have these, see [Member.Install].
+func (m *Member) verify(o *wire.VerifyTransaction) wire.Answer {
 	tx, err := ledger.Decode(o.Transaction)
 	if err != nil {
 		return fault(flow.ErrInvalidArgument.Type, "transaction: "+err.Error())
@@ -20,6 +21,9 @@ func verify(o *wire.VerifyTransaction) wire.Answer {
 			return fault(flow.ErrInvalidArgument.Type, "sources: "+err.Error())
 		}
 		sources = append(sources, f)
+	}
+	if err := m.lacks(tx.Content().Metadata); err != nil {
+		return fault(err.Type, err.Message)
 	}
 	resolved, err := ledger.Resolve(tx, sources...)
 	if err != nil {

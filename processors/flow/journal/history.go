@@ -159,6 +159,7 @@ func describeOperation(operation string, raw []byte) string {
 		verify  appv1.VerifyTransaction
 		claim   appv1.ClaimTokens
 		request appv1.LedgerRequest
+		code    appv1.PackageRequest
 		signs   appv1.SignTransactions
 		table   appv1.FindAllRows // the name of the table is the first field of all that ask of one
 	)
@@ -210,6 +211,10 @@ func describeOperation(operation string, raw []byte) string {
 	case "ledger":
 		if read(&request) {
 			return describeLedger(&request)
+		}
+	case "package":
+		if read(&code) {
+			return describePackage(&code)
 		}
 	case "sign_transactions":
 		if read(&signs) {

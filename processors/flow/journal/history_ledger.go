@@ -56,3 +56,16 @@ func describeLedger(r *appv1.LedgerRequest) string {
 		return ""
 	}
 }
+
+// describePackage says what is asked of packages of code; empty for what this build does not know.
+func describePackage(r *appv1.PackageRequest) string {
+	switch op := r.GetOperation().(type) {
+	case *appv1.PackageRequest_FindMissing:
+		return fmt.Sprintf("which of %d packages are missing", len(op.FindMissing.GetChecksums()))
+	case *appv1.PackageRequest_Read:
+		return fmt.Sprintf("read part %d of package %s", op.Read.GetPart(), cut([]byte(op.Read.GetPackage().GetName())))
+	case *appv1.PackageRequest_Put:
+		return fmt.Sprintf("hand over part %d of %d of package %s", op.Put.GetPart(), op.Put.GetParts(), cut([]byte(op.Put.GetPackage().GetName())))
+	}
+	return ""
+}

@@ -31,6 +31,8 @@ func ledgerOperation(number int) Operation {
 		return &SignTransactions{}
 	case 43:
 		return &DescribeLedger{}
+	case 44:
+		return &PackageRequest{}
 	}
 	return nil
 }

@@ -52,3 +52,25 @@ func FuzzDecodeLedger(f *testing.F) {
 		}
 	})
 }
+
+// Every operation on packages is found by its number, and encoded as the Protobuf library of the host does it.
+func TestPackageOperations(t *testing.T) {
+	for n := range 6 {
+		o := packageChoice(n)
+		if (o != nil) != (n >= 1 && n <= 3) {
+			t.Fatalf("operation %d is %T", n, o)
+		}
+		if o == nil {
+			continue
+		}
+		var again PackageRequest
+		if err := Decode(Encode(&PackageRequest{Operation: o}), &again); err != nil || o.choice() != n || again.Operation.choice() != n {
+			t.Errorf("operation %d is %T %d, and %T, %v", n, o, o.choice(), again.Operation, err)
+		}
+	}
+	put := &PutPackagePart{Package: &NamedPackage{Name: "a", Version: "1", Checksum: []byte{2}, Signer: []byte{3}}, Part: 1, Parts: 2, Data: []byte{4}}
+	const want = "0a1a" + "e20217" + "1a15" + "0a0c" + "0a0161" + "120131" + "1a0102" + "220103" + "1001" + "1802" + "220104"
+	if got := hex.EncodeToString(Encode(&Requests{Requests: []Request{{&PackageRequest{Operation: put}}}})); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -106,6 +106,10 @@ func message(name string) wire.Message {
 		return &wire.TransactionSignatures{}
 	case "LedgerDescription":
 		return &wire.LedgerDescription{}
+	case "MissingPackages":
+		return &wire.MissingPackages{}
+	case "PackagePart":
+		return &wire.PackagePart{}
 	case "TokenClaim":
 		return &wire.TokenClaim{}
 	case "TokenRelease":

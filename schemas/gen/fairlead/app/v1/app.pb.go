@@ -588,6 +588,7 @@ type Request struct {
 	//	*Request_Ledger
 	//	*Request_SignTransactions
 	//	*Request_DescribeLedger
+	//	*Request_Package
 	//	*Request_ClaimTokens
 	//	*Request_ReleaseTokens
 	//	*Request_TokenBalance
@@ -824,6 +825,15 @@ func (x *Request) GetDescribeLedger() *DescribeLedger {
 	return nil
 }
 
+func (x *Request) GetPackage() *PackageRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_Package); ok {
+			return x.Package
+		}
+	}
+	return nil
+}
+
 func (x *Request) GetClaimTokens() *ClaimTokens {
 	if x != nil {
 		if x, ok := x.Operation.(*Request_ClaimTokens); ok {
@@ -957,6 +967,10 @@ type Request_DescribeLedger struct {
 	DescribeLedger *DescribeLedger `protobuf:"bytes,43,opt,name=describe_ledger,json=describeLedger,proto3,oneof"`
 }
 
+type Request_Package struct {
+	Package *PackageRequest `protobuf:"bytes,44,opt,name=package,proto3,oneof"`
+}
+
 type Request_ClaimTokens struct {
 	ClaimTokens *ClaimTokens `protobuf:"bytes,50,opt,name=claim_tokens,json=claimTokens,proto3,oneof"`
 }
@@ -1018,6 +1032,8 @@ func (*Request_Ledger) isRequest_Operation() {}
 func (*Request_SignTransactions) isRequest_Operation() {}
 
 func (*Request_DescribeLedger) isRequest_Operation() {}
+
+func (*Request_Package) isRequest_Operation() {}
 
 func (*Request_ClaimTokens) isRequest_Operation() {}
 
@@ -1244,7 +1260,7 @@ var File_fairlead_app_v1_app_proto protoreflect.FileDescriptor
 
 const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\n" +
-	"\x19fairlead/app/v1/app.proto\x12\x0ffairlead.app.v1\x1a\x1dfairlead/app/v1/channel.proto\x1a\x1cfairlead/app/v1/ledger.proto\x1a\x1cfairlead/app/v1/member.proto\x1a\x1efairlead/app/v1/property.proto\x1a\x1dfairlead/app/v1/session.proto\x1a\x1dfairlead/app/v1/signing.proto\x1a\x1bfairlead/app/v1/store.proto\x1a\x1cfairlead/app/v1/tokens.proto\x1a fairlead/app/v1/uniqueness.proto\x1a\"fairlead/app/v1/verification.proto\"\xb5\x02\n" +
+	"\x19fairlead/app/v1/app.proto\x12\x0ffairlead.app.v1\x1a\x1dfairlead/app/v1/channel.proto\x1a\x1cfairlead/app/v1/ledger.proto\x1a\x1cfairlead/app/v1/member.proto\x1a\x1dfairlead/app/v1/package.proto\x1a\x1efairlead/app/v1/property.proto\x1a\x1dfairlead/app/v1/session.proto\x1a\x1dfairlead/app/v1/signing.proto\x1a\x1bfairlead/app/v1/store.proto\x1a\x1cfairlead/app/v1/tokens.proto\x1a fairlead/app/v1/uniqueness.proto\x1a\"fairlead/app/v1/verification.proto\"\xb5\x02\n" +
 	"\x05Start\x12\x1d\n" +
 	"\n" +
 	"flow_class\x18\x01 \x01(\tR\tflowClass\x12\x14\n" +
@@ -1283,7 +1299,7 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"@\n" +
 	"\bRequests\x124\n" +
-	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\xf2\f\n" +
+	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\xaf\r\n" +
 	"\aRequest\x12.\n" +
 	"\x05sleep\x18\x01 \x01(\v2\x16.fairlead.app.v1.SleepH\x00R\x05sleep\x12=\n" +
 	"\n" +
@@ -1308,7 +1324,8 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\x06verify\x18( \x01(\v2\".fairlead.app.v1.VerifyTransactionH\x00R\x06verify\x128\n" +
 	"\x06ledger\x18) \x01(\v2\x1e.fairlead.app.v1.LedgerRequestH\x00R\x06ledger\x12P\n" +
 	"\x11sign_transactions\x18* \x01(\v2!.fairlead.app.v1.SignTransactionsH\x00R\x10signTransactions\x12J\n" +
-	"\x0fdescribe_ledger\x18+ \x01(\v2\x1f.fairlead.app.v1.DescribeLedgerH\x00R\x0edescribeLedger\x12A\n" +
+	"\x0fdescribe_ledger\x18+ \x01(\v2\x1f.fairlead.app.v1.DescribeLedgerH\x00R\x0edescribeLedger\x12;\n" +
+	"\apackage\x18, \x01(\v2\x1f.fairlead.app.v1.PackageRequestH\x00R\apackage\x12A\n" +
 	"\fclaim_tokens\x182 \x01(\v2\x1c.fairlead.app.v1.ClaimTokensH\x00R\vclaimTokens\x12G\n" +
 	"\x0erelease_tokens\x183 \x01(\v2\x1e.fairlead.app.v1.ReleaseTokensH\x00R\rreleaseTokens\x12D\n" +
 	"\rtoken_balance\x184 \x01(\v2\x1d.fairlead.app.v1.TokenBalanceH\x00R\ftokenBalance\x12G\n" +
@@ -1374,11 +1391,12 @@ var file_fairlead_app_v1_app_proto_goTypes = []any{
 	(*LedgerRequest)(nil),     // 30: fairlead.app.v1.LedgerRequest
 	(*SignTransactions)(nil),  // 31: fairlead.app.v1.SignTransactions
 	(*DescribeLedger)(nil),    // 32: fairlead.app.v1.DescribeLedger
-	(*ClaimTokens)(nil),       // 33: fairlead.app.v1.ClaimTokens
-	(*ReleaseTokens)(nil),     // 34: fairlead.app.v1.ReleaseTokens
-	(*TokenBalance)(nil),      // 35: fairlead.app.v1.TokenBalance
-	(*LookupMembers)(nil),     // 36: fairlead.app.v1.LookupMembers
-	(*EmitMessage)(nil),       // 37: fairlead.app.v1.EmitMessage
+	(*PackageRequest)(nil),    // 33: fairlead.app.v1.PackageRequest
+	(*ClaimTokens)(nil),       // 34: fairlead.app.v1.ClaimTokens
+	(*ReleaseTokens)(nil),     // 35: fairlead.app.v1.ReleaseTokens
+	(*TokenBalance)(nil),      // 36: fairlead.app.v1.TokenBalance
+	(*LookupMembers)(nil),     // 37: fairlead.app.v1.LookupMembers
+	(*EmitMessage)(nil),       // 38: fairlead.app.v1.EmitMessage
 }
 var file_fairlead_app_v1_app_proto_depIdxs = []int32{
 	1,  // 0: fairlead.app.v1.Start.me:type_name -> fairlead.app.v1.Identity
@@ -1411,18 +1429,19 @@ var file_fairlead_app_v1_app_proto_depIdxs = []int32{
 	30, // 27: fairlead.app.v1.Request.ledger:type_name -> fairlead.app.v1.LedgerRequest
 	31, // 28: fairlead.app.v1.Request.sign_transactions:type_name -> fairlead.app.v1.SignTransactions
 	32, // 29: fairlead.app.v1.Request.describe_ledger:type_name -> fairlead.app.v1.DescribeLedger
-	33, // 30: fairlead.app.v1.Request.claim_tokens:type_name -> fairlead.app.v1.ClaimTokens
-	34, // 31: fairlead.app.v1.Request.release_tokens:type_name -> fairlead.app.v1.ReleaseTokens
-	35, // 32: fairlead.app.v1.Request.token_balance:type_name -> fairlead.app.v1.TokenBalance
-	36, // 33: fairlead.app.v1.Request.lookup_members:type_name -> fairlead.app.v1.LookupMembers
-	37, // 34: fairlead.app.v1.Request.emit:type_name -> fairlead.app.v1.EmitMessage
-	12, // 35: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
-	6,  // 36: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	33, // 30: fairlead.app.v1.Request.package:type_name -> fairlead.app.v1.PackageRequest
+	34, // 31: fairlead.app.v1.Request.claim_tokens:type_name -> fairlead.app.v1.ClaimTokens
+	35, // 32: fairlead.app.v1.Request.release_tokens:type_name -> fairlead.app.v1.ReleaseTokens
+	36, // 33: fairlead.app.v1.Request.token_balance:type_name -> fairlead.app.v1.TokenBalance
+	37, // 34: fairlead.app.v1.Request.lookup_members:type_name -> fairlead.app.v1.LookupMembers
+	38, // 35: fairlead.app.v1.Request.emit:type_name -> fairlead.app.v1.EmitMessage
+	12, // 36: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
+	6,  // 37: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_app_v1_app_proto_init() }
@@ -1433,6 +1452,7 @@ func file_fairlead_app_v1_app_proto_init() {
 	file_fairlead_app_v1_channel_proto_init()
 	file_fairlead_app_v1_ledger_proto_init()
 	file_fairlead_app_v1_member_proto_init()
+	file_fairlead_app_v1_package_proto_init()
 	file_fairlead_app_v1_property_proto_init()
 	file_fairlead_app_v1_session_proto_init()
 	file_fairlead_app_v1_signing_proto_init()
@@ -1467,6 +1487,7 @@ func file_fairlead_app_v1_app_proto_init() {
 		(*Request_Ledger)(nil),
 		(*Request_SignTransactions)(nil),
 		(*Request_DescribeLedger)(nil),
+		(*Request_Package)(nil),
 		(*Request_ClaimTokens)(nil),
 		(*Request_ReleaseTokens)(nil),
 		(*Request_TokenBalance)(nil),

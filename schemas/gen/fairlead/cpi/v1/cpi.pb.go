@@ -899,6 +899,72 @@ func (x *FlowClass) GetProtocolVersions() []uint32 {
 	return nil
 }
 
+// Code is the record of topic cpk.info, keyed by the SHA-256 of a CPK's file in upper-case hex: a package whose contracts
+// verify transactions. It stays when the CPI that brought it is replaced, and may have come from another cluster. Nothing in
+// it can be started. It never changes.
+type Code struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without tables, queries, channels and migrations.
+	Cpk *Cpk `protobuf:"bytes,1,opt,name=cpk,proto3" json:"cpk,omitempty"`
+	// Its modules with contracts, without their flows.
+	Modules []*Module `protobuf:"bytes,2,rep,name=modules,proto3" json:"modules,omitempty"`
+	// Of the package file.
+	SizeBytes     uint64 `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Code) Reset() {
+	*x = Code{}
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Code) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Code) ProtoMessage() {}
+
+func (x *Code) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Code.ProtoReflect.Descriptor instead.
+func (*Code) Descriptor() ([]byte, []int) {
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Code) GetCpk() *Cpk {
+	if x != nil {
+		return x.Cpk
+	}
+	return nil
+}
+
+func (x *Code) GetModules() []*Module {
+	if x != nil {
+		return x.Modules
+	}
+	return nil
+}
+
+func (x *Code) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
 // Chunk is the record of topic cpi.chunks, keyed by "<sha256 in hex>/<part, eight decimal digits>".
 type Chunk struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -913,7 +979,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[8]
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +991,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[8]
+	mi := &file_fairlead_cpi_v1_cpi_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1004,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{8}
+	return file_fairlead_cpi_v1_cpi_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Chunk) GetSha256() []byte {
@@ -1041,7 +1107,12 @@ const file_fairlead_cpi_v1_cpi_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tstartable\x18\x02 \x01(\bR\tstartable\x12\x1a\n" +
 	"\bprotocol\x18\x03 \x01(\tR\bprotocol\x12+\n" +
-	"\x11protocol_versions\x18\x04 \x03(\rR\x10protocolVersions\"]\n" +
+	"\x11protocol_versions\x18\x04 \x03(\rR\x10protocolVersions\"\x80\x01\n" +
+	"\x04Code\x12&\n" +
+	"\x03cpk\x18\x01 \x01(\v2\x14.fairlead.cpi.v1.CpkR\x03cpk\x121\n" +
+	"\amodules\x18\x02 \x03(\v2\x17.fairlead.cpi.v1.ModuleR\amodules\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x03 \x01(\x04R\tsizeBytes\"]\n" +
 	"\x05Chunk\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x14\n" +
@@ -1075,7 +1146,7 @@ func file_fairlead_cpi_v1_cpi_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_cpi_v1_cpi_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fairlead_cpi_v1_cpi_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_fairlead_cpi_v1_cpi_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_fairlead_cpi_v1_cpi_proto_goTypes = []any{
 	(ChannelFormat)(0),         // 0: fairlead.cpi.v1.ChannelFormat
 	(ChannelKind)(0),           // 1: fairlead.cpi.v1.ChannelKind
@@ -1088,7 +1159,8 @@ var file_fairlead_cpi_v1_cpi_proto_goTypes = []any{
 	(*ChannelDeclaration)(nil), // 8: fairlead.cpi.v1.ChannelDeclaration
 	(*Module)(nil),             // 9: fairlead.cpi.v1.Module
 	(*FlowClass)(nil),          // 10: fairlead.cpi.v1.FlowClass
-	(*Chunk)(nil),              // 11: fairlead.cpi.v1.Chunk
+	(*Code)(nil),               // 11: fairlead.cpi.v1.Code
+	(*Chunk)(nil),              // 12: fairlead.cpi.v1.Chunk
 }
 var file_fairlead_cpi_v1_cpi_proto_depIdxs = []int32{
 	9,  // 0: fairlead.cpi.v1.Cpi.modules:type_name -> fairlead.cpi.v1.Module
@@ -1102,11 +1174,13 @@ var file_fairlead_cpi_v1_cpi_proto_depIdxs = []int32{
 	0,  // 8: fairlead.cpi.v1.ChannelDeclaration.format:type_name -> fairlead.cpi.v1.ChannelFormat
 	2,  // 9: fairlead.cpi.v1.Module.kind:type_name -> fairlead.cpi.v1.ModuleKind
 	10, // 10: fairlead.cpi.v1.Module.flows:type_name -> fairlead.cpi.v1.FlowClass
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	4,  // 11: fairlead.cpi.v1.Code.cpk:type_name -> fairlead.cpi.v1.Cpk
+	9,  // 12: fairlead.cpi.v1.Code.modules:type_name -> fairlead.cpi.v1.Module
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_cpi_v1_cpi_proto_init() }
@@ -1120,7 +1194,7 @@ func file_fairlead_cpi_v1_cpi_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_cpi_v1_cpi_proto_rawDesc), len(file_fairlead_cpi_v1_cpi_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,6 +9,7 @@
 package dbv1
 
 import (
+	v12 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	v1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rbac/v1"
 	v11 "github.com/fairleadio/fairlead/schemas/gen/fairlead/vnode/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -1887,6 +1888,71 @@ func (x *CpiPart) GetForce() bool {
 	return false
 }
 
+// PackageRequest is the record of topic package.requests, keyed by the SHA-256 of the package's file in upper-case hex, or by
+// the flow's id for what concerns several: what flows ask of packages of code. Header fl-request is the request id. The reply
+// is fairlead.rpc.v1.Reply with the result of the operation.
+type PackageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Short hash of the flow's virtual node.
+	Vnode string `protobuf:"bytes,1,opt,name=vnode,proto3" json:"vnode,omitempty"`
+	// Id of the flow, as text: parts of one file that several flows hand over are kept apart.
+	FlowId        string              `protobuf:"bytes,2,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
+	Operation     *v12.PackageRequest `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PackageRequest) Reset() {
+	*x = PackageRequest{}
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PackageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PackageRequest) ProtoMessage() {}
+
+func (x *PackageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PackageRequest.ProtoReflect.Descriptor instead.
+func (*PackageRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_db_v1_db_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PackageRequest) GetVnode() string {
+	if x != nil {
+		return x.Vnode
+	}
+	return ""
+}
+
+func (x *PackageRequest) GetFlowId() string {
+	if x != nil {
+		return x.FlowId
+	}
+	return ""
+}
+
+func (x *PackageRequest) GetOperation() *v12.PackageRequest {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
 // Continue is the record of the database worker's loop, keyed as the request was: a running operation takes its next
 // step.
 type Continue struct {
@@ -1902,7 +1968,7 @@ type Continue struct {
 
 func (x *Continue) Reset() {
 	*x = Continue{}
-	mi := &file_fairlead_db_v1_db_proto_msgTypes[26]
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +1980,7 @@ func (x *Continue) String() string {
 func (*Continue) ProtoMessage() {}
 
 func (x *Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_db_v1_db_proto_msgTypes[26]
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +1993,7 @@ func (x *Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Continue.ProtoReflect.Descriptor instead.
 func (*Continue) Descriptor() ([]byte, []int) {
-	return file_fairlead_db_v1_db_proto_rawDescGZIP(), []int{26}
+	return file_fairlead_db_v1_db_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Continue) GetOperation() string {
@@ -1956,7 +2022,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fairlead_db_v1_db_proto_msgTypes[27]
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2034,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_db_v1_db_proto_msgTypes[27]
+	mi := &file_fairlead_db_v1_db_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2047,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fairlead_db_v1_db_proto_rawDescGZIP(), []int{27}
+	return file_fairlead_db_v1_db_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Connections) GetVaultDdl() string {
@@ -2002,7 +2068,7 @@ var File_fairlead_db_v1_db_proto protoreflect.FileDescriptor
 
 const file_fairlead_db_v1_db_proto_rawDesc = "" +
 	"\n" +
-	"\x17fairlead/db/v1/db.proto\x12\x0efairlead.db.v1\x1a\x1bfairlead/rbac/v1/rbac.proto\x1a\x1dfairlead/vnode/v1/vnode.proto\"\x94\f\n" +
+	"\x17fairlead/db/v1/db.proto\x12\x0efairlead.db.v1\x1a\x1dfairlead/app/v1/package.proto\x1a\x1bfairlead/rbac/v1/rbac.proto\x1a\x1dfairlead/vnode/v1/vnode.proto\"\x94\f\n" +
 	"\aRequest\x12\x14\n" +
 	"\x05actor\x18\x01 \x01(\tR\x05actor\x12:\n" +
 	"\n" +
@@ -2135,7 +2201,11 @@ const file_fairlead_db_v1_db_proto_rawDesc = "" +
 	"\x04data\x18\x06 \x01(\fR\x04data\x12\x1f\n" +
 	"\vfile_sha256\x18\a \x01(\fR\n" +
 	"fileSha256\x12\x14\n" +
-	"\x05force\x18\b \x01(\bR\x05force\"B\n" +
+	"\x05force\x18\b \x01(\bR\x05force\"~\n" +
+	"\x0ePackageRequest\x12\x14\n" +
+	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12\x17\n" +
+	"\aflow_id\x18\x02 \x01(\tR\x06flowId\x12=\n" +
+	"\toperation\x18\x03 \x01(\v2\x1f.fairlead.app.v1.PackageRequestR\toperation\"B\n" +
 	"\bContinue\x12\x1c\n" +
 	"\toperation\x18\x01 \x01(\tR\toperation\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\"G\n" +
@@ -2155,7 +2225,7 @@ func file_fairlead_db_v1_db_proto_rawDescGZIP() []byte {
 	return file_fairlead_db_v1_db_proto_rawDescData
 }
 
-var file_fairlead_db_v1_db_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_fairlead_db_v1_db_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_fairlead_db_v1_db_proto_goTypes = []any{
 	(*Request)(nil),             // 0: fairlead.db.v1.Request
 	(*PutConfig)(nil),           // 1: fairlead.db.v1.PutConfig
@@ -2183,10 +2253,12 @@ var file_fairlead_db_v1_db_proto_goTypes = []any{
 	(*CertificateChain)(nil),    // 23: fairlead.db.v1.CertificateChain
 	(*Republish)(nil),           // 24: fairlead.db.v1.Republish
 	(*CpiPart)(nil),             // 25: fairlead.db.v1.CpiPart
-	(*Continue)(nil),            // 26: fairlead.db.v1.Continue
-	(*Connections)(nil),         // 27: fairlead.db.v1.Connections
-	(v1.PermissionEffect)(0),    // 28: fairlead.rbac.v1.PermissionEffect
-	(v11.OperationalStatus)(0),  // 29: fairlead.vnode.v1.OperationalStatus
+	(*PackageRequest)(nil),      // 26: fairlead.db.v1.PackageRequest
+	(*Continue)(nil),            // 27: fairlead.db.v1.Continue
+	(*Connections)(nil),         // 28: fairlead.db.v1.Connections
+	(v1.PermissionEffect)(0),    // 29: fairlead.rbac.v1.PermissionEffect
+	(v11.OperationalStatus)(0),  // 30: fairlead.vnode.v1.OperationalStatus
+	(*v12.PackageRequest)(nil),  // 31: fairlead.app.v1.PackageRequest
 }
 var file_fairlead_db_v1_db_proto_depIdxs = []int32{
 	1,  // 0: fairlead.db.v1.Request.put_config:type_name -> fairlead.db.v1.PutConfig
@@ -2209,14 +2281,15 @@ var file_fairlead_db_v1_db_proto_depIdxs = []int32{
 	20, // 17: fairlead.db.v1.Request.list_certificates:type_name -> fairlead.db.v1.ListCertificates
 	22, // 18: fairlead.db.v1.Request.get_certificate:type_name -> fairlead.db.v1.GetCertificate
 	24, // 19: fairlead.db.v1.Request.republish:type_name -> fairlead.db.v1.Republish
-	28, // 20: fairlead.db.v1.CreatePermission.effect:type_name -> fairlead.rbac.v1.PermissionEffect
+	29, // 20: fairlead.db.v1.CreatePermission.effect:type_name -> fairlead.rbac.v1.PermissionEffect
 	8,  // 21: fairlead.db.v1.CreatePermissions.permissions:type_name -> fairlead.db.v1.CreatePermission
-	29, // 22: fairlead.db.v1.SetVirtualNodeState.state:type_name -> fairlead.vnode.v1.OperationalStatus
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	30, // 22: fairlead.db.v1.SetVirtualNodeState.state:type_name -> fairlead.vnode.v1.OperationalStatus
+	31, // 23: fairlead.db.v1.PackageRequest.operation:type_name -> fairlead.app.v1.PackageRequest
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_db_v1_db_proto_init() }
@@ -2252,7 +2325,7 @@ func file_fairlead_db_v1_db_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_db_v1_db_proto_rawDesc), len(file_fairlead_db_v1_db_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

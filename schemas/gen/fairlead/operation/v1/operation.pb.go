@@ -32,6 +32,7 @@ const (
 	OperationKind_OPERATION_KIND_CREATE_VIRTUAL_NODE    OperationKind = 2
 	OperationKind_OPERATION_KIND_UPGRADE_VIRTUAL_NODE   OperationKind = 3
 	OperationKind_OPERATION_KIND_CHANGE_VIRTUAL_NODE_DB OperationKind = 4
+	OperationKind_OPERATION_KIND_RECEIVE_PACKAGE        OperationKind = 5
 )
 
 // Enum value maps for OperationKind.
@@ -42,6 +43,7 @@ var (
 		2: "OPERATION_KIND_CREATE_VIRTUAL_NODE",
 		3: "OPERATION_KIND_UPGRADE_VIRTUAL_NODE",
 		4: "OPERATION_KIND_CHANGE_VIRTUAL_NODE_DB",
+		5: "OPERATION_KIND_RECEIVE_PACKAGE",
 	}
 	OperationKind_value = map[string]int32{
 		"OPERATION_KIND_UNSPECIFIED":            0,
@@ -49,6 +51,7 @@ var (
 		"OPERATION_KIND_CREATE_VIRTUAL_NODE":    2,
 		"OPERATION_KIND_UPGRADE_VIRTUAL_NODE":   3,
 		"OPERATION_KIND_CHANGE_VIRTUAL_NODE_DB": 4,
+		"OPERATION_KIND_RECEIVE_PACKAGE":        5,
 	}
 )
 
@@ -288,13 +291,14 @@ const file_fairlead_operation_v1_operation_proto_rawDesc = "" +
 	"\aversion\x18\n" +
 	" \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
-	"error_kind\x18\v \x01(\rR\terrorKind*\xca\x01\n" +
+	"error_kind\x18\v \x01(\rR\terrorKind*\xee\x01\n" +
 	"\rOperationKind\x12\x1e\n" +
 	"\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19OPERATION_KIND_CPI_UPLOAD\x10\x01\x12&\n" +
 	"\"OPERATION_KIND_CREATE_VIRTUAL_NODE\x10\x02\x12'\n" +
 	"#OPERATION_KIND_UPGRADE_VIRTUAL_NODE\x10\x03\x12)\n" +
-	"%OPERATION_KIND_CHANGE_VIRTUAL_NODE_DB\x10\x04*\xc8\x01\n" +
+	"%OPERATION_KIND_CHANGE_VIRTUAL_NODE_DB\x10\x04\x12\"\n" +
+	"\x1eOPERATION_KIND_RECEIVE_PACKAGE\x10\x05*\xc8\x01\n" +
 	"\x0eOperationState\x12\x1f\n" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18OPERATION_STATE_ACCEPTED\x10\x01\x12\x1f\n" +
