@@ -254,6 +254,8 @@ func (d *draft) release(id, flow string, op *appv1.ReleaseTokens, what Outcome) 
 	}
 	d.note(what)
 	d.setClaims(drop(d.Claims, id, compareClaim))
+	// Its flow may have made change, which is in the database and will be told: who asks now must not be told of too little.
+	d.Head.Backoffs = nil
 	used := map[refName]bool{}
 	for _, ref := range op.GetUsed() {
 		used[nameOf(ref)] = true
