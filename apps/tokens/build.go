@@ -12,6 +12,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/tokens"
 	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
@@ -27,6 +28,9 @@ type draft struct {
 	commands []ledger.Command
 	// signers must sign beside the owners of the inputs.
 	signers []ledger.PublicKey
+	// keeps has the flow keep the first output for itself, from before there is one: its next transaction consumes it.
+	keeps bool
+	kept  *flow.Pending[tokens.Claimed]
 }
 
 // say adds a command.
@@ -67,8 +71,9 @@ func (d *draft) build(ctx *flow.Context) (*ledger.Transaction, error) {
 	return ledger.New(c, ledger.Salt(ctx.RandomBytes(len(ledger.Salt{}))))
 }
 
-// sign makes the signatures of those of a transaction's signatories that are the virtual node's keys.
-func sign(ctx *flow.Context, tx *ledger.Transaction) ([]ledger.Signature, error) {
+// sign makes the signatures of those of a transaction's signatories that are the virtual node's keys. Calls beside it go out
+// together with it; the error is theirs, too.
+func sign(ctx *flow.Context, tx *ledger.Transaction, beside ...flow.Call) ([]ledger.Signature, error) {
 	var keys []flow.PublicKey
 	for _, k := range tx.Content().Signatories {
 		keys = append(keys, flow.PublicKey(k))
@@ -77,7 +82,7 @@ func sign(ctx *flow.Context, tx *ledger.Transaction) ([]ledger.Signature, error)
 	if err != nil {
 		return nil, err
 	}
-	var calls []flow.Call
+	calls := beside
 	var signed []*flow.Pending[[]ledger.Signature]
 	for _, k := range mine {
 		p := vault.SignCall(k.PublicKey, tx.ID())
@@ -115,7 +120,14 @@ func (d *draft) finishOver(ctx *flow.Context, sessions ...*flow.Session) (finali
 	if err != nil {
 		return finality.Final{}, err
 	}
-	own, err := sign(ctx, tx)
+	var beside []flow.Call
+	if d.keeps {
+		kept := d.outputs[0]
+		pool := tokens.Pool{Type: token.Type, Symbol: kept.Symbol, Issuer: ledger.KeyID(kept.Issuer), Notary: d.notary.Name}
+		d.kept = tokens.KeepCall(pool, tx.Output(0))
+		beside = append(beside, d.kept)
+	}
+	own, err := sign(ctx, tx, beside...)
 	if err != nil {
 		return finality.Final{}, err
 	}

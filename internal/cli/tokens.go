@@ -209,6 +209,9 @@ func (g *Globals) tokenClaims(ctx context.Context, vnode virtualNode, reveal boo
 				continue
 			}
 			c.Tokens++
+			if t.GetAmount() == "" { // a state that was kept before it was made
+				continue
+			}
 			amount, ok := new(big.Rat).SetString(t.GetAmount())
 			if !ok {
 				return nil, errors.New("a claimed token has no amount that can be read")

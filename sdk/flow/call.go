@@ -282,7 +282,8 @@ func weight(o wire.Operation) (size int, brings bool) {
 	case *wire.LedgerRequest:
 		return ledgerWeight(o)
 	case *wire.ClaimTokens:
-		return frame, true
+		const ref = 48
+		return len(o.States)*ref + frame, true
 	case *wire.ReleaseTokens:
 		const ref = 48
 		return len(o.Used)*ref + frame, false
