@@ -61,7 +61,7 @@ const prepareTime = 30 * time.Second
 
 // run runs the group. Its partitions are another's as long as this process could not run what is in them: a process that lost
 // its disk compiles every module anew, which takes seconds for each.
-func (g *groupWorker) run(ctx context.Context, log *slog.Logger) error {
+func (g *groupWorker) run(ctx context.Context, log *slog.Logger, takePartitions func(ctx context.Context) error) error {
 	if g.prepare != nil {
 		began := time.Now()
 		limit, cancel := context.WithTimeout(ctx, prepareTime)
@@ -71,7 +71,7 @@ func (g *groupWorker) run(ctx context.Context, log *slog.Logger) error {
 			log.Warn("the group takes partitions before all modules are compiled", "group", g.name, "underway", underway, "waited", time.Since(began).Round(time.Millisecond))
 		}
 	}
-	return g.engine.Run(ctx)
+	return takePartitions(ctx)
 }
 
 // preparedBy has the group that was added last wait for its worker.
