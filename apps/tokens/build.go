@@ -30,7 +30,7 @@ type draft struct {
 	signers []ledger.PublicKey
 	// keeps has the flow keep the first output for itself, from before there is one: its next transaction consumes it.
 	keeps bool
-	kept  *flow.Pending[tokens.Claimed]
+	kept  tokens.Claimed
 }
 
 // say adds a command.
@@ -71,9 +71,8 @@ func (d *draft) build(ctx *flow.Context) (*ledger.Transaction, error) {
 	return ledger.New(c, ledger.Salt(ctx.RandomBytes(len(ledger.Salt{}))))
 }
 
-// sign makes the signatures of those of a transaction's signatories that are the virtual node's keys. Calls beside it go out
-// together with it; the error is theirs, too.
-func sign(ctx *flow.Context, tx *ledger.Transaction, beside ...flow.Call) ([]ledger.Signature, error) {
+// signers are those of a transaction's signatories that are the virtual node's keys.
+func signers(ctx *flow.Context, tx *ledger.Transaction) ([]ledger.PublicKey, error) {
 	var keys []flow.PublicKey
 	for _, k := range tx.Content().Signatories {
 		keys = append(keys, flow.PublicKey(k))
@@ -82,18 +81,9 @@ func sign(ctx *flow.Context, tx *ledger.Transaction, beside ...flow.Call) ([]led
 	if err != nil {
 		return nil, err
 	}
-	calls := beside
-	var signed []*flow.Pending[[]ledger.Signature]
+	var out []ledger.PublicKey
 	for _, k := range mine {
-		p := vault.SignCall(k.PublicKey, tx.ID())
-		calls, signed = append(calls, p), append(signed, p)
-	}
-	if err := flow.All(ctx, calls...); err != nil {
-		return nil, err
-	}
-	var out []ledger.Signature
-	for _, p := range signed {
-		out = append(out, p.Value()...)
+		out = append(out, ledger.PublicKey(k.PublicKey))
 	}
 	return out, nil
 }
@@ -120,18 +110,18 @@ func (d *draft) finishOver(ctx *flow.Context, sessions ...*flow.Session) (finali
 	if err != nil {
 		return finality.Final{}, err
 	}
-	var beside []flow.Call
 	if d.keeps {
-		kept := d.outputs[0]
-		pool := tokens.Pool{Type: token.Type, Symbol: kept.Symbol, Issuer: ledger.KeyID(kept.Issuer), Notary: d.notary.Name}
-		d.kept = tokens.KeepCall(pool, tx.Output(0))
-		beside = append(beside, d.kept)
+		first := d.outputs[0]
+		pool := tokens.Pool{Type: token.Type, Symbol: first.Symbol, Issuer: ledger.KeyID(first.Issuer), Notary: d.notary.Name}
+		if d.kept, err = tokens.Keep(ctx, pool, tx.Output(0)); err != nil {
+			return finality.Final{}, err
+		}
 	}
-	own, err := sign(ctx, tx, beside...)
+	keys, err := signers(ctx, tx)
 	if err != nil {
 		return finality.Final{}, err
 	}
-	f, err := finality.Finalise(ctx, tx, own, sessions...)
+	f, err := finality.Options{Sign: keys}.Finalise(ctx, tx, nil, sessions...)
 	return f, advised(tx, err)
 }
 

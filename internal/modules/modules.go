@@ -139,8 +139,10 @@ func (s *Set[M]) Warm(all ...[32]byte) {
 func (s *Set[M]) lacks(sha [32]byte, parts bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if delete(s.lacking, sha); parts {
+	if parts {
 		s.lacking[sha] = true
+	} else {
+		delete(s.lacking, sha)
 	}
 }
 

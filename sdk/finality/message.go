@@ -23,7 +23,7 @@ const batch = 10
 type kind uint32
 
 const (
-	// proposal: initiator to responder, the transaction with signatures.
+	// proposal: initiator to responder, the transaction with signatures, and some of what it comes from.
 	proposal kind = iota + 1
 	// wanted: responder to initiator, ids of transactions that it comes from.
 	wanted
@@ -70,7 +70,10 @@ type message struct {
 	// proofs are in a proposal what shows the states that the transaction consumes and looks at, when the notary's kind
 	// needs no backchain.
 	proofs []signedProof
-	ids    []ledger.Hash
+	// sources are in a proposal transactions that it depends on, with all their signatures, when the notary's kind needs a
+	// backchain.
+	sources []signedTransaction
+	ids     []ledger.Hash
 	// signatures are in signed those that the other side has not seen, in final these and the notary's, which is the last.
 	signatures []ledger.Signature
 	class      class
@@ -95,12 +98,7 @@ func (m message) encode() []byte {
 	w.Uint(1, messageVersion)
 	w.Uint(2, uint64(m.kind))
 	w.Blob(3, m.id[:])
-	for _, t := range m.transactions {
-		w.Message(4, func(w *canonical.Writer) {
-			w.Blob(1, t.tx.Encode())
-			putSignatures(w, 2, t.signatures)
-		})
-	}
+	putTransactions(&w, 4, m.transactions)
 	if m.others {
 		w.Uint(5, 1)
 	}
@@ -116,7 +114,17 @@ func (m message) encode() []byte {
 	putSignatures(&w, 8, m.signatures)
 	w.Uint(9, uint64(m.class))
 	w.Text(10, m.reason)
+	putTransactions(&w, 11, m.sources)
 	return w.Bytes()
+}
+
+func putTransactions(w *canonical.Writer, field int, all []signedTransaction) {
+	for _, t := range all {
+		w.Message(field, func(w *canonical.Writer) {
+			w.Blob(1, t.tx.Encode())
+			putSignatures(w, 2, t.signatures)
+		})
+	}
 }
 
 func putSignatures(w *canonical.Writer, field int, all []ledger.Signature) {
@@ -148,17 +156,20 @@ func readMessage(b []byte) (message, error) {
 	}
 	version := r.Uint32(1)
 	m.kind, m.id = kind(r.Uint32(2)), takeHash(r.Blob(3))
-	r.Messages(4, func(r *canonical.Reader) {
-		encoded := r.Blob(1)
-		signatures := takeSignatures(r, 2, note)
-		if wrong != nil || len(m.transactions) == batch {
-			note(fmt.Errorf("it has more than %d transactions", batch))
-			return
-		}
-		tx, err := ledger.Decode(encoded)
-		note(err)
-		m.transactions = append(m.transactions, signedTransaction{tx, signatures})
-	})
+	takeTransactions := func(field int, into *[]signedTransaction) {
+		r.Messages(field, func(r *canonical.Reader) {
+			encoded := r.Blob(1)
+			signatures := takeSignatures(r, 2, note)
+			if wrong != nil || len(*into) == batch {
+				note(fmt.Errorf("it has more than %d transactions", batch))
+				return
+			}
+			tx, err := ledger.Decode(encoded)
+			note(err)
+			*into = append(*into, signedTransaction{tx, signatures})
+		})
+	}
+	takeTransactions(4, &m.transactions)
 	m.others = r.Uint32(5) == 1
 	r.Messages(6, func(r *canonical.Reader) {
 		encoded := r.Blob(1)
@@ -178,6 +189,7 @@ func readMessage(b []byte) (message, error) {
 	})
 	m.signatures = takeSignatures(r, 8, note)
 	m.class, m.reason = class(r.Uint32(9)), r.Text(10)
+	takeTransactions(11, &m.sources)
 	if err := r.End(); err != nil {
 		return message{}, err
 	}
@@ -230,7 +242,7 @@ func takeSignatures(r *canonical.Reader, field int, note func(error)) (out []led
 func (m message) fits() error {
 	var right bool
 	transactions := len(m.transactions)
-	bare := transactions == 0 && !m.others && len(m.proofs) == 0
+	bare := transactions == 0 && !m.others && len(m.proofs)+len(m.sources) == 0
 	noFailure := m.class == 0 && m.reason == ""
 	switch m.kind {
 	case proposal:
@@ -238,7 +250,7 @@ func (m message) fits() error {
 	case wanted:
 		right = bare && len(m.ids) > 0 && len(m.signatures) == 0 && noFailure
 	case given:
-		right = transactions > 0 && !m.others && len(m.proofs)+len(m.ids)+len(m.signatures) == 0 && noFailure
+		right = transactions > 0 && !m.others && len(m.proofs)+len(m.sources)+len(m.ids)+len(m.signatures) == 0 && noFailure
 	case asked:
 		right = bare && len(m.ids)+len(m.signatures) == 0 && noFailure
 	case signed:
@@ -263,6 +275,11 @@ func take(s *flow.Session, b []byte, id ledger.Hash, kinds ...kind) (message, er
 	if err != nil {
 		return m, flow.Errorf(flow.ErrBadMessage.Type, "%s: %s", s.Counterparty(), err)
 	}
+	return taken(s, m, id, kinds...)
+}
+
+// taken is take of a message that is decoded.
+func taken(s *flow.Session, m message, id ledger.Hash, kinds ...kind) (message, error) {
 	if m.id != id {
 		return message{}, flow.Errorf(flow.ErrBadMessage.Type, "%s sent a %s about transaction %s, this is about %s", s.Counterparty(), m.kind, m.id, id)
 	}
