@@ -69,7 +69,7 @@ func flowTopics() []Topic {
 			Readers: []Reader{{FlowGroup, KindInput}}, OutOfRange: Fatal, Replay: ReplayRead,
 		},
 		{
-			Name: FlowCommands, Doc: "What operators ask of running flows: kill, pause, resume, retry.",
+			Name: FlowCommands, Doc: "What operators ask of running flows: kill, pause, resume, retry, release-tokens.",
 			Key: "flow id", Type: "fairlead.flow.v1.FlowCommand",
 			Set: FlowGroup, Class: Stream, Data: Operational, Config: deleted(days7),
 			Owner: FlowGroup, Writers: []string{RestWorker},

@@ -12,6 +12,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/tokens"
 	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
@@ -27,6 +28,9 @@ type draft struct {
 	commands []ledger.Command
 	// signers must sign beside the owners of the inputs.
 	signers []ledger.PublicKey
+	// keeps has the flow keep the first output for itself, from before there is one: its next transaction consumes it.
+	keeps bool
+	kept  tokens.Claimed
 }
 
 // say adds a command.
@@ -105,6 +109,13 @@ func (d *draft) finishOver(ctx *flow.Context, sessions ...*flow.Session) (finali
 	tx, err := d.build(ctx)
 	if err != nil {
 		return finality.Final{}, err
+	}
+	if d.keeps {
+		first := d.outputs[0]
+		pool := tokens.Pool{Type: token.Type, Symbol: first.Symbol, Issuer: ledger.KeyID(first.Issuer), Notary: d.notary.Name}
+		if d.kept, err = tokens.Keep(ctx, pool, tx.Output(0)); err != nil {
+			return finality.Final{}, err
+		}
 	}
 	keys, err := signers(ctx, tx)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"time"
 
 	"github.com/fairleadio/fairlead/apps/tokens/token"
 	"github.com/fairleadio/fairlead/sdk/contract/amount"
@@ -63,30 +64,74 @@ func put(all []purse, n ledger.Notary, h token.Held) []purse {
 	return append(all, purse{notary: n, kind: h.Token.Kind(), held: []token.Held{h}})
 }
 
+// How long a payment waits for tokens that other flows of this member hold: they spend them, and what is too much comes back.
+const (
+	firstWait = 500 * time.Millisecond
+	longWait  = 8 * time.Second
+	patience  = 30 * time.Second
+)
+
 // choose claims tokens of one notary that are worth an amount or more, for one transaction: no other flow of this member
-// gets them while this one runs. Notary may be empty.
+// gets them while this one runs. Notary may be empty. While this member has enough and other flows hold it, it waits: whoever
+// pays twice at once out of one large token must not be told that it has too little.
 func choose(ctx *flow.Context, issuers []ledger.PublicKey, symbol, notary string, need amount.Amount) (purse, error) {
+	for began, wait := ctx.Now(), firstWait; ; wait = min(2*wait, longWait) {
+		p, held, err := tryChoose(ctx, issuers, symbol, notary, need)
+		if err == nil || held == "" {
+			return p, err
+		}
+		if ctx.Now().Sub(began) >= patience {
+			return p, flow.Errorf(notEnough, "%s; this member has %s, and other flows of it have held that for %s", err, held, patience)
+		}
+		if err := ctx.Sleep(wait); err != nil {
+			return p, err
+		}
+	}
+}
+
+// tryChoose is choose without the wait. Held is what this member has of a kind when that would be enough, and other flows
+// hold so much of it that the rest is not.
+func tryChoose(ctx *flow.Context, issuers []ledger.PublicKey, symbol, notary string, need amount.Amount) (p purse, held string, err error) {
 	notaries, err := notariesNamed(ctx, notary)
 	if err != nil {
-		return purse{}, err
+		return purse{}, "", err
 	}
 	reason := error(flow.Errorf(notEnough, "there are no tokens %s of that issuer", symbol))
 	for _, issuer := range issuers {
 		for _, n := range notaries {
-			claim, err := tokens.Claim(ctx, tokens.Pool{Type: token.Type, Symbol: symbol, Issuer: ledger.KeyID(issuer), Notary: n.name}, need.String(), tokens.Options{})
+			pool := tokens.Pool{Type: token.Type, Symbol: symbol, Issuer: ledger.KeyID(issuer), Notary: n.name}
+			claim, err := tokens.Claim(ctx, pool, need.String(), tokens.Options{})
 			if errors.Is(err, tokens.ErrNotEnough) || errors.Is(err, tokens.ErrTooMany) {
 				if !errors.Is(reason, tokens.ErrTooMany) { // which can be helped
 					reason = err
 				}
+				if errors.Is(err, tokens.ErrNotEnough) && held == "" {
+					if held, err = enough(ctx, pool, need); err != nil {
+						return purse{}, "", err
+					}
+				}
 				continue
 			}
 			if err != nil {
-				return purse{}, err
+				return purse{}, "", err
 			}
-			return claimed(ctx, claim, n, issuer, need)
+			p, err = claimed(ctx, claim, n, issuer, need)
+			return p, "", err
 		}
 	}
-	return purse{}, reason
+	return purse{}, held, reason
+}
+
+// enough is what this member has of a pool, whoever holds it, and empty when that is less than is needed.
+func enough(ctx *flow.Context, pool tokens.Pool, need amount.Amount) (string, error) {
+	all, err := tokens.Balance(ctx, pool, tokens.Options{})
+	if err != nil {
+		return "", err
+	}
+	if total, err := amount.Parse(all.Total); err != nil || total.Cmp(need) < 0 {
+		return "", nil //nolint:nilerr // nothing at all is no amount
+	}
+	return all.Total, nil
 }
 
 // told are the tokens of a claim as token selection describes them, which is all that a payment needs to know: a pool has the

@@ -147,11 +147,13 @@ func Redeem(ctx *flow.Context, in Money) (Final, error) {
 		if err != nil {
 			return Final{}, err
 		}
+		d.keeps = true
 		split, err := d.finish(ctx, receiving)
 		if err != nil {
 			return Final{}, err
 		}
 		p.spent(ctx)
+		p.claim = d.kept
 		p.held, change = []token.Held{{Ref: split.Transaction.Output(0), Token: d.outputs[0]}}, rest
 	}
 	d := draft{notary: p.notary, inputs: p.held, signers: []ledger.PublicKey{first.Issuer}}

@@ -263,6 +263,7 @@ func exchange(ctx *flow.Context, s *flow.Session, row Row) error {
 	if err := s.Send(q); err != nil {
 		return err
 	}
+	d.keeps = true // until the exchange has consumed it, or this flow ends
 	laid, err := d.finishOver(ctx, s)
 	if err != nil {
 		return err

@@ -256,23 +256,6 @@ func TestRefusals(t *testing.T) {
 	w.has(map[*flowtest.Member]string{w.alice: "10 GBP", w.bob: ""})
 }
 
-// Two payments at once: each has tokens of its own, as long as there are enough.
-func TestTwoAtOnce(t *testing.T) {
-	w := newWorld(t)
-	w.issue(w.alice, "10")
-	w.issue(w.alice, "10")
-	pay := func(to *flowtest.Member, a string) *flowtest.Flow {
-		return w.alice.Start("tokens-pay", Paying{To: to.Name(), Money: w.gbp(a)})
-	}
-	one, two, three := pay(w.bob, "6"), pay(w.mint, "7"), pay(w.mint, "1")
-	a, b, c := one.Wait(), two.Wait(), three.Wait()
-	w.net.Settle()
-	if a.Err != nil || b.Err != nil || c.Err == nil || c.Err.Type != notEnough {
-		t.Errorf("%v, %v, %v", a.Err, b.Err, c.Err)
-	}
-	w.has(map[*flowtest.Member]string{w.alice: "7 GBP", w.bob: "6 GBP", w.mint: "7 GBP"})
-}
-
 // Two flows that spend the same token, past token selection: one is paid, the other refused, and value is what it was.
 func TestDoubleSpend(t *testing.T) {
 	w := newWorld(t)

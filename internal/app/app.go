@@ -275,7 +275,7 @@ func (a *App) start(ctx context.Context, views, groups, edges *stage) error {
 	}
 	a.setPhase("recovering")
 	for _, g := range a.engines {
-		groups.run("group "+g.name, g.engine.Run)
+		groups.run("group "+g.name, func(ctx context.Context) error { return g.run(ctx, a.log, g.engine.Run) })
 	}
 	for _, g := range a.engines {
 		if err := waitGroup(ctx, g.engine); err != nil {

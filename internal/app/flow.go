@@ -83,10 +83,14 @@ func (a *App) buildFlow(ctx context.Context) error {
 		cpi, _ := msg.(*cpiv1.Cpi) // nil for one that is gone
 		worker.Changed(cpi)
 	})
+	chunks.OnChange(func(string, any) { worker.Part() })
 	_, err = a.addGroup(Flow, worker.Graph(), func(e *engine.Config) {
 		if a.opts.Native != nil {
 			e.TransactionTimeout = breakpointTime
 		}
 	})
+	if err == nil {
+		a.preparedBy(worker.Prepare)
+	}
 	return err
 }

@@ -40,6 +40,9 @@ func (a *App) buildVerification(ctx context.Context) error {
 		return err
 	}
 	a.onClose(func() error { worker.Close(); return nil })
-	_, err = a.addGroup(Verification, worker.Graph(), verification.Tune)
+	chunks.OnChange(func(string, any) { worker.Part() })
+	if _, err = a.addGroup(Verification, worker.Graph(), verification.Tune); err == nil {
+		a.preparedBy(worker.Prepare)
+	}
 	return err
 }

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
@@ -49,6 +51,32 @@ func (s *viewSet) get(topic string, codec engine.Codec) (*engine.View, error) {
 type groupWorker struct {
 	name   string
 	engine *engine.Engine
+	// prepare, when it is set, is what comes before the group takes partitions.
+	prepare func(ctx context.Context) (underway int)
+}
+
+// prepareTime bounds how long a group waits for modules before it takes partitions all the same: with many packages, or on a
+// slow machine, some flows that can run are better than none.
+const prepareTime = 30 * time.Second
+
+// run runs the group. Its partitions are another's as long as this process could not run what is in them: a process that lost
+// its disk compiles every module anew, which takes seconds for each.
+func (g *groupWorker) run(ctx context.Context, log *slog.Logger, takePartitions func(ctx context.Context) error) error {
+	if g.prepare != nil {
+		began := time.Now()
+		limit, cancel := context.WithTimeout(ctx, prepareTime)
+		underway := g.prepare(limit)
+		cancel()
+		if underway > 0 && ctx.Err() == nil {
+			log.Warn("the group takes partitions before all modules are compiled", "group", g.name, "underway", underway, "waited", time.Since(began).Round(time.Millisecond))
+		}
+	}
+	return takePartitions(ctx)
+}
+
+// preparedBy has the group that was added last wait for its worker.
+func (a *App) preparedBy(prepare func(ctx context.Context) (underway int)) {
+	a.engines[len(a.engines)-1].prepare = prepare
 }
 
 // addGroup adds a group; settings are what its worker has to say about the engine.
@@ -76,7 +104,7 @@ func (a *App) addGroup(name string, g *engine.Graph, settings ...func(*engine.Co
 	if err != nil {
 		return nil, err
 	}
-	a.engines = append(a.engines, &groupWorker{name, built})
+	a.engines = append(a.engines, &groupWorker{name: name, engine: built})
 	return built, nil
 }
 

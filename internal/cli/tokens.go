@@ -26,7 +26,7 @@ func newTokensCommand(g *Globals) *cobra.Command {
 		Long: `MEMBER is a virtual node: its short hash, its X.500 name, or the name's O alone when only one has it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newTokensBalanceCommand(g), newTokensClaimsCommand(g))
+	cmd.AddCommand(newTokensBalanceCommand(g), newTokensClaimsCommand(g), newTokensReleaseCommand(g))
 	return cmd
 }
 
@@ -132,7 +132,7 @@ func newTokensClaimsCommand(g *Globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "claims MEMBER", Short: "Show which flows keep a member's tokens for themselves, and until when", Args: cobra.ExactArgs(1),
 		Long: `Reads the store of the tokens worker, with read-only access to Kafka. A claim ends when its flow releases it or ends, and at
-the time that is shown; fairlead flow kill FLOW ends it now. How much it is worth is the tenant's: --reveal shows it, which is
+the time that is shown; fairlead tokens release FLOW ends it now, and fairlead flow kill FLOW ends its flow, too. How much it is worth is the tenant's: --reveal shows it, which is
 written to the audit topic.`,
 		Example: "  fairlead tokens claims Alice",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -150,6 +150,16 @@ written to the audit topic.`,
 		},
 	}
 	cmd.Flags().BoolVar(&reveal, "reveal", false, "show symbols and amounts, which are the tenant's; this is audited")
+	return cmd
+}
+
+// newTokensReleaseCommand ends the claims of a flow that does not.
+func newTokensReleaseCommand(g *Globals) *cobra.Command {
+	cmd := newFlowSteerCommand(g, "release-tokens", "End the claims of a flow, so that other flows get the tokens",
+		`For a flow that keeps tokens and does not go on, as fairlead tokens claims shows; ID is its flow id or client request id. The flow
+is not ended (fairlead flow kill does that, and ends its claims). Should it spend the tokens after all, the notary decides who
+was first.`)
+	cmd.Use = "release [VNODE] ID"
 	return cmd
 }
 
@@ -209,6 +219,9 @@ func (g *Globals) tokenClaims(ctx context.Context, vnode virtualNode, reveal boo
 				continue
 			}
 			c.Tokens++
+			if t.GetAmount() == "" { // a state that was kept before it was made
+				continue
+			}
 			amount, ok := new(big.Rat).SetString(t.GetAmount())
 			if !ok {
 				return nil, errors.New("a claimed token has no amount that can be read")

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,6 +69,7 @@ type Set[M any] struct {
 	mu      sync.Mutex
 	pending map[[32]byte]*installation[M]
 	here    map[[32]byte]bool // installed by this worker
+	lacking map[[32]byte]bool // to be installed as soon as their parts are here
 	named   map[[32]byte]bool // named by a package; nil until one was seen
 	closed  bool
 	work    sync.WaitGroup
@@ -87,7 +90,7 @@ type installation[M any] struct {
 func New[M any](cfg Config, s Sandbox[M], chunks View) *Set[M] {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Set[M]{
-		cfg: cfg, sandbox: s, chunks: chunks, pending: map[[32]byte]*installation[M]{}, here: map[[32]byte]bool{}, ctx: ctx, stop: stop,
+		cfg: cfg, sandbox: s, chunks: chunks, pending: map[[32]byte]*installation[M]{}, here: map[[32]byte]bool{}, lacking: map[[32]byte]bool{}, ctx: ctx, stop: stop,
 	}
 }
 
@@ -118,12 +121,63 @@ func (s *Set[M]) Get(ctx context.Context, sha [32]byte) (M, error) {
 	}
 }
 
-// Warm begins to install modules before anybody asks for them. A part that is missing comes later; what is wrong with a
-// module shows when somebody gets it.
+// Warm begins to install modules before anybody asks for them. One of which a part is missing is begun by [Set.Complete];
+// what is wrong with a module shows when somebody gets it.
 func (s *Set[M]) Warm(all ...[32]byte) {
 	for _, sha := range all {
-		if _, ok := s.sandbox.Module(sha); !ok {
-			_, _ = s.install(sha)
+		if _, ok := s.sandbox.Module(sha); ok {
+			continue
+		}
+		s.lacks(sha, true) // before it is looked for: the part may come meanwhile
+		var missing *NotReadyError
+		if _, err := s.install(sha); !errors.As(err, &missing) {
+			s.lacks(sha, false)
+		}
+	}
+}
+
+func (s *Set[M]) lacks(sha [32]byte, parts bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if parts {
+		s.lacking[sha] = true
+	} else {
+		delete(s.lacking, sha)
+	}
+}
+
+// Complete is called when parts have come: packages are told of in another order than their parts, so that a worker that
+// starts may hear of all packages before it has one part.
+func (s *Set[M]) Complete() {
+	s.mu.Lock()
+	all := slices.Collect(maps.Keys(s.lacking))
+	clear(s.lacking)
+	s.mu.Unlock()
+	s.Warm(all...)
+}
+
+// Await returns when nothing is on its way any more, or when ctx ends: then it tells how many modules are.
+func (s *Set[M]) Await(ctx context.Context) (underway int) {
+	for {
+		s.mu.Lock()
+		underway = 0
+		var next *installation[M]
+		for _, in := range s.pending {
+			select {
+			case <-in.done: // it is known to be none that can run
+			default:
+				underway++
+				next = in
+			}
+		}
+		s.mu.Unlock()
+		if next == nil {
+			return 0
+		}
+		select {
+		case <-next.done:
+		case <-ctx.Done():
+			return underway
 		}
 	}
 }
@@ -137,6 +191,7 @@ func (s *Set[M]) Name(named map[[32]byte]bool) error {
 			delete(s.pending, sha)
 		}
 	}
+	maps.DeleteFunc(s.lacking, func(sha [32]byte, _ bool) bool { return !named[sha] })
 	s.mu.Unlock()
 	return s.Sweep()
 }

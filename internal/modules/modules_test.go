@@ -136,6 +136,42 @@ func TestGet(t *testing.T) {
 	}
 }
 
+// A worker that starts may hear of a package before its parts: then the module is begun with the last of them, though nobody
+// asks for it, and who waits for all that is on its way waits for it too.
+func TestWarmWaitsForParts(t *testing.T) {
+	b, c := newBox(), chunks{}
+	s := modules.New(modules.Config{Wait: time.Minute}, b, c)
+	defer s.Close()
+	sha := c.add("a module")
+	second := fmt.Sprintf("%x/%08d", sha, 1)
+	kept := c[second]
+	delete(c, second)
+	s.Warm(sha)
+	s.Complete()
+	if n := s.Await(t.Context()); n != 0 || len(b.asked) != 0 {
+		t.Fatalf("%d are on their way, %d begun, and a part is missing", n, len(b.asked))
+	}
+	c[second] = kept
+	s.Complete()
+	<-b.asked
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n := s.Await(over); n != 1 {
+		t.Errorf("%d are on their way, want 1", n)
+	}
+	b.proceed <- nil
+	if n := s.Await(t.Context()); n != 0 {
+		t.Errorf("%d are on their way after all is done", n)
+	}
+	if _, ok := b.Module(sha); !ok {
+		t.Error("it is not installed")
+	}
+	s.Complete()
+	if len(b.asked) != 0 {
+		t.Error("it is begun again")
+	}
+}
+
 // What is wrong with a module is found once; what is wrong with the machine is tried again.
 func TestFaults(t *testing.T) {
 	b, c := newBox(), chunks{}

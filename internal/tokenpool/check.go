@@ -13,6 +13,9 @@ const MaxID = 500
 
 // CheckClaim tells what is wrong with a claim beside its pool.
 func CheckClaim(c *appv1.ClaimTokens) error {
+	if len(c.GetStates()) > 0 {
+		return checkStates(c)
+	}
 	if err := ledger.CheckAmount(c.GetAmount()); err != nil {
 		return err
 	}
@@ -23,12 +26,26 @@ func CheckClaim(c *appv1.ClaimTokens) error {
 	return err
 }
 
+// checkStates tells what is wrong with a claim of states by their references.
+func checkStates(c *appv1.ClaimTokens) error {
+	switch {
+	case c.GetAmount() != "" || len(c.GetOwner()) > 0 || c.GetTagRegex() != "" || c.GetStrategy() != 0:
+		return errors.New("states are claimed as they are: with them, amount, owner, tag_regex and strategy must be left out")
+	case len(c.GetStates()) > MaxStates:
+		return fmt.Errorf("states names %d, at most %d can be claimed by their references at once", len(c.GetStates()), MaxStates)
+	}
+	return checkRefs("states", c.GetStates())
+}
+
 // CheckRelease tells what is wrong with a release beside its pool.
 func CheckRelease(r *appv1.ReleaseTokens) error {
 	if r.GetClaimId() == "" || len(r.GetClaimId()) > MaxID {
 		return errors.New("claim_id is not the id of a claim")
 	}
-	return CheckRefs(r.GetUsed())
+	if n := len(r.GetUsed()); n > MaxUsed {
+		return fmt.Errorf("used names %d states, at most %d are allowed", n, MaxUsed)
+	}
+	return checkRefs("used", r.GetUsed())
 }
 
 // CheckBalance tells what is wrong with a question for a balance beside its pool.

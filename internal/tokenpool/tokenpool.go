@@ -22,6 +22,8 @@ const (
 	MaxRegex = 256
 	// MaxUsed is how many tokens a release may name as consumed.
 	MaxUsed = 10_000
+	// MaxStates is how many states one claim may name.
+	MaxStates = 1_000
 )
 
 // Hash is what the ledger's tables call a pool within a virtual node.
@@ -56,14 +58,11 @@ func Check(p *appv1.TokenPool) error {
 	return err
 }
 
-// CheckRefs tells what is wrong with references to states.
-func CheckRefs(refs []*ledgerv1.StateRef) error {
-	if len(refs) > MaxUsed {
-		return fmt.Errorf("used names %d states, at most %d are allowed", len(refs), MaxUsed)
-	}
+// checkRefs tells what is wrong with references to states.
+func checkRefs(field string, refs []*ledgerv1.StateRef) error {
 	for i, r := range refs {
 		if len(r.GetTransaction()) != len(ledger.Hash{}) {
-			return fmt.Errorf("used: the transaction of state %d is not an id of 32 bytes", i)
+			return fmt.Errorf("%s: the transaction of state %d is not an id of 32 bytes", field, i)
 		}
 	}
 	return nil

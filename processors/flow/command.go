@@ -32,8 +32,10 @@ func (d *draft) commanded(e Commanded) error {
 		d.unpause(e)
 	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP:
 		d.retry(e)
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RELEASE_TOKENS:
+		d.releaseTokens(e)
 	default:
-		d.refuse(e, RefusedMalformed, "command %d is none of KILL, PAUSE, RESUME, RETRY_FROM_STEP", int32(command))
+		d.refuse(e, RefusedMalformed, "command %d is none of KILL, PAUSE, RESUME, RETRY_FROM_STEP, RELEASE_TOKENS", int32(command))
 		return nil
 	}
 	return nil
@@ -62,6 +64,19 @@ func (d *draft) unpause(e Commanded) {
 	d.rearm()
 	d.settle(e.NowUs)
 	d.proceed(e.NowUs)
+}
+
+// releaseTokens gives the flow's tokens to others. The flow is not told: should it spend them all the same, its notary has the
+// last word, as it has for every claim.
+func (d *draft) releaseTokens(e Commanded) {
+	n := len(d.Head.GetClaims())
+	if n == 0 {
+		d.refuse(e, RefusedState, "the flow has no claim of tokens")
+		return
+	}
+	d.Head.UpdatedAtUs = e.NowUs
+	d.endClaims(0, true)
+	d.accept(e, fmt.Sprintf("%d claims of tokens are released; the flow goes on", n))
 }
 
 // rearm asks again for what the flow waits for, so that a timer or loop record that was lost (dead-lettered, say)
@@ -197,6 +212,8 @@ func commandName(c *flowv1.FlowCommand) string {
 		return "resume"
 	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP:
 		return "retry"
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RELEASE_TOKENS:
+		return "release-tokens"
 	default:
 		return "unknown"
 	}

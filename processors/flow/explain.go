@@ -39,7 +39,7 @@ func Explanations() map[string]string {
 			"The flow is parked. Look at the worker's log and resume the flow when the worker is well.",
 		RefusedUnknown: "A command named a flow that does not run and has not run in the last seven days, or that was killed before it began. The command changed nothing.",
 		RefusedEnded:   "A command named a flow that has ended. COMPLETED, FAILED and KILLED are final. The command changed nothing.",
-		RefusedState:   "A command makes no sense now: pause for a flow that is paused or parked, or resume for one that is not. The command changed nothing.",
+		RefusedState:   "A command makes no sense now: pause for a flow that is paused or parked, resume for one that is not, or release-tokens for one that has no claim of tokens. The command changed nothing.",
 		RefusedStep:    "A retry named a step that the flow has not reached. `fairlead flow history ID` shows the steps. The command changed nothing.",
 		RefusedSession: "A retry would go on after the opening of a session that is dead, or that would be broken by it: it failed, timed out, or was used after the step, and the other side's flow does not go back. " +
 			"The flow would get a session-error and most likely fail for good. The message names the session, and the step before its opening: a retry from there opens it anew. `fairlead flow retry ID --step N --force` goes on all the same. The command changed nothing.",

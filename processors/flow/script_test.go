@@ -114,10 +114,11 @@ func command(t *testing.T, w *world, d *datadriven.TestData) ([]string, error) {
 			return nil, err
 		}
 		return nil, loseRow(w, j, w.flowID(arg(0)), arg(1))
-	case "kill", "pause", "resume", "retry", "conjure":
+	case "kill", "pause", "resume", "retry", "release-tokens", "conjure":
 		kind := map[string]flowv1.FlowCommandKind{
 			"kill": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL, "pause": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_PAUSE,
-			"resume": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RESUME, "retry": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP,
+			"release-tokens": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RELEASE_TOKENS,
+			"resume":         flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RESUME, "retry": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP,
 		}[d.Cmd]
 		c := &flowv1.FlowCommand{Kind: kind, By: "olga", Reason: strings.TrimSpace(d.Input)}
 		if d.Cmd == "retry" {

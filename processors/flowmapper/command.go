@@ -122,6 +122,8 @@ func commandName(k flowv1.FlowCommandKind) string {
 		return "resume"
 	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP:
 		return "retry"
+	case flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RELEASE_TOKENS:
+		return "release-tokens"
 	default:
 		return "unknown"
 	}

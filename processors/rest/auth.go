@@ -93,6 +93,9 @@ func (a *authenticator) verify(ctx context.Context, login, password, address str
 		return "", fail
 	}
 	defer release()
+	if valid && a.cache.Has(login, password, credential.GetPasswordHash(), now) {
+		return login, nil // somebody else's request has brought the same pair meanwhile: after a restart many do at once
+	}
 	hash := a.nobody
 	if valid {
 		hash = credential.GetPasswordHash()

@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fairleadio/fairlead/internal/rbac"
@@ -66,6 +68,29 @@ func TestVerifiedPairIsDropped(t *testing.T) {
 	if got := w.login("alice", "new", from); got != 401 {
 		t.Errorf("expired password: %d", got)
 	}
+}
+
+// Requests that wait with one password are let in by the first of them that is verified: after a restart, when nothing is
+// remembered, a crowd of clients would otherwise wait for one hash each.
+func TestCrowdIsVerifiedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{Verifications: 1})
+		auth := w.server.auth
+		auth.slots <- struct{}{} // one is being verified
+		var crowd sync.WaitGroup
+		for range 50 {
+			crowd.Go(func() {
+				if got := w.login("alice", "only the cache has this", "192.0.2.1:1000"); got != 200 {
+					t.Errorf("a request that waited is answered %d: its password was hashed once more", got)
+				}
+			})
+		}
+		synctest.Wait()
+		credential, _ := auth.accounts.Credential("alice")
+		auth.cache.Add("alice", "only the cache has this", credential.GetPasswordHash(), w.now)
+		<-auth.slots
+		crowd.Wait()
+	})
 }
 
 func TestLoginThrottling(t *testing.T) {

@@ -49,9 +49,10 @@ func isTerminal(s *flowv1.FlowStatus) *failure {
 // commandKinds maps the last part of a command's path to its kind.
 func commandKinds() map[string]flowv1.FlowCommandKind {
 	return map[string]flowv1.FlowCommandKind{
-		"kill":   flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL,
-		"pause":  flowv1.FlowCommandKind_FLOW_COMMAND_KIND_PAUSE,
-		"resume": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RESUME,
-		"retry":  flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP,
+		"kill":           flowv1.FlowCommandKind_FLOW_COMMAND_KIND_KILL,
+		"pause":          flowv1.FlowCommandKind_FLOW_COMMAND_KIND_PAUSE,
+		"resume":         flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RESUME,
+		"retry":          flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP,
+		"release-tokens": flowv1.FlowCommandKind_FLOW_COMMAND_KIND_RELEASE_TOKENS,
 	}
 }

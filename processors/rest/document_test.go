@@ -189,7 +189,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	}
 	check("alice", "POST "+ownFlows+"/run/pause", `{}`, "Prefer: wait=5")
 	check("alice", "GET "+ownFlows+"/run", "")
-	for _, word := range []string{"kill", "pause", "resume", "retry"} {
+	for _, word := range []string{"kill", "pause", "release-tokens", "resume", "retry"} {
 		for _, id := range []string{"run", "done", "none"} {
 			check("alice", "POST "+ownFlows+"/"+id+"/"+word, `{"reason":"x","step":1}`)
 			check("alice", "POST "+ownFlows+"/"+id+"/"+word, `{"reason":"x"}`)

@@ -11,6 +11,7 @@ import (
 	"github.com/fairleadio/fairlead/internal/tokenpool"
 	"github.com/fairleadio/fairlead/schemas"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
+	ledgerv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/ledger/v1"
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 	tokensv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/tokens/v1"
 )
@@ -142,6 +143,10 @@ func (d *draft) claim(e Asked, c *appv1.ClaimTokens) {
 		d.note(Repeated)
 		return
 	}
+	if len(c.GetStates()) > 0 {
+		d.keep(e, c.GetStates())
+		return
+	}
 	d.refresh(e.NowUs)
 	// What is known in part may lack those of the highest priority.
 	var found choice
@@ -175,6 +180,29 @@ func (d *draft) claim(e Asked, c *appv1.ClaimTokens) {
 		}
 	}
 	d.wait(e, d.ask(e.Request, e.NowUs, false))
+}
+
+// keep claims states by their references, unless another claim has one of them. Nobody need have told of them: a flow keeps
+// what it is about to make.
+func (d *draft) keep(e Asked, states []*ledgerv1.StateRef) {
+	held := d.heldNow()
+	if len(held)+len(states) > maxHeld {
+		d.busy(e)
+		return
+	}
+	found := choice{sum: new(big.Rat)}
+	for _, ref := range states {
+		if held[nameOf(ref)] {
+			d.none(e.RequestID, e.ReplyTo, choice{sum: new(big.Rat)})
+			return
+		}
+		t, known := find(d.Known, ref, compareToken)
+		if !known {
+			t = &tokensv1.Token{Ref: ref}
+		}
+		found.tokens = append(found.tokens, t)
+	}
+	d.grant(e.RequestID, e.ReplyTo, e.Request, found, e.NowUs)
 }
 
 func (d *draft) busy(e Asked) {
@@ -216,8 +244,9 @@ func (d *draft) ask(r *tokensv1.Request, nowUs int64, balance bool) uint64 {
 func (d *draft) grant(id, replyTo string, r *tokensv1.Request, found choice, nowUs int64) {
 	c := &tokensv1.Claim{ClaimId: id, FlowId: r.GetFlowId(), CreatedAtUs: nowUs, ExpiresAtUs: nowUs + d.rules.ClaimTimeoutUs, Tokens: found.tokens}
 	d.setClaims(put(d.Claims, c, id, compareClaim))
-	selector := selectorOf(r)
-	d.Head.Backoffs = slices.DeleteFunc(d.Head.Backoffs, func(b *tokensv1.Pool_Backoff) bool { return proto.Equal(b.GetSelector(), selector) })
+	if selector := selectorOf(r); len(r.GetClaim().GetStates()) == 0 {
+		d.Head.Backoffs = slices.DeleteFunc(d.Head.Backoffs, func(b *tokensv1.Pool_Backoff) bool { return proto.Equal(b.GetSelector(), selector) })
+	}
 	d.setExpiry(nowUs)
 	d.note(Claimed)
 	d.respond(id, replyTo, answerOf(c))
@@ -254,6 +283,8 @@ func (d *draft) release(id, flow string, op *appv1.ReleaseTokens, what Outcome) 
 	}
 	d.note(what)
 	d.setClaims(drop(d.Claims, id, compareClaim))
+	// Its flow may have made change, which is in the database and will be told: who asks now must not be told of too little.
+	d.Head.Backoffs = nil
 	used := map[refName]bool{}
 	for _, ref := range op.GetUsed() {
 		used[nameOf(ref)] = true

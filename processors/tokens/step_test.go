@@ -179,6 +179,33 @@ func TestBackoff(t *testing.T) {
 	s.want("more", "2 worth 9")
 }
 
+// A claim that ends may have made change that nobody has told of yet: it is in the database, so the database is asked, however
+// long it was to be left alone.
+func TestEndedClaimEndsBackoff(t *testing.T) {
+	for how, end := range map[string]*tokensv1.Request{"released": releaseOf("a", ref(1)), "its flow ended": endOf("a")} {
+		t.Run(how, func(t *testing.T) {
+			s := newSite(t)
+			s.mint(token(1, "5"))
+			s.ask("a", claimOf("1"))
+			s.serve()
+			s.ask("b", claimOf("2"))
+			s.serve()
+			s.want("b", "none, available 0")
+			s.spend(ref(1))
+			s.mint(token(2, "4"))
+			s.ask("end", end)
+			s.ask("c", claimOf("2"))
+			if how == "released" && len(s.asked) != 1 {
+				t.Fatal("the database is not asked")
+			}
+			s.serve()
+			if got := words(s.answer("c")); got == "none, available 0" {
+				t.Errorf("nothing is found of the change: %s", got)
+			}
+		})
+	}
+}
+
 // More tokens than a claim can have are another answer than too little, and the same while the database is left alone.
 func TestTooMany(t *testing.T) {
 	s := newSite(t)

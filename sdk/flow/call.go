@@ -293,7 +293,8 @@ func weight(o wire.Operation) (size int, brings bool) {
 		}
 		return len(wire.Encode(o)) + frame, true
 	case *wire.ClaimTokens:
-		return frame, true
+		const ref = 48
+		return len(o.States)*ref + frame, true
 	case *wire.ReleaseTokens:
 		const ref = 48
 		return len(o.Used)*ref + frame, false

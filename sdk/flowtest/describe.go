@@ -54,6 +54,9 @@ func describe(o wire.Operation, f *Flow) string {
 	case *wire.NamedQuery:
 		return "query " + o.Query
 	case *wire.ClaimTokens:
+		if len(o.States) > 0 {
+			return fmt.Sprintf("keep %d tokens", len(o.States))
+		}
 		return "claim tokens worth " + o.Amount
 	case *wire.ReleaseTokens:
 		return "release " + o.ClaimID

@@ -26,6 +26,7 @@ const (
 	maxFlowClaims = 256
 	maxUsed       = 10_000
 	maxClaimed    = 1_500
+	maxStates     = 1_000
 )
 
 // tokenClaim is a claim of tokens. It ends with its flow, or when it is too old.
@@ -98,7 +99,15 @@ func (m *Member) tokens(s selection) (out []vault.State) {
 // claimTokens selects by the rules of the platform's tokens worker.
 func (f *Flow) claimTokens(o *wire.ClaimTokens) wire.Answer {
 	s, err := newSelection(o.Pool, o.Owner, o.TagRegex)
-	if err = errors.Join(err, ledger.CheckAmount(o.Amount)); err == nil && (o.Strategy < 0 || o.Strategy > 2) {
+	switch {
+	case len(o.States) == 0:
+		err = errors.Join(err, ledger.CheckAmount(o.Amount))
+	case o.Amount != "" || len(o.Owner) > 0 || o.TagRegex != "" || o.Strategy != 0:
+		err = errors.Join(err, errors.New("states are claimed as they are: with them, amount, owner, tag_regex and strategy must be left out"))
+	case len(o.States) > maxStates:
+		err = errors.Join(err, fmt.Errorf("states names %d, at most %d can be claimed by their references at once", len(o.States), maxStates))
+	}
+	if err == nil && (o.Strategy < 0 || o.Strategy > 2) {
 		err = fmt.Errorf("strategy is %d", o.Strategy)
 	}
 	if err != nil {
@@ -114,10 +123,13 @@ func (f *Flow) claimTokens(o *wire.ClaimTokens) wire.Answer {
 		return fault("limit", "the flow has too many claims of tokens: release those that it needs no more")
 	}
 	states, held := f.m.tokens(s), f.m.held()
+	if len(o.States) > 0 {
+		return f.keepTokens(o.States, states, held)
+	}
 	if o.Strategy == 2 {
 		slices.SortStableFunc(states, func(a, b vault.State) int { return cmp.Compare(a.State.Token.Priority-1, b.State.Token.Priority-1) }) // 0 is last
 	}
-	c := tokenClaim{of: f, id: fmt.Sprintf("claim-%d of %s", f.m.claimed, f.id), expires: f.m.net.now.Add(claimTime)}
+	c := f.newClaim()
 	out, sum, target := &wire.TokenClaim{ClaimID: c.id, ExpiresAtUS: c.expires.UnixMicro()}, new(big.Rat), ledger.AmountOf(o.Amount)
 	for _, k := range states {
 		if held[k.Ref] {
@@ -126,13 +138,8 @@ func (f *Flow) claimTokens(o *wire.ClaimTokens) wire.Answer {
 		if len(out.Tokens) == maxClaimed {
 			return wire.Result(&wire.TokenClaim{Available: decimal(sum), Limited: true})
 		}
-		t := k.State.Token
-		token := wire.ClaimedToken{Ref: &wire.StateRef{Transaction: k.Ref.Transaction[:], Index: k.Ref.Index}, Amount: t.Amount, Tag: t.Tag, Priority: t.Priority}
-		if t.Owner != (ledger.Hash{}) {
-			token.Owner = t.Owner[:]
-		}
-		out.Tokens, c.refs = append(out.Tokens, token), append(c.refs, k.Ref)
-		if sum.Add(sum, ledger.AmountOf(t.Amount)).Cmp(target) >= 0 {
+		out.Tokens, c.refs = append(out.Tokens, claimedOf(k)), append(c.refs, k.Ref)
+		if sum.Add(sum, ledger.AmountOf(k.State.Token.Amount)).Cmp(target) >= 0 {
 			out.Amount = decimal(sum)
 			f.m.claimed++
 			f.m.claims = append(f.m.claims, c)
@@ -140,6 +147,44 @@ func (f *Flow) claimTokens(o *wire.ClaimTokens) wire.Answer {
 		}
 	}
 	return wire.Result(&wire.TokenClaim{Available: decimal(sum)})
+}
+
+func (f *Flow) newClaim() tokenClaim {
+	return tokenClaim{of: f, id: fmt.Sprintf("claim-%d of %s", f.m.claimed, f.id), expires: f.m.net.now.Add(claimTime)}
+}
+
+func claimedOf(k vault.State) wire.ClaimedToken {
+	t := k.State.Token
+	token := wire.ClaimedToken{Ref: &wire.StateRef{Transaction: k.Ref.Transaction[:], Index: k.Ref.Index}, Amount: t.Amount, Tag: t.Tag, Priority: t.Priority}
+	if t.Owner != (ledger.Hash{}) {
+		token.Owner = t.Owner[:]
+	}
+	return token
+}
+
+// keepTokens claims states by their references, whether they exist or not.
+func (f *Flow) keepTokens(refs []wire.StateRef, known []vault.State, held map[ledger.StateRef]bool) wire.Answer {
+	c, sum := f.newClaim(), new(big.Rat)
+	out := &wire.TokenClaim{ClaimID: c.id, ExpiresAtUS: c.expires.UnixMicro()}
+	for i := range refs {
+		ref := ledger.StateRef{Index: refs[i].Index}
+		if copy(ref.Transaction[:], refs[i].Transaction) != len(ref.Transaction) || len(refs[i].Transaction) != len(ref.Transaction) {
+			return fault(flow.ErrInvalidArgument.Type, fmt.Sprintf("states: the transaction of state %d is not an id of 32 bytes", i))
+		}
+		if held[ref] {
+			return wire.Result(&wire.TokenClaim{Available: "0"})
+		}
+		token := wire.ClaimedToken{Ref: &refs[i]}
+		if at := slices.IndexFunc(known, func(k vault.State) bool { return k.Ref == ref }); at >= 0 {
+			token = claimedOf(known[at])
+			sum.Add(sum, ledger.AmountOf(token.Amount))
+		}
+		out.Tokens, c.refs = append(out.Tokens, token), append(c.refs, ref)
+	}
+	out.Amount = decimal(sum)
+	f.m.claimed++
+	f.m.claims = append(f.m.claims, c)
+	return wire.Result(out)
 }
 
 func (f *Flow) releaseTokens(o *wire.ReleaseTokens) wire.Answer {

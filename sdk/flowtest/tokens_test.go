@@ -165,3 +165,43 @@ func TestTokens(t *testing.T) {
 		t.Error("nothing was claimed")
 	}
 }
+
+// What a flow keeps before it is made is nobody else's when it is made.
+func TestKeep(t *testing.T) {
+	alice := flowtest.New(t).Member("O=Alice, L=London, C=GB")
+	onLedger(t, alice, func(ctx *flow.Context) (any, error) {
+		tx, err := made(ctx, 1, 1)
+		if err != nil {
+			return nil, err
+		}
+		c := tx.Content()
+		c.Outputs[0].Token = &ledger.Token{Type: pounds.Type, Symbol: pounds.Symbol, Issuer: pounds.Issuer, Amount: "5"}
+		c.Outputs[0].Contract = pounds.Type
+		if tx, err = ledger.New(c, ledger.Salt{1}); err != nil {
+			return nil, err
+		}
+		kept, err := tokens.Keep(ctx, pounds, tx.Output(0))
+		if err != nil {
+			return nil, err
+		}
+		if _, _, err = vault.Store(ctx, tx, vault.Verified, vault.Options{Visible: []int{0}}); err != nil {
+			return nil, err
+		}
+		if claim, err := tokens.Claim(ctx, pounds, "5", tokens.Options{}); !errors.Is(err, tokens.ErrNotEnough) {
+			t.Errorf("%+v, %v", claim, err)
+		}
+		if _, err := tokens.Keep(ctx, pounds, tx.Output(0)); !errors.Is(err, tokens.ErrTaken) {
+			t.Errorf("kept twice: %v", err)
+		}
+		if _, err := tokens.Keep(ctx, pounds); !errors.Is(err, flow.ErrInvalidArgument) {
+			t.Errorf("nothing is kept: %v", err)
+		}
+		if err := tokens.Release(ctx, kept); err != nil {
+			return nil, err
+		}
+		if kept, err = tokens.Keep(ctx, pounds, tx.Output(0)); err != nil || kept.Amount != "5" {
+			t.Errorf("%+v, %v", kept, err)
+		}
+		return nil, err
+	})
+}

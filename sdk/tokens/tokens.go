@@ -97,16 +97,23 @@ func ClaimCall(pool Pool, amount string, o Options) *flow.Pending[Claimed] {
 		return flow.EndedCall(Claimed{}, flow.Errorf(flow.ErrInvalidArgument.Type, "%s", err))
 	}
 	m := &wire.ClaimTokens{Pool: pool.wire(), Amount: amount, Owner: hashBytes(o.Owner), TagRegex: o.TagRegex, Strategy: int32(o.Strategy)}
+	return claimCall(m, pool, func(r wire.TokenClaim) error {
+		if r.Limited {
+			return flow.Errorf(ErrTooMany.Type, "%s %s are asked: the tokens are too small for one claim; merge some first, by paying them to yourself", amount, pool.Symbol)
+		}
+		return flow.Errorf(ErrNotEnough.Type, "%s %s are asked, %s available", amount, pool.Symbol, r.Available)
+	})
+}
+
+// claimCall asks for a claim; none says why there is none.
+func claimCall(m *wire.ClaimTokens, pool Pool, none func(wire.TokenClaim) error) *flow.Pending[Claimed] {
 	return flow.NewCall(m, func(result []byte) (Claimed, error) {
 		var r wire.TokenClaim
 		if err := receive(result, &r); err != nil {
 			return Claimed{}, err
 		}
 		if r.ClaimID == "" {
-			if r.Limited {
-				return Claimed{}, flow.Errorf(ErrTooMany.Type, "%s %s are asked: the tokens are too small for one claim; merge some first, by paying them to yourself", amount, pool.Symbol)
-			}
-			return Claimed{}, flow.Errorf(ErrNotEnough.Type, "%s %s are asked, %s available", amount, pool.Symbol, r.Available)
+			return Claimed{}, none(r)
 		}
 		c := Claimed{Pool: pool, ID: r.ClaimID, Amount: r.Amount, ExpiresAt: time.UnixMicro(r.ExpiresAtUS).UTC()}
 		for _, t := range r.Tokens {
@@ -119,6 +126,31 @@ func ClaimCall(pool Pool, amount string, o Options) *flow.Pending[Claimed] {
 			c.Tokens = append(c.Tokens, token)
 		}
 		return c, nil
+	})
+}
+
+// ErrTaken: another flow has a claim on one of the states. It is to be compared with errors.Is.
+var ErrTaken = &flow.Error{Type: "tokens-taken"}
+
+// Keep claims states of a pool by their references, at most 1,000; also such as do not exist yet. A flow whose next
+// transaction is to consume what the one before makes keeps that before it makes it: from the moment that a transaction is
+// stored until it is claimed, any other flow of the virtual node may take its outputs. The claim ends as every other does.
+// Its tokens have their references, and what is known of them. [ErrTaken] when another flow has one of the states.
+func Keep(ctx *flow.Context, pool Pool, states ...ledger.StateRef) (Claimed, error) {
+	return do(ctx, KeepCall(pool, states...))
+}
+
+// KeepCall is [Keep] as a call.
+func KeepCall(pool Pool, states ...ledger.StateRef) *flow.Pending[Claimed] {
+	if len(states) == 0 {
+		return flow.EndedCall(Claimed{}, flow.Errorf(flow.ErrInvalidArgument.Type, "no states are named that are to be kept"))
+	}
+	m := &wire.ClaimTokens{Pool: pool.wire()}
+	for i := range states {
+		m.States = append(m.States, wire.StateRef{Transaction: states[i].Transaction[:], Index: states[i].Index})
+	}
+	return claimCall(m, pool, func(wire.TokenClaim) error {
+		return flow.Errorf(ErrTaken.Type, "another flow has a claim on one of %d states of %s", len(states), pool.Symbol)
 	})
 }
 

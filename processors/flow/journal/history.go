@@ -206,6 +206,9 @@ func describeOperation(operation string, raw []byte) string {
 		}
 	case "claim_tokens":
 		if read(&claim) {
+			if n := len(claim.GetStates()); n > 0 {
+				return cut([]byte(fmt.Sprintf("%d states of %s (%s)", n, claim.GetPool().GetSymbol(), claim.GetPool().GetType())))
+			}
 			return cut([]byte(fmt.Sprintf("%s %s (%s)", claim.GetAmount(), claim.GetPool().GetSymbol(), claim.GetPool().GetType())))
 		}
 	case "ledger":

@@ -41,6 +41,8 @@ type ClaimTokens struct {
 	Owner    []byte
 	TagRegex string
 	Strategy int32
+	// States are claimed instead of an amount.
+	States []StateRef
 }
 
 func (m *ClaimTokens) fields(c *Codec) {
@@ -49,9 +51,10 @@ func (m *ClaimTokens) fields(c *Codec) {
 	c.bytes(3, &m.Owner)
 	c.text(4, &m.TagRegex)
 	number(c, 5, &m.Strategy)
+	many(c, 6, &m.States)
 }
 
-// TokenClaim is the result of ClaimTokens; without an id there were not enough tokens.
+// TokenClaim is the result of ClaimTokens; without an id there were not enough tokens, or others have them.
 type TokenClaim struct {
 	ClaimID     string
 	Tokens      []ClaimedToken

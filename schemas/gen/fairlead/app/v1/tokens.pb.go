@@ -153,13 +153,16 @@ func (x *TokenPool) GetNotary() string {
 type ClaimTokens struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Pool  *TokenPool             `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
-	// A decimal number above zero: the tokens are worth this or more.
+	// A decimal number above zero: the tokens are worth this or more. Empty with states.
 	Amount string `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
 	// Only tokens of this owner (32 bytes) when set.
 	Owner []byte `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
 	// Only tokens whose tag it matches somewhere, when set: a regular expression of RE2, at most 256 bytes.
-	TagRegex      string        `protobuf:"bytes,4,opt,name=tag_regex,json=tagRegex,proto3" json:"tag_regex,omitempty"`
-	Strategy      TokenStrategy `protobuf:"varint,5,opt,name=strategy,proto3,enum=fairlead.app.v1.TokenStrategy" json:"strategy,omitempty"`
+	TagRegex string        `protobuf:"bytes,4,opt,name=tag_regex,json=tagRegex,proto3" json:"tag_regex,omitempty"`
+	Strategy TokenStrategy `protobuf:"varint,5,opt,name=strategy,proto3,enum=fairlead.app.v1.TokenStrategy" json:"strategy,omitempty"`
+	// These states and no others, at most 1,000, with no other field but pool. They need not be known, nor exist: a flow claims
+	// what its own transaction is about to make, so that nobody else takes it. There is no claim when another has one of them.
+	States        []*v1.StateRef `protobuf:"bytes,6,rep,name=states,proto3" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -229,10 +232,17 @@ func (x *ClaimTokens) GetStrategy() TokenStrategy {
 	return TokenStrategy_TOKEN_STRATEGY_UNSPECIFIED
 }
 
+func (x *ClaimTokens) GetStates() []*v1.StateRef {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
 // TokenClaim is the result of ClaimTokens.
 type TokenClaim struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Empty when there were not enough tokens: there are no partial claims.
+	// Empty when there were not enough tokens, or another claim has one of the states: there are no partial claims.
 	ClaimId string          `protobuf:"bytes,1,opt,name=claim_id,json=claimId,proto3" json:"claim_id,omitempty"`
 	Tokens  []*ClaimedToken `protobuf:"bytes,2,rep,name=tokens,proto3" json:"tokens,omitempty"`
 	// What the tokens are worth together.
@@ -631,13 +641,14 @@ const file_fairlead_app_v1_tokens_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
 	"\x06symbol\x18\x02 \x01(\tR\x06symbol\x12\x16\n" +
 	"\x06issuer\x18\x03 \x01(\fR\x06issuer\x12\x16\n" +
-	"\x06notary\x18\x04 \x01(\tR\x06notary\"\xc4\x01\n" +
+	"\x06notary\x18\x04 \x01(\tR\x06notary\"\xfa\x01\n" +
 	"\vClaimTokens\x12.\n" +
 	"\x04pool\x18\x01 \x01(\v2\x1a.fairlead.app.v1.TokenPoolR\x04pool\x12\x16\n" +
 	"\x06amount\x18\x02 \x01(\tR\x06amount\x12\x14\n" +
 	"\x05owner\x18\x03 \x01(\fR\x05owner\x12\x1b\n" +
 	"\ttag_regex\x18\x04 \x01(\tR\btagRegex\x12:\n" +
-	"\bstrategy\x18\x05 \x01(\x0e2\x1e.fairlead.app.v1.TokenStrategyR\bstrategy\"\xd2\x01\n" +
+	"\bstrategy\x18\x05 \x01(\x0e2\x1e.fairlead.app.v1.TokenStrategyR\bstrategy\x124\n" +
+	"\x06states\x18\x06 \x03(\v2\x1c.fairlead.ledger.v1.StateRefR\x06states\"\xd2\x01\n" +
 	"\n" +
 	"TokenClaim\x12\x19\n" +
 	"\bclaim_id\x18\x01 \x01(\tR\aclaimId\x125\n" +
@@ -699,16 +710,17 @@ var file_fairlead_app_v1_tokens_proto_goTypes = []any{
 var file_fairlead_app_v1_tokens_proto_depIdxs = []int32{
 	1, // 0: fairlead.app.v1.ClaimTokens.pool:type_name -> fairlead.app.v1.TokenPool
 	0, // 1: fairlead.app.v1.ClaimTokens.strategy:type_name -> fairlead.app.v1.TokenStrategy
-	4, // 2: fairlead.app.v1.TokenClaim.tokens:type_name -> fairlead.app.v1.ClaimedToken
-	9, // 3: fairlead.app.v1.ClaimedToken.ref:type_name -> fairlead.ledger.v1.StateRef
-	1, // 4: fairlead.app.v1.ReleaseTokens.pool:type_name -> fairlead.app.v1.TokenPool
-	9, // 5: fairlead.app.v1.ReleaseTokens.used:type_name -> fairlead.ledger.v1.StateRef
-	1, // 6: fairlead.app.v1.TokenBalance.pool:type_name -> fairlead.app.v1.TokenPool
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	9, // 2: fairlead.app.v1.ClaimTokens.states:type_name -> fairlead.ledger.v1.StateRef
+	4, // 3: fairlead.app.v1.TokenClaim.tokens:type_name -> fairlead.app.v1.ClaimedToken
+	9, // 4: fairlead.app.v1.ClaimedToken.ref:type_name -> fairlead.ledger.v1.StateRef
+	1, // 5: fairlead.app.v1.ReleaseTokens.pool:type_name -> fairlead.app.v1.TokenPool
+	9, // 6: fairlead.app.v1.ReleaseTokens.used:type_name -> fairlead.ledger.v1.StateRef
+	1, // 7: fairlead.app.v1.TokenBalance.pool:type_name -> fairlead.app.v1.TokenPool
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_app_v1_tokens_proto_init() }

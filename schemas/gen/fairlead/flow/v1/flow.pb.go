@@ -90,6 +90,8 @@ const (
 	FlowCommandKind_FLOW_COMMAND_KIND_PAUSE           FlowCommandKind = 2
 	FlowCommandKind_FLOW_COMMAND_KIND_RESUME          FlowCommandKind = 3
 	FlowCommandKind_FLOW_COMMAND_KIND_RETRY_FROM_STEP FlowCommandKind = 4
+	// Ends the flow's claims of tokens; the flow goes on without them.
+	FlowCommandKind_FLOW_COMMAND_KIND_RELEASE_TOKENS FlowCommandKind = 5
 )
 
 // Enum value maps for FlowCommandKind.
@@ -100,6 +102,7 @@ var (
 		2: "FLOW_COMMAND_KIND_PAUSE",
 		3: "FLOW_COMMAND_KIND_RESUME",
 		4: "FLOW_COMMAND_KIND_RETRY_FROM_STEP",
+		5: "FLOW_COMMAND_KIND_RELEASE_TOKENS",
 	}
 	FlowCommandKind_value = map[string]int32{
 		"FLOW_COMMAND_KIND_UNSPECIFIED":     0,
@@ -107,6 +110,7 @@ var (
 		"FLOW_COMMAND_KIND_PAUSE":           2,
 		"FLOW_COMMAND_KIND_RESUME":          3,
 		"FLOW_COMMAND_KIND_RETRY_FROM_STEP": 4,
+		"FLOW_COMMAND_KIND_RELEASE_TOKENS":  5,
 	}
 )
 
@@ -3077,13 +3081,14 @@ const file_fairlead_flow_v1_flow_proto_rawDesc = "" +
 	"\rINITIATOR_RPC\x10\x01\x12\x11\n" +
 	"\rINITIATOR_P2P\x10\x02\x12\x17\n" +
 	"\x13INITIATOR_SCHEDULED\x10\x03\x12\x15\n" +
-	"\x11INITIATOR_CHANNEL\x10\x04*\xb2\x01\n" +
+	"\x11INITIATOR_CHANNEL\x10\x04*\xd8\x01\n" +
 	"\x0fFlowCommandKind\x12!\n" +
 	"\x1dFLOW_COMMAND_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16FLOW_COMMAND_KIND_KILL\x10\x01\x12\x1b\n" +
 	"\x17FLOW_COMMAND_KIND_PAUSE\x10\x02\x12\x1c\n" +
 	"\x18FLOW_COMMAND_KIND_RESUME\x10\x03\x12%\n" +
-	"!FLOW_COMMAND_KIND_RETRY_FROM_STEP\x10\x04*\xa7\x01\n" +
+	"!FLOW_COMMAND_KIND_RETRY_FROM_STEP\x10\x04\x12$\n" +
+	" FLOW_COMMAND_KIND_RELEASE_TOKENS\x10\x05*\xa7\x01\n" +
 	"\tFlowState\x12\x1a\n" +
 	"\x16FLOW_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aFLOW_STATE_START_REQUESTED\x10\x01\x12\x16\n" +
