@@ -92,7 +92,13 @@ func TestFlowsHaveTransactionsVerified(t *testing.T) {
 	start("missing", coming, `"Amount":10,"Left":4`)
 	start("later", coming, `"Amount":10,"Left":4,"Tries":1000`)
 	stop := run()
-	lastStatuses(t, c, func(all map[string]*flowv1.FlowStatus) bool { return ended(all) == 5 })
+	asked := map[string]bool{} // what flow "later" has waited for, each time until another time
+	lastStatuses(t, c, func(all map[string]*flowv1.FlowStatus) bool {
+		if w := all["later-"+alice.ShortHash()].GetWaitingFor(); w != "" {
+			asked[w] = true
+		}
+		return ended(all) == 5 && len(asked) > 1
+	})
 	stop()
 	defer run()()
 	announce(t, c, "LATER", coming, wasm)
