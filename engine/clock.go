@@ -13,11 +13,13 @@ type clock struct {
 	// set is when last was taken, or the partition; it is used for differences only.
 	set   time.Time
 	began bool
+	// width is how many microseconds a transaction has for itself.
+	width int64
 }
 
 // time is what a transaction that began at this wall time would have as its now.
 func (c *clock) time(wall int64) int64 {
-	ahead := int64(1)
+	ahead := max(1, c.width)
 	if !c.set.IsZero() {
 		ahead = max(ahead, time.Since(c.set).Microseconds()/2)
 	}

@@ -68,6 +68,10 @@ type Config struct {
 
 	// MaxBatch bounds the input records of a transaction. Default and maximum 20,000.
 	MaxBatch int
+	// NowWidth is how many microseconds of a partition's time each transaction has for itself: the next one's now is that much
+	// later at least. A group that gives its records times of their own, all different and in order, needs as many as it uses.
+	// It may grow, and not shrink while the group has owners with more. Default 1.
+	NowWidth int
 	// MaxDelay bounds how long a transaction may grow while input keeps coming. Default 100 ms.
 	MaxDelay time.Duration
 	// Retries is how often a record is tried again after [Retry] before it is dead-lettered. Default 20.
@@ -113,6 +117,9 @@ func (c Config) withDefaults() (Config, error) {
 	if !safeName.MatchString(c.Prefix) || !safeName.MatchString(c.InstanceID) {
 		return c, fmt.Errorf("engine: Prefix %q and InstanceID %q may hold letters, digits, '.', '_' and '-' only", c.Prefix, c.InstanceID)
 	}
+	if c.NowWidth < 0 {
+		return c, fmt.Errorf("engine: NowWidth is %d, it must be 1 or more", c.NowWidth)
+	}
 	if c.MaxBatch < 0 || c.MaxBatch > MaxTransactionRecords {
 		return c, fmt.Errorf("engine: MaxBatch is %d, it must be between 1 and %d", c.MaxBatch, MaxTransactionRecords)
 	}
@@ -131,6 +138,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	setInt(&c.Sessions, runtime.GOMAXPROCS(0))
 	setInt(&c.MaxBatch, MaxTransactionRecords)
+	setInt(&c.NowWidth, 1)
 	setInt(&c.Retries, 20)
 	setInt(&c.RetryQueue, 1000)
 	setInt(&c.CrashLimit, 3)

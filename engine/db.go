@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -57,13 +58,28 @@ func OpenPebble(dir string) (DB, error) { return OpenPebbleFS(dir, vfs.Default) 
 // OpenMemory opens a database that lives as long as the process.
 func OpenMemory() (DB, error) { return OpenPebbleFS("", vfs.NewMem()) }
 
+const (
+	memTableBytes, memTables = 16 << 20, 2
+	// cacheBytes is at most what blocks that were read take, of all engines of the process together. Pebble takes the memory of
+	// its tables in memory out of its cache's, so that is added: with less nothing is ever found in the cache.
+	cacheBytes = 48 << 20
+	// filterBits is what each key takes in the filters that tell that a file does not have it: a store is asked as often for
+	// what is not there as for what is, and without them that costs a look into a file of each level.
+	filterBits = 10
+	// indexBytes keeps a file's index in one block, so that one read finds a block of data.
+	indexBytes = 256 << 10
+)
+
 // OpenPebbleFS opens a database on a file system of the caller's: tests crash it there.
 func OpenPebbleFS(dir string, fs vfs.FS) (DB, error) {
-	db, err := pebble.Open(dir, &pebble.Options{
-		FS:           fs,
-		MemTableSize: 16 << 20,
-		Logger:       quietLogger{},
-	})
+	options := &pebble.Options{
+		FS: fs, Logger: quietLogger{}, MemTableSize: memTableBytes, MemTableStopWritesThreshold: memTables, CacheSize: cacheBytes + memTables*memTableBytes,
+	}
+	for i := range options.Levels {
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBits)
+		options.Levels[i].IndexBlockSize = indexBytes
+	}
+	db, err := pebble.Open(dir, options)
 	if err != nil {
 		return nil, fmt.Errorf("open local storage in %q: %w", dir, err)
 	}

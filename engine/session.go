@@ -492,7 +492,7 @@ func (s *session) openPartitions(ctx context.Context, a *assignment) error {
 	parts := map[int32]*partition{}
 	var logs []*changelog
 	for _, id := range a.partitions {
-		p := &partition{id: id, s: s, clock: clock{set: time.Now()}, stores: map[string]*changelog{}}
+		p := &partition{id: id, s: s, clock: clock{set: time.Now(), width: int64(s.e.cfg.NowWidth)}, stores: map[string]*changelog{}}
 		add := func(topic string) *changelog {
 			l := newChangelog(s.e.cfg.DB, s.e.cfg.Prefix, topic, id, topology.topics[topic].id, topology.cluster, func(err error) { s.fail(Fatal(err)) })
 			p.logs = append(p.logs, l)

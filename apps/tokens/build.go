@@ -67,8 +67,8 @@ func (d *draft) build(ctx *flow.Context) (*ledger.Transaction, error) {
 	return ledger.New(c, ledger.Salt(ctx.RandomBytes(len(ledger.Salt{}))))
 }
 
-// sign makes the signatures of those of a transaction's signatories that are the virtual node's keys.
-func sign(ctx *flow.Context, tx *ledger.Transaction) ([]ledger.Signature, error) {
+// signers are those of a transaction's signatories that are the virtual node's keys.
+func signers(ctx *flow.Context, tx *ledger.Transaction) ([]ledger.PublicKey, error) {
 	var keys []flow.PublicKey
 	for _, k := range tx.Content().Signatories {
 		keys = append(keys, flow.PublicKey(k))
@@ -77,18 +77,9 @@ func sign(ctx *flow.Context, tx *ledger.Transaction) ([]ledger.Signature, error)
 	if err != nil {
 		return nil, err
 	}
-	var calls []flow.Call
-	var signed []*flow.Pending[[]ledger.Signature]
+	var out []ledger.PublicKey
 	for _, k := range mine {
-		p := vault.SignCall(k.PublicKey, tx.ID())
-		calls, signed = append(calls, p), append(signed, p)
-	}
-	if err := flow.All(ctx, calls...); err != nil {
-		return nil, err
-	}
-	var out []ledger.Signature
-	for _, p := range signed {
-		out = append(out, p.Value()...)
+		out = append(out, ledger.PublicKey(k.PublicKey))
 	}
 	return out, nil
 }
@@ -115,11 +106,11 @@ func (d *draft) finishOver(ctx *flow.Context, sessions ...*flow.Session) (finali
 	if err != nil {
 		return finality.Final{}, err
 	}
-	own, err := sign(ctx, tx)
+	keys, err := signers(ctx, tx)
 	if err != nil {
 		return finality.Final{}, err
 	}
-	f, err := finality.Finalise(ctx, tx, own, sessions...)
+	f, err := finality.Options{Sign: keys}.Finalise(ctx, tx, nil, sessions...)
 	return f, advised(tx, err)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/finality"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 func init() { flow.Register("test-cheat", cheat) }
@@ -116,4 +117,20 @@ func TestSignedOnce(t *testing.T) {
 		w.net.Settle()
 		w.refused(w.alice, "tokens-swap", swap, flow.ErrSessionFailed.Type, "was taken")
 	}
+}
+
+// sign signs without finality.
+func sign(ctx *flow.Context, tx *ledger.Transaction) (out []ledger.Signature, err error) {
+	keys, err := signers(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		signed, err := vault.Sign(ctx, k, tx.ID())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, signed...)
+	}
+	return out, nil
 }

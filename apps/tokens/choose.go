@@ -83,15 +83,57 @@ func choose(ctx *flow.Context, issuers []ledger.PublicKey, symbol, notary string
 			if err != nil {
 				return purse{}, err
 			}
-			return claimed(ctx, claim, n, need)
+			return claimed(ctx, claim, n, issuer, need)
 		}
 	}
 	return purse{}, reason
 }
 
-// claimed reads the tokens of a claim, and leaves out those that are not needed. Token selection goes by what a state says of
-// itself; one that is no token would be worth nothing, and is not spent.
-func claimed(ctx *flow.Context, claim tokens.Claimed, from service, need amount.Amount) (purse, error) {
+// told are the tokens of a claim as token selection describes them, which is all that a payment needs to know: a pool has the
+// states of one contract, which takes no state whose description is not the token's. It knows owners by the hashes of
+// their keys; false when one is not among the virtual node's.
+func told(ctx *flow.Context, claim tokens.Claimed, issuer ledger.PublicKey) ([]token.Held, bool, error) {
+	keys, err := ctx.Keys("LEDGER")
+	if err != nil {
+		return nil, false, err
+	}
+	owners := map[ledger.Hash]ledger.PublicKey{}
+	for _, k := range keys {
+		owners[ledger.KeyID(ledger.PublicKey(k.PublicKey))] = ledger.PublicKey(k.PublicKey)
+	}
+	var out []token.Held
+	for _, t := range claim.Tokens {
+		owner, mine := owners[t.Owner]
+		if !mine {
+			return nil, false, nil
+		}
+		out = append(out, token.Held{Ref: t.Ref, Token: token.Token{Amount: t.Amount, Symbol: claim.Pool.Symbol, Issuer: issuer, Owner: owner, Tag: t.Tag}})
+	}
+	return out, true, nil
+}
+
+// claimed makes a purse of a claim, and leaves out the tokens that are not needed. Where the notary has several keys, the states
+// are read, for they say which one they have.
+func claimed(ctx *flow.Context, claim tokens.Claimed, from service, issuer ledger.PublicKey, need amount.Amount) (purse, error) {
+	if len(from.keys) == 1 {
+		held, whole, err := told(ctx, claim, issuer)
+		if err != nil {
+			return purse{}, err
+		}
+		if whole {
+			picked, err := token.Pick(held, need)
+			if err != nil {
+				return purse{}, typed(err)
+			}
+			return purse{notary: from.spending(nil), kind: held[0].Token.Kind(), held: picked, claim: claim}, nil
+		}
+	}
+	return read(ctx, claim, from, need)
+}
+
+// read reads the tokens of a claim. Token selection goes by what a state says of itself; one that is no token would be worth
+// nothing, and is not spent.
+func read(ctx *flow.Context, claim tokens.Claimed, from service, need amount.Amount) (purse, error) {
 	states, err := vault.Resolve(ctx, claim.Refs()...)
 	if err != nil {
 		return purse{}, err

@@ -197,9 +197,12 @@ type running struct {
 	answered int
 }
 
+// lingers is how long a request may wait for others: as long as the engine's do, by which flow workers write theirs.
+const lingers = 5 * time.Millisecond
+
 func (r *running) connect(brokers []string) (err error) {
 	r.failure = make(chan error, 1)
-	r.producer, err = kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0),
+	r.producer, err = kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(lingers),
 		kgo.MaxBufferedRecords(50_000), kgo.MetadataMinAge(50*time.Millisecond), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return fmt.Errorf("make a producer: %w", err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,8 @@ type cluster struct {
 	parts  func(all measure.Processes) map[string]time.Duration
 	logs   []*kafkatest.Process
 	closes []func() error
+	// monitors are the addresses of the workers' probes and metrics, by worker type.
+	monitors map[string]string
 }
 
 // member is a virtual node.
@@ -119,7 +122,7 @@ func (b bench) onKafka(ctx context.Context) (_ *cluster, err error) {
 	if err := os.Setenv(kafkatest.RealServersVariable, "1"); err != nil {
 		return nil, err
 	}
-	c := &cluster{kind: "Apache Kafka " + kafkatest.Version + ", 1 node; a process for each worker type", prefix: "pay-"}
+	c := &cluster{kind: "Apache Kafka " + kafkatest.Version + ", 1 node; a process for each worker type", prefix: "pay-", monitors: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -165,11 +168,12 @@ func (b bench) onKafka(ctx context.Context) (_ *cluster, err error) {
 	}
 	known := map[int]string{}
 	for _, worker := range app.Available() {
-		p, pid, err := b.worker(ctx, dir, worker, settings)
+		p, pid, monitor, err := b.worker(ctx, dir, worker, settings)
 		if err != nil {
 			return nil, err
 		}
 		c.then(p.Kill)
+		c.monitors[worker] = monitor
 		c.logs, known[pid] = append(c.logs, p), "worker "+worker
 	}
 	c.parts = func(all measure.Processes) map[string]time.Duration {
@@ -210,16 +214,16 @@ vault: {address: %q, mount: %q, auth: %q, auth_path: %q, role_id_file: %q, secre
 }
 
 // worker starts a process of one worker type. It is ready when the others are.
-func (b bench) worker(ctx context.Context, dir, worker, settings string) (*kafkatest.Process, int, error) {
-	monitor, err := freeAddress()
-	if err != nil {
-		return nil, 0, err
+func (b bench) worker(ctx context.Context, dir, worker, settings string) (_ *kafkatest.Process, pid int, monitor string, err error) {
+	if monitor, err = freeAddress(); err != nil {
+		return nil, 0, "", err
 	}
 	data := filepath.Join(dir, worker)
-	cmd := exec.Command(b.binary, "worker", worker, "--config", settings, "--set", "process.instance="+worker, "--set", "process.data_dir="+data, "--set", "monitor.address="+monitor)
+	cmd := exec.Command(b.binary, "worker", worker, "--config", settings, "--set", "process.instance="+worker, "--set", "process.data_dir="+data,
+		"--set", "monitor.address="+monitor, "--set", "monitor.profiles="+strconv.FormatBool(b.profile != ""))
 	p, err := kafkatest.StartProcess(cmd, data+".log")
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, "", err
 	}
 	limit, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -238,9 +242,9 @@ func (b bench) worker(ctx context.Context, dir, worker, settings string) (*kafka
 		return resp.StatusCode == http.StatusOK, resp.Body.Close()
 	})
 	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("worker %s: %w\n%s", worker, err, p.LogTail(4<<10)), p.Kill())
+		return nil, 0, "", errors.Join(fmt.Errorf("worker %s: %w\n%s", worker, err, p.LogTail(4<<10)), p.Kill())
 	}
-	return p, cmd.Process.Pid, nil
+	return p, cmd.Process.Pid, monitor, nil
 }
 
 func freeAddress() (string, error) {

@@ -35,6 +35,7 @@ type options struct {
 	single  int
 	lasts   time.Duration
 	only    string
+	profile string
 	record  bool
 }
 
@@ -62,6 +63,7 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&o.single, "single", 100, "how many payments are made one at a time")
 	flag.DurationVar(&o.lasts, "lasts", 10*time.Second, "how long each load of many at once lasts")
 	flag.StringVar(&o.only, "only", "", "run on one cluster only, kafka or dev; nothing is recorded then")
+	flag.StringVar(&o.profile, "profile", "", "a `directory` for processor profiles of the workers on Kafka, one for each load of many at once; none when empty")
 	flag.BoolVar(&o.record, "record", true, "write bench/pay/results.json, docs/performance-pay.md and .svg")
 	pageOnly := flag.Bool("page", false, "measure nothing: write the page anew from bench/pay/results.json")
 	flag.Parse()
@@ -73,6 +75,11 @@ func run(ctx context.Context) (err error) {
 	}
 	if *pageOnly {
 		return rewrite(o)
+	}
+	if o.profile != "" {
+		if o.profile, err = filepath.Abs(o.profile); err != nil {
+			return fmt.Errorf("find -profile: %w", err)
+		}
 	}
 	if o.members < 2 || o.members%2 != 0 || o.single < 1 {
 		return errors.New("-members is an even number, -single one or more")
@@ -153,7 +160,8 @@ func (b bench) measure(ctx context.Context, start func(context.Context) (*cluste
 	fmt.Printf("  one at a time: final after p50 %.0f  p99 %.0f ms; %d hops in a row of %d, %.1f ms a hop\n", s.Single.P50, s.Single.P99, s.Hops.InARow, s.Hops.All, s.Hops.Each)
 	for _, n := range levels() {
 		l := many{AtOnce: n}
-		if err := p.many(ctx, &l, b.lasts); err != nil {
+		profiles := b.profiles(ctx, c, n)
+		if err := errors.Join(p.many(ctx, &l, b.lasts), profiles()); err != nil {
 			return s, fmt.Errorf("%d at once: %w", n, err)
 		}
 		fmt.Printf("  %3d at once: %6.1f payments/s, p50 %.0f  p99 %.0f ms, %d failed; %s\n", n, l.PerSecond, l.Millis.P50, l.Millis.P99, l.Failed, l.limit(runtime.NumCPU()))

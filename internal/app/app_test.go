@@ -190,6 +190,9 @@ func TestWorkersRunAndDrain(t *testing.T) {
 	if _, body := fetch(t, monitor+"/metrics"); !strings.Contains(body, "fairlead_engine_commits_total") || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("/metrics lacks the engine's or the process's figures")
 	}
+	if code, _ := fetch(t, monitor+"/debug/pprof/"); code != 404 {
+		t.Errorf("profiles without monitor.profiles: %d", code)
+	}
 	if code, _ := fetch(t, "http://"+a.RestAddress()+"/api/v5_2/flow/getprotocolversion"); code != 200 {
 		t.Errorf("REST: %d", code)
 	}

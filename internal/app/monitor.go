@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -110,12 +111,16 @@ func phaseOf(st engine.Status) string {
 // monitorTime bounds a monitor request.
 const monitorTime = 10 * time.Second
 
+// profileTime bounds a request for a profile, which lasts as long as it asks for.
+const profileTime = 5 * time.Minute
+
 // serveMonitor serves probes and metrics until ctx ends.
 //
 //	/isHealthy  the process lives
 //	/startupz   the start is over, with the progress of recovery while it is not
 //	/status     readiness, with what is missing
 //	/metrics    Prometheus
+//	/debug/pprof/  Go's profiles, where monitor.profiles is set
 func (a *App) serveMonitor(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
@@ -141,7 +146,14 @@ func (a *App) serveMonitor(ctx context.Context) error {
 			a.log.Debug("writing /status failed", "error", err)
 		}
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: monitorTime, ReadTimeout: monitorTime, WriteTimeout: 3 * monitorTime}
+	writing := 3 * monitorTime
+	if a.cfg.Monitor.Profiles {
+		writing = profileTime
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: monitorTime, ReadTimeout: monitorTime, WriteTimeout: writing}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // scrapers come again
 	defer stop()
 	if err := server.Serve(a.monitor); !errors.Is(err, http.ErrServerClosed) {

@@ -66,7 +66,9 @@ func TestUniquenessRefusesUnsafeTopics(t *testing.T) {
 func TestUniquenessWorkerRuns(t *testing.T) {
 	c := enginetest.NewCluster(t)
 	prepareTopics(t, c)
-	a := newApp(t, testConfig(c), Uniqueness)
+	cfg := testConfig(c)
+	cfg.Monitor.Profiles = true
+	a := newApp(t, cfg, Uniqueness)
 	ctx, stop := context.WithCancel(enginetest.Context(t))
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
@@ -93,6 +95,9 @@ func TestUniquenessWorkerRuns(t *testing.T) {
 	}
 	if _, body := fetch(t, "http://"+a.MonitorAddress()+"/metrics"); !strings.Contains(body, `fairlead_uniqueness_requests_total{outcome="accepted",repeated="false"} 1`) {
 		t.Error("the metrics lack the request")
+	}
+	if code, body := fetch(t, "http://"+a.MonitorAddress()+"/debug/pprof/goroutine?debug=1"); code != 200 || !strings.Contains(body, "goroutine profile") {
+		t.Errorf("profiles: %d %.200s", code, body)
 	}
 	stop()
 	if err := <-done; err != nil {

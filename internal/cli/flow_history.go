@@ -132,6 +132,8 @@ func answerText(operation string, raw json.RawMessage) string {
 		m = &appv1.Signature{}
 	case "find_keys":
 		m = &appv1.Keys{}
+	case "check_signatures":
+		m = &appv1.CheckedSignatures{}
 	case "find", "find_all", "query":
 		m = &appv1.Rows{}
 	case "lookup_members":

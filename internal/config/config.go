@@ -57,7 +57,8 @@ type Process struct {
 
 // Monitor is the port of probes and metrics.
 type Monitor struct {
-	Address string `yaml:"address" doc:"address of /metrics, /status, /isHealthy and /startupz; empty for none"`
+	Address  string `yaml:"address" doc:"address of /metrics, /status, /isHealthy and /startupz; empty for none"`
+	Profiles bool   `yaml:"profiles" doc:"serve Go's profiles on the same address, below /debug/pprof/; they show what lies in memory, so only where nobody else reaches it"`
 }
 
 // Log is what is logged and how.

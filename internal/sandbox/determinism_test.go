@@ -91,6 +91,25 @@ func TestSameSeedSameTranscript(t *testing.T) {
 	}
 	again, err = traced(t.Context(), m, 7)
 	check("an instance used before", again, err)
+	cold := install(t, rogue, sandbox.Config{IdleInstances: 1, ColdInstances: 2})
+	var some []*sandbox.Instance
+	for range 4 {
+		i, err := cold.NewInstance(t.Context(), sandbox.Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		some = append(some, i)
+	}
+	for _, i := range some {
+		i.Release(t.Context())
+	}
+	if n := sandbox.Idle(cold); n != 3 && sandbox.Maps(cold) {
+		t.Errorf("%d instances are kept, want one and two cold ones", n)
+	}
+	for range 3 {
+		again, err = traced(t.Context(), cold, 7)
+		check("a cold instance", again, err)
+	}
 	other, err := traced(t.Context(), m, 8)
 	if err != nil || other.hash() == first.hash() {
 		t.Errorf("another seed gave the same: %v", err)

@@ -61,3 +61,6 @@ func Initialised(ctx context.Context, m *Module) (*Instance, error) {
 	}
 	return i, nil
 }
+
+// Maps tells whether a module's base image is mapped.
+func Maps(m *Module) bool { return m.image.shared != nil }

@@ -2,6 +2,8 @@
 
 package sandbox
 
+import "errors"
+
 // canMap tells that base images can be mapped.
 const canMap = false
 
@@ -20,6 +22,8 @@ func (*linear) Reallocate(uint64) []byte { return nil }
 func (*linear) Free() {}
 
 func (*linear) shared() *sharedImage { return nil }
+
+func (*linear) cool() error { return errors.New("images are not mapped here") }
 
 func (*linear) show(*sharedImage) (bool, error) { return false, nil }
 

@@ -259,9 +259,21 @@ func (m *Module) newInstance(ctx context.Context, env Env) (*Instance, error) {
 
 // keep takes an instance that is in the state of the base image, unless there are enough.
 func (m *Module) keep(i *Instance) bool {
+	warm := max(0, m.r.cfg.IdleInstances)
+	if m.keepBelow(warm, i) {
+		return true
+	}
+	if m.r.cfg.IdleInstances < 0 || m.r.cfg.ColdInstances < 0 || i.linear == nil || i.linear.cool() != nil {
+		return false
+	}
+	return m.keepBelow(warm+m.r.cfg.ColdInstances, i)
+}
+
+// keepBelow takes an instance unless there are so many.
+func (m *Module) keepBelow(most int, i *Instance) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.idle) >= m.r.cfg.IdleInstances {
+	if len(m.idle) >= most {
 		return false
 	}
 	m.idle = append(m.idle, i)

@@ -29,6 +29,10 @@ type Config struct {
 	// IdleInstances is how many finished instances of a module are kept for the next flow; zero means
 	// 2 × GOMAXPROCS, less than zero none.
 	IdleInstances int
+	// ColdInstances is how many more are kept where base images are mapped: without memory of their own, so that the next
+	// flow takes the pages that it changes anew, which costs a small part of what a new instance does. Zero means 128, less
+	// than zero none.
+	ColdInstances int
 	// WallClock is how long one call may take before it is stopped whatever its budget; zero means 10 s.
 	WallClock time.Duration
 	// Log gets what happens to modules; nil discards it.
@@ -93,6 +97,9 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	}
 	if cfg.IdleInstances == 0 {
 		cfg.IdleInstances = 2 * runtime.GOMAXPROCS(0)
+	}
+	if cfg.ColdInstances == 0 {
+		cfg.ColdInstances = 128
 	}
 	if cfg.WallClock <= 0 {
 		cfg.WallClock = defaultWallClock

@@ -248,7 +248,7 @@ func TestCancelAndSecondNet(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
-	r := newRuntime(t, sandbox.Config{IdleInstances: 2})
+	r := newRuntime(t, sandbox.Config{IdleInstances: 2, ColdInstances: -1})
 	wasm := guest(t, hello)
 	var wg sync.WaitGroup
 	for n := range 8 {

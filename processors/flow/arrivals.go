@@ -177,7 +177,7 @@ func (d *draft) noResponder(e NoResponder) {
 	}
 	key := identity.SessionKey(e.Event.GetSessionId(), false)
 	d.do(
-		SendSession{key, &flowv1.SessionEvent{
+		SendSession{Key: key, Event: &flowv1.SessionEvent{
 			Direction: flowv1.Direction_DIRECTION_OUTBOUND, SessionId: e.Event.GetSessionId(), Initiating: e.Event.GetInitiating(), Initiated: e.Event.GetInitiated(),
 			SentAtUs: e.NowUs, FlowId: e.Flow[:],
 			Payload: &flowv1.SessionEvent_Error{Error: &flowv1.SessionError{Type: e.Type, Message: validText(e.Message)}},

@@ -58,6 +58,8 @@ type Known struct {
 	Packages []ledger.Package
 	// Topic is where an emit goes; empty when the channel is inactive and ignores it.
 	Topic string
+	// Units are instructions that finding it out counts for.
+	Units int64
 }
 
 // Inbox has messages by session id, in the order of their sequence numbers, beginning with the next one to read.
@@ -208,6 +210,8 @@ type SendRequest struct {
 type SendSession struct {
 	Key   string
 	Event *flowv1.SessionEvent
+	// Direct: it may go straight to the other side's mapping, which is there, when that is kept in this cluster.
+	Direct bool
 }
 
 // SendCleanUp tells the mapper that the flow is done with its side of a session.

@@ -1,6 +1,8 @@
 package flow_test
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strconv"
@@ -110,6 +112,8 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 		r.Operation = &appv1.Request_TokenBalance{TokenBalance: &appv1.TokenBalance{Pool: pounds, TagRegex: strings.Join(words[1:], "")}}
 	case "members":
 		r.Operation = &appv1.Request_LookupMembers{LookupMembers: &appv1.LookupMembers{X500Names: named(words[1:])}}
+	case "right":
+		r.Operation = &appv1.Request_CheckSignatures{CheckSignatures: checks(words[1])}
 	case "keys":
 		r.Operation = &appv1.Request_FindKeys{FindKeys: &appv1.FindKeys{Category: strings.Join(words[1:], "")}}
 	default:
@@ -182,6 +186,11 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 			names = append(names, fmt.Sprintf("%s %s %d keys", x.GetX500Name(), x.GetStatus(), len(x.GetLedgerKeys())))
 		}
 		return strings.Join(names, "; ")
+	case *appv1.Request_CheckSignatures:
+		var c appv1.CheckedSignatures
+		read(&c)
+		verdicts := slices.Clone(c.GetVerdicts())
+		return fmt.Sprintf("%d %v", len(verdicts), slices.Compact(verdicts))
 	case *appv1.Request_FindKeys:
 		var k appv1.Keys
 		read(&k)
@@ -207,4 +216,25 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 		return "ok " + string(result)
 	}
 	return "ok"
+}
+
+// checks asks about a signature of "deal", or about as many as it says.
+func checks(how string) *appv1.CheckSignatures {
+	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	der, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		panic(err) // a key of this package's own
+	}
+	c := &appv1.SignatureCheck{PublicKey: der, Scheme: "EdDSA", Message: []byte("deal"), Signature: ed25519.Sign(private, []byte("deal"))}
+	n, err := strconv.Atoi(how)
+	if err != nil {
+		n = 1
+	}
+	switch how {
+	case "bad":
+		c.Message = []byte("another deal")
+	case "alien":
+		c.Scheme = "SHA256withECDSA"
+	}
+	return &appv1.CheckSignatures{Checks: slices.Repeat([]*appv1.SignatureCheck{c}, n)}
 }

@@ -41,6 +41,7 @@ import (
 //	send 0 TEXT          sends; $last is what was received last, "more TEXT" has more parts to follow
 //	receive 0, close 0, info 0
 //	sign TEXT, persist TABLE ROW, find TABLE KEY, emit CHANNEL TEXT, members NAME…, keys CATEGORY, check TRANSACTION
+//	right HOW            has a signature checked that is good, bad, alien, or as many times as the number says
 //	                     $got is all that was received, $answers tells errors and some results
 type fakeSandbox struct {
 	mu      sync.Mutex

@@ -26,7 +26,7 @@ func (t *turn) known(asked []journal.Asked) []Known {
 	for i, a := range asked {
 		if room < 0 { // nothing more is looked up
 			switch a.Request.GetOperation().(type) {
-			case *appv1.Request_LookupMembers, *appv1.Request_FindKeys, *appv1.Request_DescribeLedger:
+			case *appv1.Request_LookupMembers, *appv1.Request_FindKeys, *appv1.Request_DescribeLedger, *appv1.Request_CheckSignatures:
 				out[i] = refused(TypeLimit, limitText, t.state.Rules.MaxAnswers)
 				continue
 			}
@@ -36,6 +36,8 @@ func (t *turn) known(asked []journal.Asked) []Known {
 			out[i] = t.members(op.LookupMembers)
 		case *appv1.Request_FindKeys:
 			out[i] = t.keys(op.FindKeys)
+		case *appv1.Request_CheckSignatures:
+			out[i] = t.checkSignatures(op.CheckSignatures)
 		case *appv1.Request_Sign:
 			out[i] = t.signingKey(op.Sign.GetPublicKey(), "LEDGER")
 		case *appv1.Request_SignTransactions:

@@ -212,6 +212,13 @@ func describeSession(key string, m *flowv1.MapperSession) string {
 	if e.GetFromInitiator() {
 		from = "to the responder"
 	}
+	straight := e.GetDirection() == flowv1.Direction_DIRECTION_INBOUND
+	if straight {
+		from = "straight " + from
+	}
+	if want := identity.SessionKey(e.GetSessionId(), e.GetFromInitiator() != straight); key != want {
+		from += fmt.Sprintf(" under key %s, where %s is right", key, want)
+	}
 	text := ""
 	switch p := e.GetPayload().(type) {
 	case *flowv1.SessionEvent_InfoRequest:

@@ -8,6 +8,7 @@ import (
 	"github.com/lovoo/goka"
 
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/identity"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	"github.com/fairleadio/fairlead/topics"
 )
@@ -24,6 +25,7 @@ func (t *turn) applyOutgoing(effect Effect) (bool, error) {
 	case EndClaim:
 		t.ctx.Emit(topics.TokensRequests, e.Key, e.Request, engine.WithHeaders(goka.Headers{engine.HeaderRequest: []byte("end/" + e.Request.GetEnd().GetClaimId())}))
 	case SendSession:
+		t.shorten(&e)
 		t.ctx.Emit(topics.FlowMapperSession, e.Key, &flowv1.MapperSession{Event: &flowv1.MapperSession_Session{Session: e.Event}})
 	case SendCleanUp:
 		t.ctx.Emit(topics.FlowMapperSession, e.Key, &flowv1.MapperSession{Event: &flowv1.MapperSession_CleanUp_{
@@ -56,6 +58,23 @@ func (t *turn) applyOutgoing(effect Effect) (bool, error) {
 		return false, nil
 	}
 	return true, nil
+}
+
+// shorten sends an event of a session to the other side's mapping, where this side's would only hand it on: a hop less.
+func (t *turn) shorten(e *SendSession) {
+	peer := e.Event.GetInitiating()
+	if e.Event.GetFromInitiator() {
+		peer = e.Event.GetInitiated()
+	}
+	h, err := identity.NewHolding(peer.GetX500Name(), peer.GetGroupId())
+	if !e.Direct || err != nil {
+		return
+	}
+	if _, here := t.w.deps.VirtualNodes.Get(h.ShortHash()); !here {
+		return // this side's mapping knows what to do
+	}
+	e.Key = identity.SessionKey(e.Event.GetSessionId(), !e.Event.GetFromInitiator())
+	e.Event.Direction, e.Event.FlowId = flowv1.Direction_DIRECTION_INBOUND, nil
 }
 
 func silenceTimer(session string) string { return "session/" + session }

@@ -171,7 +171,20 @@ func (d *draft) post(s *flowv1.Session, e *flowv1.SessionEvent, nowUs int64) {
 	}
 	e.SentAtUs = nowUs
 	e.FlowId = d.Head.GetFlowId()
-	d.do(SendSession{identity.SessionKey(s.GetSessionId(), s.GetInitiator()), e})
+	d.do(SendSession{identity.SessionKey(s.GetSessionId(), s.GetInitiator()), e, numbered(e)})
+}
+
+// numbered tells whether an event has a place among those of its session, whichever way it comes, and begins nothing: then the
+// other side's mapping is there, and this side's has nothing to learn from it.
+func numbered(e *flowv1.SessionEvent) bool {
+	switch p := e.GetPayload().(type) {
+	case *flowv1.SessionEvent_Data:
+		return p.Data.GetInit() == nil
+	case *flowv1.SessionEvent_Close:
+		return p.Close.GetInit() == nil
+	default:
+		return false
+	}
 }
 
 // initOf is what an initiator says with everything until it has heard of the responder.

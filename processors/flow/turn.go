@@ -335,7 +335,11 @@ func (t *turn) call(r Run) (Event, error) {
 		return Broke{Error: platformError(ErrInterface, "%s: build the application with an SDK of this version", validText(err.Error())), NowUs: t.nowUs}, nil
 	}
 	t.at = place{attempt: t.state.Head.GetAttempt(), step: r.Step + 1, askedAtUs: t.nowUs}
-	return Yielded{Yield: yield, Known: t.known(yield.Asked), Units: inst.Instructions(), NowUs: t.nowUs}, nil
+	units, known := inst.Instructions(), t.known(yield.Asked)
+	for _, k := range known {
+		units += k.Units
+	}
+	return Yielded{Yield: yield, Known: known, Units: units, NowUs: t.nowUs}, nil
 }
 
 // log is the worker's log with the flow's names.

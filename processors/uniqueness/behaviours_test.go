@@ -318,7 +318,7 @@ func TestTimesAreUnique(t *testing.T) {
 	s := newSite(t)
 	var inOrder []int64
 	n := 0
-	for _, size := range []int{1, 7, 1000, 3} {
+	for _, size := range []int{1, 7, 1000, 3, uniqueness.Width * 1000, 2} {
 		var batch []asking
 		for range size {
 			n++
@@ -337,17 +337,21 @@ func TestTimesAreUnique(t *testing.T) {
 	if got := s.decided(); !slices.Equal(got, inOrder) {
 		t.Error("answers have other times than they were decided at")
 	}
-	// A microsecond that is full takes no more: the request waits for the next transaction.
-	for n := range 1000 {
+	// A transaction whose microseconds are full takes no more: the request waits for the next one.
+	for n := range uniqueness.Width * 1000 {
 		if _, ok := s.worker.NextTime(7, 5); !ok {
 			t.Fatalf("no time for decision %d", n)
 		}
 	}
 	if ns, ok := s.worker.NextTime(7, 5); ok {
-		t.Errorf("decision 1001 of a microsecond is at %d", ns)
+		t.Errorf("one decision more than a transaction has times for is at %d", ns)
 	}
-	if ns, ok := s.worker.NextTime(7, 6); !ok || ns != 6000 {
-		t.Errorf("the next microsecond begins at %d, %v", ns, ok)
+	if ns, ok := s.worker.NextTime(7, 5+uniqueness.Width); !ok || ns != (5+uniqueness.Width)*1000 {
+		t.Errorf("the next transaction begins at %d, %v", ns, ok)
+	}
+	var cfg engine.Config
+	if uniqueness.Tune(&cfg); cfg.NowWidth != uniqueness.Width || cfg.MaxBatch != uniqueness.Width*1000 {
+		t.Errorf("the engine gives a transaction %d microseconds and %d requests", cfg.NowWidth, cfg.MaxBatch)
 	}
 }
 

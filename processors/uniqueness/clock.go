@@ -2,23 +2,23 @@ package uniqueness
 
 import "sync"
 
-// clocks make, of the engine's time, which is one for all of a transaction, a time for each decision: the microsecond is the
-// engine's, and the nanoseconds count the decisions of the partition in it. The engine's time never comes again in a
-// partition, whoever has it, so neither does a decision's.
+// clocks make, of the engine's time, which is one for all of a transaction, a time for each decision: they are counted in
+// nanoseconds from the engine's time on, within the microseconds that the transaction has for itself (engine.Config.NowWidth).
+// These never come again in a partition, whoever has it, so neither does a decision's time.
 type clocks struct {
 	mu   sync.Mutex
 	last map[int32]int64 // the last time given, by partition
 }
 
-// next returns the time of the partition's next decision in a transaction of this time; false when the microsecond is full.
+// next returns the time of the partition's next decision in a transaction of this time; false when the transaction has no more.
 func (c *clocks) next(partition int32, nowUs int64) (ns int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ns = nowUs * nanos
-	if last := c.last[partition]; last/nanos == nowUs {
+	if last := c.last[partition]; last >= ns && last/nanos < nowUs+width {
 		ns = last + 1
 	}
-	if ns/nanos != nowUs {
+	if ns/nanos >= nowUs+width {
 		return 0, false
 	}
 	if c.last == nil {

@@ -26,3 +26,6 @@ var (
 	SpentKey = spentKey
 	AnswerOf = answerOf
 )
+
+// Width is how many microseconds a transaction has.
+const Width = width

@@ -12,23 +12,18 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
-// rows are what a store has: an [engine.PartitionStore] is one.
-type rows interface {
-	Get(key []byte) []byte
-}
-
 // notebook is the [Memory] of one notary during one batch: the rows of its store that requests have asked for, and over
 // them what the batch has decided. It is forgotten with the batch, so that it is never ahead of the log.
 type notebook struct {
 	notary string
-	store  rows
+	store  engine.PartitionStore
 	txs    map[ledger.Hash]*Record // nil for none
 	spent  map[ledger.StateRef]*ledger.Hash
 	// err tells of a row that cannot be read: nothing may be decided without it.
 	err error
 }
 
-func newNotebook(notary string, store rows) *notebook {
+func newNotebook(notary string, store engine.PartitionStore) *notebook {
 	return &notebook{notary: notary, store: store, txs: map[ledger.Hash]*Record{}, spent: map[ledger.StateRef]*ledger.Hash{}}
 }
 
@@ -64,7 +59,10 @@ func (n *notebook) Tx(id ledger.Hash) (Record, bool) {
 }
 
 func (n *notebook) readTx(id ledger.Hash) *Record {
-	raw := n.store.Get(txKey(n.notary, id))
+	return n.takeTx(id, n.store.Get(txKey(n.notary, id)))
+}
+
+func (n *notebook) takeTx(id ledger.Hash, raw []byte) *Record {
 	if raw == nil {
 		return nil
 	}
@@ -95,7 +93,10 @@ func (n *notebook) Spender(s ledger.StateRef) (ledger.Hash, bool) {
 }
 
 func (n *notebook) readSpent(s ledger.StateRef) *ledger.Hash {
-	raw := n.store.Get(spentKey(n.notary, s))
+	return n.takeSpent(s, n.store.Get(spentKey(n.notary, s)))
+}
+
+func (n *notebook) takeSpent(s ledger.StateRef, raw []byte) *ledger.Hash {
 	if raw == nil {
 		return nil
 	}
@@ -118,19 +119,56 @@ func (n *notebook) fail(what string, id fmt.Stringer, err error) {
 	}
 }
 
-// prefetch reads what a decision on the request may need.
-func (n *notebook) prefetch(r Request) {
-	if _, known := n.Tx(r.Tx); known {
-		return // it gets its first answer
+// prefetch reads what decisions on some requests may need: the rows of their transactions, and then those of the states of
+// transactions that have no answer yet.
+func (n *notebook) prefetch(requests []Request) {
+	var own page
+	for _, r := range requests {
+		own.tx(n, r.Tx)
 	}
-	if r.Read {
+	own.read(n)
+	var states page
+	for _, r := range requests {
+		if r.Read || n.txs[r.Tx] != nil {
+			continue
+		}
+		for _, list := range [][]ledger.StateRef{r.Inputs, r.References} {
+			for _, s := range list {
+				states.tx(n, s.Transaction)
+				states.spent(n, s)
+			}
+		}
+	}
+	states.read(n)
+}
+
+// page is rows that are read together.
+type page struct {
+	keys  [][]byte
+	takes []func(raw []byte)
+}
+
+// tx adds the row of a transaction, unless it is known.
+func (p *page) tx(n *notebook, id ledger.Hash) {
+	if _, seen := n.txs[id]; seen {
 		return
 	}
-	for _, list := range [][]ledger.StateRef{r.Inputs, r.References} {
-		for _, s := range list {
-			n.Tx(s.Transaction)
-			n.Spender(s)
-		}
+	n.txs[id] = nil // it is read once
+	p.keys, p.takes = append(p.keys, txKey(n.notary, id)), append(p.takes, func(raw []byte) { n.txs[id] = n.takeTx(id, raw) })
+}
+
+// spent adds the row of a state, unless it is known.
+func (p *page) spent(n *notebook, s ledger.StateRef) {
+	if _, seen := n.spent[s]; seen {
+		return
+	}
+	n.spent[s] = nil
+	p.keys, p.takes = append(p.keys, spentKey(n.notary, s)), append(p.takes, func(raw []byte) { n.spent[s] = n.takeSpent(s, raw) })
+}
+
+func (p *page) read(n *notebook) {
+	for i, raw := range engine.GetAll(n.store, p.keys) {
+		p.takes[i](raw)
 	}
 }
 

@@ -36,14 +36,17 @@ func NewWorker(deps Deps) (*Worker, error) {
 	return &Worker{deps: deps, replies: input.Replies}, nil
 }
 
-// maxBatch bounds the requests of a transaction: as many as a microsecond has times for.
-const maxBatch = nanos
+// width is how many microseconds a transaction has, maxBatch bounds its requests: as many as these have times for.
+const (
+	width    = 5
+	maxBatch = width * nanos
+)
 
 // Tune sets what the group needs of the engine. The only retries are of requests for which a poll had no time left, so they
 // are not counted.
 func Tune(c *engine.Config) {
 	const noLimit = 1 << 30
-	c.MaxBatch, c.Retries = maxBatch, noLimit
+	c.MaxBatch, c.NowWidth, c.Retries = maxBatch, width, noLimit
 }
 
 type request = engine.Item[undecoded]
@@ -101,15 +104,15 @@ func newTurn(it request) (t *turn) {
 	return t
 }
 
-// prefetch gives each request its notary's notebook, and reads ahead. Partitions are read side by side; the reads of one
-// are not, for its store is one goroutine's.
+// prefetch gives each request its notary's notebook, and reads ahead, partition by partition.
 func (w *Worker) prefetch(turns []*turn) {
 	type place struct {
 		partition int32
 		notary    string
 	}
 	books := map[place]*notebook{}
-	byPartition := map[int32][]*turn{}
+	requests := map[place][]Request{}
+	byPartition := map[int32][]place{}
 	for _, t := range turns {
 		if t.err != nil {
 			continue
@@ -117,9 +120,10 @@ func (w *Worker) prefetch(turns []*turn) {
 		at := place{t.item.Partition(), t.asked.Message.GetNotary()}
 		if books[at] == nil {
 			books[at] = newNotebook(at.notary, t.item.Store(topics.UniquenessMemoryStore))
+			byPartition[at.partition] = append(byPartition[at.partition], at)
 		}
 		t.book = books[at]
-		byPartition[at.partition] = append(byPartition[at.partition], t)
+		requests[at] = append(requests[at], t.asked.Request)
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -133,8 +137,8 @@ func (w *Worker) prefetch(turns []*turn) {
 					fault = r
 				}
 			}()
-			for _, t := range list {
-				t.book.prefetch(t.asked.Request)
+			for _, at := range list {
+				books[at].prefetch(requests[at])
 			}
 		})
 	}

@@ -72,6 +72,14 @@ func (a *archive) take(want codeParts, read []*flow.Pending[vault.PackagePart]) 
 	return given
 }
 
+// gave is told of transactions that a party got without asking.
+func (a *archive) gave(all []signedTransaction) {
+	for _, t := range all {
+		a.allowed[t.tx.ID()] = false
+		a.grow(t.tx)
+	}
+}
+
 // open checks a request.
 func (a *archive) open(who string, ids []ledger.Hash) error {
 	if a.left -= len(ids); a.left < 0 {

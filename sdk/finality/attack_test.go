@@ -221,6 +221,13 @@ func attack(ctx *flow.Context, in attacked) (string, error) {
 		_, err := a.s.ReceiveBytes()
 		return "", err
 	}
+	if how, brings := strings.CutPrefix(in.How, "brings-"); brings {
+		m, err := a.chain(attacked{in.Pay, "chain-" + how}, tx.Dependencies(), 0)
+		if err != nil {
+			return "", err
+		}
+		p.sources = m.transactions
+	}
 	if err := a.say(p); err != nil {
 		return "", err
 	}
@@ -333,6 +340,9 @@ func TestFalseInitiators(t *testing.T) {
 		{"chain-unsigned", "lacks the signatures", ""},
 		{"chain-other", "was asked for", ""},
 		{"chain-more", "gave 2 transactions, 1 were asked for", ""},
+		{"brings-unnotarised", "without its notary's signature", ""},
+		{"brings-unsigned", "lacks the signatures", ""},
+		{"brings-other", "does not depend", ""},
 		{"another", "sent a proposal", "unverified"},
 		{"final-own-key", "its notary O=Notary, L=London, C=GB has key", "unverified"},
 		{"final-other", "about transaction 01", "unverified"},
@@ -357,7 +367,7 @@ func TestFalseInitiators(t *testing.T) {
 					w.want(m[1], "", w.bob)
 				}
 			}
-			if strings.HasPrefix(c.how, "chain") {
+			if strings.HasPrefix(c.how, "chain") || strings.HasPrefix(c.how, "brings") {
 				w.want(a, "", w.bob)
 			}
 		})

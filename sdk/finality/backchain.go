@@ -1,6 +1,8 @@
 package finality
 
 import (
+	"slices"
+
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 	"github.com/fairleadio/fairlead/sdk/vault"
@@ -104,9 +106,39 @@ func (b *backchain) take(l *lookup) (missing []ledger.Hash, err error) {
 	return missing, nil
 }
 
-// fetch asks the initiator for what is missing, and what that comes from, until everything is here.
-func (b *backchain) fetch(missing []ledger.Hash) error {
-	queue := b.fresh(missing)
+// brought takes what came with the proposal of what is missing, which is fresh, and returns what is still missing then. The others are known
+// here, and are passed over.
+func (b *backchain) brought(missing []ledger.Hash, sources []signedTransaction, dependencies []ledger.Hash) ([]ledger.Hash, error) {
+	has := map[ledger.Hash]signedTransaction{}
+	for _, t := range sources {
+		if !slices.Contains(dependencies, t.tx.ID()) {
+			return nil, failed(ErrBackchain, "%s shows transaction %s, on which transaction %s does not depend", b.s.Counterparty(), t.tx.ID(), b.id)
+		}
+		has[t.tx.ID()] = t
+	}
+	var left, ids []ledger.Hash
+	var got []signedTransaction
+	for _, id := range missing {
+		t, there := has[id]
+		if !there {
+			left = append(left, id)
+			continue
+		}
+		ids, got = append(ids, id), append(got, t)
+		b.bytes += len(t.tx.Encode())
+	}
+	if len(ids) == 0 {
+		return left, nil
+	}
+	if len(ids) > b.maxTransactions() || b.bytes > b.maxBytes() {
+		return nil, failed(ErrBackchain, "transaction %s comes from more than %d transactions or %d bytes that are not known here", b.id, b.maxTransactions(), b.maxBytes())
+	}
+	more, err := b.accept(ids, got)
+	return append(left, more...), err
+}
+
+// fetch asks the initiator for what is missing, which is fresh, and what that comes from, until everything is here.
+func (b *backchain) fetch(queue []ledger.Hash) error {
 	for len(queue) > 0 {
 		ids := queue[:min(batch, len(queue))]
 		queue = queue[len(ids):]
@@ -153,6 +185,16 @@ func (b *backchain) accept(ids []ledger.Hash, got []signedTransaction) ([]ledger
 	var refs []ledger.StateRef
 	var next []ledger.Hash
 	seen := map[ledger.Hash]bool{}
+	var all []vault.Claim
+	for _, t := range got {
+		if len(t.signatures) <= len(t.tx.Content().Signatories)+1 { // or else it is refused without looking at any
+			all = append(all, claims(t.tx.ID(), t.signatures...)...)
+		}
+	}
+	checked, err := vault.CheckSignatures(b.ctx, all...)
+	if err != nil {
+		return nil, err
+	}
 	for i, t := range got {
 		if t.tx.ID() != ids[i] {
 			return nil, failed(ErrBackchain, "%s gave transaction %s, %s was asked for", from, t.tx.ID(), ids[i])
@@ -160,7 +202,7 @@ func (b *backchain) accept(ids []ledger.Hash, got []signedTransaction) ([]ledger
 		if n := t.tx.Content().Notary; !b.notary.signs(n) {
 			return nil, failed(ErrBackchain, "%s gave transaction %s, whose notary is %s with key %s, which is not %s with one of its keys", from, ids[i], n.Name, ledger.KeyID(n.Key), b.notary.name)
 		}
-		if _, err := checkFinal(from, t); err != nil {
+		if _, err := checkFinal(from, t, checked); err != nil {
 			return nil, err
 		}
 		b.all[ids[i]] = t

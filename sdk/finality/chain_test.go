@@ -52,6 +52,39 @@ func registerForgers() {
 	})
 }
 
+// A proposal brings along what it comes from, as far as that is little, and only what it comes from itself: a party asks for no
+// more than the rest.
+func TestWhatComesAlong(t *testing.T) {
+	w := newWorld(t)
+	asks := func(who *flowtest.Member) (n int) {
+		for _, s := range who.Flows()[len(who.Flows())-1].Wait().Steps {
+			for _, r := range s.Requests {
+				if strings.HasPrefix(r, "send ") {
+					n++
+				}
+			}
+		}
+		return n - 1 // its signatures are sent, too
+	}
+	few, many := w.issue(w.alice, 10), payment{Outputs: []output{{bobName, mostSources + 1}}}
+	for range mostSources + 1 {
+		many.Inputs = append(many.Inputs, ref(w.issue(w.alice, 1), 0))
+	}
+	first, err := w.pay(w.alice, payment{Inputs: []string{ref(few, 0)}, Outputs: []output{{bobName, 10}}})
+	if err != nil || asks(w.bob) != 0 {
+		t.Errorf("of one transaction: Bob asks %d times; %v", asks(w.bob), err)
+	}
+	second, err := w.pay(w.bob, payment{Inputs: []string{ref(first, 0)}, Outputs: []output{{carolName, 10}}})
+	if err != nil || asks(w.carol) != 1 {
+		t.Errorf("of two, one after the other: Carol asks %d times; %v", asks(w.carol), err)
+	}
+	w.want(few, "verified", w.carol)
+	w.want(second, "verified", w.carol)
+	if _, err := w.pay(w.alice, many); err != nil || asks(w.bob) != 1 {
+		t.Errorf("of %d side by side: Bob asks %d times; %v", mostSources+1, asks(w.bob), err)
+	}
+}
+
 // With a notary that verifies, parties see no more than the states that they get and what these prove.
 func TestProofsInsteadOfBackchain(t *testing.T) {
 	w := newWorld(t)

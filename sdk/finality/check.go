@@ -7,20 +7,51 @@ import (
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // signing keeps which signatories of a transaction have signed. Only right signatures come in.
 type signing struct {
+	ctx *flow.Context
 	tx  *ledger.Transaction
 	all []ledger.Signature // in the order in which they came
 	has map[string]bool    // by key
 }
 
-func newSigning(tx *ledger.Transaction) *signing { return &signing{tx: tx, has: map[string]bool{}} }
+func newSigning(ctx *flow.Context, tx *ledger.Transaction) *signing {
+	return &signing{ctx: ctx, tx: tx, has: map[string]bool{}}
+}
 
 // add takes signatures of a party. Each must be a right one, by a key that must sign; one that is there already is passed
 // over, and those that are new are returned.
 func (s *signing) add(from string, signatures []ledger.Signature) ([]ledger.Signature, error) {
+	var checked *vault.Checked
+	if len(signatures) <= len(s.tx.Content().Signatories) { // or else it is refused without looking at any
+		var err error
+		if checked, err = vault.CheckSignatures(s.ctx, claims(s.tx.ID(), signatures...)...); err != nil {
+			return nil, err
+		}
+	}
+	return s.addChecked(from, signatures, checked.Verify)
+}
+
+// own takes signatures that the platform has just made for this flow, and verified.
+func (s *signing) own(signatures []ledger.Signature) error {
+	_, err := s.addChecked("this party", signatures, func(ledger.Signature, ledger.Hash) error { return nil })
+	return err
+}
+
+// claims say that some signatures are of one transaction.
+func claims(id ledger.Hash, signatures ...ledger.Signature) []vault.Claim {
+	out := make([]vault.Claim, len(signatures))
+	for i, s := range signatures {
+		out[i] = vault.Claim{Transaction: id, Signature: s}
+	}
+	return out
+}
+
+// addChecked is add, by what was found of the signatures.
+func (s *signing) addChecked(from string, signatures []ledger.Signature, verify func(ledger.Signature, ledger.Hash) error) ([]ledger.Signature, error) {
 	signatories := s.tx.Content().Signatories
 	if len(signatures) > len(signatories) {
 		return nil, failed(ErrSignature, "%s sent %d signatures of transaction %s, which %d keys must sign", from, len(signatures), s.tx.ID(), len(signatories))
@@ -33,7 +64,7 @@ func (s *signing) add(from string, signatures []ledger.Signature) ([]ledger.Sign
 		if s.has[string(sig.By)] {
 			continue
 		}
-		if err := sig.Verify(s.tx.ID()); err != nil {
+		if err := verify(sig, s.tx.ID()); err != nil {
 			return nil, failed(ErrSignature, "%s sent a signature that is not one of transaction %s: %s", from, s.tx.ID(), err)
 		}
 		fresh = append(fresh, sig)
@@ -63,7 +94,7 @@ func (s *signing) complete() error {
 
 // checkFinal checks what another party says of a transaction that is final: that all signatories and the notary have
 // signed. It returns no more signatures than these.
-func checkFinal(from string, t signedTransaction) ([]ledger.Signature, error) {
+func checkFinal(from string, t signedTransaction, checked *vault.Checked) ([]ledger.Signature, error) {
 	c := t.tx.Content()
 	var notarys *ledger.Signature
 	var others []ledger.Signature
@@ -74,10 +105,10 @@ func checkFinal(from string, t signedTransaction) ([]ledger.Signature, error) {
 		}
 		others = append(others, sig)
 	}
-	s := newSigning(t.tx)
-	_, err := s.add(from, others)
+	s := newSigning(nil, t.tx)
+	_, err := s.addChecked(from, others, checked.Verify)
 	if err == nil && notarys != nil && slices.ContainsFunc(c.Signatories, func(k ledger.PublicKey) bool { return bytes.Equal(k, c.Notary.Key) }) {
-		_, err = s.add(from, []ledger.Signature{*notarys}) // a notary that is a signatory signs once
+		_, err = s.addChecked(from, []ledger.Signature{*notarys}, checked.Verify) // a notary that is a signatory signs once
 	}
 	if err == nil {
 		err = s.complete()
@@ -88,7 +119,7 @@ func checkFinal(from string, t signedTransaction) ([]ledger.Signature, error) {
 	case notarys == nil:
 		return nil, failed(ErrBackchain, "%s shows transaction %s without its notary's signature", from, t.tx.ID())
 	}
-	if err := notary.CheckSignature(*notarys, t.tx.ID(), c.Notary); err != nil {
+	if err := notary.CheckSignature(*notarys, t.tx.ID(), c.Notary, checked); err != nil {
 		return nil, failed(ErrBackchain, "%s: the notary's signature: %s", from, err)
 	}
 	return t.signatures, nil
@@ -96,12 +127,12 @@ func checkFinal(from string, t signedTransaction) ([]ledger.Signature, error) {
 
 // checkProof checks that a proof is of a transaction that the notary has signed, with any key that it publishes: the one that
 // the transaction names, which is returned.
-func checkProof(from string, p signedProof, by service) (ledger.Notary, error) {
+func checkProof(from string, p signedProof, by service, checked *vault.Checked) (ledger.Notary, error) {
 	n, _, err := p.filtered.Notary()
 	if err == nil && !by.signs(n) {
 		return n, failed(ErrBackchain, "%s shows transaction %s, whose notary is %s with key %s, which is not %s with one of its keys", from, p.filtered.ID(), n.Name, ledger.KeyID(n.Key), by.name)
 	}
-	if err := notary.CheckProof(p.filtered, p.signatures, n); err != nil {
+	if err := notary.CheckProof(p.filtered, p.signatures, n, checked); err != nil {
 		return n, failed(ErrBackchain, "%s shows %s", from, err)
 	}
 	return n, nil

@@ -31,5 +31,6 @@
 //
 // # What it asks of the platform
 //
-// Without a backchain, [Finalise] suspends four times, [Receive] five times, and the notary's responder four times.
+// Without a backchain, [Finalise] waits for others four times, [Receive] five times, and the notary's responder four times.
+// Look-ups and the checking of signatures are answered at once.
 package finality

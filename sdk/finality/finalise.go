@@ -23,7 +23,8 @@ type initiator struct {
 	notary   service
 	question question
 	proofs   []*ledger.Filtered     // of what the transaction consumes and looks at
-	signed   []vault.SignedFiltered // the same with signatures
+	signed   []vault.SignedFiltered // the same with signatures, when the notary's kind needs no backchain
+	sources  []signedTransaction    // what it comes from, as far as it is sent with the proposal
 	talk     *flow.Pending[*flow.Session]
 }
 
@@ -38,7 +39,7 @@ type counterparty struct {
 
 // Finalise is [Finalise] with options.
 func (o Options) Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledger.Signature, sessions ...*flow.Session) (Final, error) {
-	p := &initiator{Options: o, ctx: ctx, tx: tx, signing: newSigning(tx)}
+	p := &initiator{Options: o, ctx: ctx, tx: tx, signing: newSigning(ctx, tx)}
 	for _, s := range sessions {
 		p.parties = append(p.parties, &counterparty{s: s, archive: archiveOf(tx, o.maxTransactions())})
 	}
@@ -58,9 +59,9 @@ func (o Options) Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledge
 	return p.distribute(signature)
 }
 
-// prepare checks the own signatures and finds out what is needed.
+// prepare checks the own signatures, makes those that are wanted, and finds out what is needed.
 func (p *initiator) prepare(own []ledger.Signature) error {
-	if len(own) == 0 {
+	if len(own)+len(p.Sign) == 0 {
 		return failed(ErrSignature, "transaction %s has no signature of whoever finalises it", p.tx.ID())
 	}
 	if _, err := p.signing.add("this party", own); err != nil {
@@ -70,16 +71,91 @@ func (p *initiator) prepare(own []ledger.Signature) error {
 	if p.question, err = ask(p.tx, notary.Write); err != nil {
 		return err
 	}
-	members, keys, proofs := flow.MembersCall(p.question.notary.Name), keysCall(p.tx), proofsCalls(dependencies(p.tx))
-	if err := flow.All(p.ctx, with(proofs, members, keys)...); err != nil {
+	// Both are answered at once, and the notary's kind says what else is needed.
+	members, keys := flow.MembersCall(p.question.notary.Name), keysCall(p.tx)
+	if err := flow.All(p.ctx, members, keys); err != nil {
 		return err
 	}
 	if p.notary, err = serviceOf(p.question.notary, members.Value()); err != nil {
 		return err
 	}
 	p.visible = p.Options.visible(p.tx, ownedOf(keys.Value()))
-	p.signed = foundBy(proofs)
-	p.proofs, err = shown(p.tx, byTransaction(p.signed))
+	var signs []*flow.Pending[[]ledger.Signature]
+	var calls []flow.Call
+	for _, k := range p.Sign {
+		s := vault.SignCall(k, p.tx.ID())
+		signs, calls = append(signs, s), append(calls, s)
+	}
+	if err := p.origin(calls); err != nil {
+		return err
+	}
+	for _, s := range signs {
+		if err := s.Err(); err != nil {
+			return err
+		}
+		if err := p.signing.own(s.Value()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostSources is how many transactions a proposal brings along that the proposed one comes from, sourcesBytes how long they
+// may be together.
+const (
+	mostSources  = 4
+	sourcesBytes = 128 << 10
+)
+
+// origin reads from the vault what proves the states that the transaction consumes and looks at, beside other calls. Where
+// parties need the backchain, a few transactions are read whole, to be sent with the proposal: a party that does not know them
+// need not ask, which is as long as all of its other work.
+func (p *initiator) origin(beside []flow.Call) error {
+	needed, ids := needs(p.tx), p.tx.Dependencies()
+	proofs := map[ledger.Hash][]*ledger.Filtered{}
+	if p.notary.backchain && len(p.parties) > 0 && len(ids) <= mostSources {
+		finds := make([]*flow.Pending[vault.Found], len(ids))
+		for i, id := range ids {
+			finds[i] = vault.FindCall(id, vault.Verified)
+			beside = append(beside, finds[i])
+		}
+		_ = flow.All(p.ctx, beside...) // each call has its error
+		beside = nil
+		size, room := 0, min(sourcesBytes, maxMessage/2-len(p.tx.Encode()))
+		for i, id := range ids {
+			found := finds[i].Value().Transaction
+			if found == nil {
+				continue // it may be here in parts, or be too large for an answer beside others
+			}
+			f, err := found.Source(needed[id]...)
+			if err != nil {
+				continue // it makes no such state; the search for proofs says so
+			}
+			proofs[id] = []*ledger.Filtered{f}
+			if size += len(found.Encode()); size <= room {
+				p.sources = append(p.sources, signedTransaction{found, finds[i].Value().Signatures})
+			}
+		}
+	}
+	var left []ledger.StateRef
+	for _, r := range dependencies(p.tx) {
+		if proofs[r.Transaction] == nil {
+			left = append(left, r)
+		}
+	}
+	finds := proofsCalls(left)
+	if err := flow.All(p.ctx, with(finds, beside...)...); err != nil {
+		return err
+	}
+	found := foundBy(finds)
+	if !p.notary.backchain {
+		p.signed = found
+	}
+	for id, some := range byTransaction(found) {
+		proofs[id] = some
+	}
+	var err error
+	p.proofs, err = shown(p.tx, proofs)
 	return err
 }
 
@@ -94,16 +170,17 @@ func byTransaction(all []vault.SignedFiltered) map[ledger.Hash][]*ledger.Filtere
 // propose verifies and stores the transaction, sends it to all parties and waits for what each says first. All of that goes
 // together: the parties verify for themselves, and nothing is notarised before all of it is known.
 func (p *initiator) propose() error {
-	m := message{kind: proposal, id: p.tx.ID(), transactions: []signedTransaction{{p.tx, p.signing.all}}, others: len(p.parties) > 1}
-	if !p.notary.backchain {
-		for _, f := range p.signed {
-			m.proofs = append(m.proofs, signedProof{f.Filtered, f.Signatures})
-			if metadata, err := f.Filtered.Metadata(); err == nil {
-				for _, c := range p.parties {
-					c.archive.offer(metadata)
-				}
+	m := message{kind: proposal, id: p.tx.ID(), transactions: []signedTransaction{{p.tx, p.signing.all}}, others: len(p.parties) > 1, sources: p.sources}
+	for _, f := range p.signed {
+		m.proofs = append(m.proofs, signedProof{f.Filtered, f.Signatures})
+		if metadata, err := f.Filtered.Metadata(); err == nil {
+			for _, c := range p.parties {
+				c.archive.offer(metadata)
 			}
 		}
+	}
+	for _, c := range p.parties {
+		c.archive.gave(p.sources)
 	}
 	verify := flow.VerifyCall(p.tx, encodings(p.proofs)...)
 	store := vault.StoreCall(p.tx, vault.Unverified, vault.Options{Signatures: p.signing.all, Visible: p.visible})

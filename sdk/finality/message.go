@@ -24,7 +24,7 @@ const batch = 10
 type kind uint32
 
 const (
-	// proposal: initiator to responder, the transaction with signatures.
+	// proposal: initiator to responder, the transaction with signatures, and some of what it comes from.
 	proposal kind = iota + 1
 	// wanted: responder to initiator, ids of transactions that it comes from.
 	wanted
@@ -75,7 +75,10 @@ type message struct {
 	// proofs are in a proposal what shows the states that the transaction consumes and looks at, when the notary's kind
 	// needs no backchain.
 	proofs []signedProof
-	ids    []ledger.Hash
+	// sources are in a proposal transactions that it depends on, with all their signatures, when the notary's kind needs a
+	// backchain.
+	sources []signedTransaction
+	ids     []ledger.Hash
 	// signatures are in signed those that the other side has not seen, in final these and the notary's, which is the last.
 	signatures []ledger.Signature
 	class      class
@@ -113,12 +116,7 @@ func (m message) encode() []byte {
 	w.Uint(1, messageVersion)
 	w.Uint(2, uint64(m.kind))
 	w.Blob(3, m.id[:])
-	for _, t := range m.transactions {
-		w.Message(4, func(w *canonical.Writer) {
-			w.Blob(1, t.tx.Encode())
-			putSignatures(w, 2, t.signatures)
-		})
-	}
+	putTransactions(&w, 4, m.transactions)
 	if m.others {
 		w.Uint(5, 1)
 	}
@@ -134,15 +132,25 @@ func (m message) encode() []byte {
 	putSignatures(&w, 8, m.signatures)
 	w.Uint(9, uint64(m.class))
 	w.Text(10, m.reason)
+	putTransactions(&w, 11, m.sources)
 	if m.kind == packageWanted || m.kind == packageGiven {
-		w.Blob(11, m.code.checksum[:])
-		w.Uint(12, uint64(m.code.first))
-		w.Uint(13, uint64(m.code.parts))
+		w.Blob(12, m.code.checksum[:])
+		w.Uint(13, uint64(m.code.first))
+		w.Uint(14, uint64(m.code.parts))
 		for _, b := range m.code.data {
-			w.Item(14, b)
+			w.Item(15, b)
 		}
 	}
 	return w.Bytes()
+}
+
+func putTransactions(w *canonical.Writer, field int, all []signedTransaction) {
+	for _, t := range all {
+		w.Message(field, func(w *canonical.Writer) {
+			w.Blob(1, t.tx.Encode())
+			putSignatures(w, 2, t.signatures)
+		})
+	}
 }
 
 func putSignatures(w *canonical.Writer, field int, all []ledger.Signature) {
@@ -174,17 +182,20 @@ func readMessage(b []byte) (message, error) {
 	}
 	version := r.Uint32(1)
 	m.kind, m.id = kind(r.Uint32(2)), takeHash(r.Blob(3))
-	r.Messages(4, func(r *canonical.Reader) {
-		encoded := r.Blob(1)
-		signatures := takeSignatures(r, 2, note)
-		if wrong != nil || len(m.transactions) == batch {
-			note(fmt.Errorf("it has more than %d transactions", batch))
-			return
-		}
-		tx, err := ledger.Decode(encoded)
-		note(err)
-		m.transactions = append(m.transactions, signedTransaction{tx, signatures})
-	})
+	takeTransactions := func(field int, into *[]signedTransaction) {
+		r.Messages(field, func(r *canonical.Reader) {
+			encoded := r.Blob(1)
+			signatures := takeSignatures(r, 2, note)
+			if wrong != nil || len(*into) == batch {
+				note(fmt.Errorf("it has more than %d transactions", batch))
+				return
+			}
+			tx, err := ledger.Decode(encoded)
+			note(err)
+			*into = append(*into, signedTransaction{tx, signatures})
+		})
+	}
+	takeTransactions(4, &m.transactions)
 	m.others = r.Uint32(5) == 1
 	r.Messages(6, func(r *canonical.Reader) {
 		encoded := r.Blob(1)
@@ -204,8 +215,9 @@ func readMessage(b []byte) (message, error) {
 	})
 	m.signatures = takeSignatures(r, 8, note)
 	m.class, m.reason = class(r.Uint32(9)), r.Text(10)
-	m.code = codeParts{checksum: takeHash(r.Blob(11)), first: r.Uint32(12), parts: r.Uint32(13)}
-	r.Items(14, func(b []byte) {
+	takeTransactions(11, &m.sources)
+	m.code = codeParts{checksum: takeHash(r.Blob(12)), first: r.Uint32(13), parts: r.Uint32(14)}
+	r.Items(15, func(b []byte) {
 		if m.code.data = append(m.code.data, b); len(m.code.data) > partsAtOnce {
 			note(fmt.Errorf("it has more than %d parts of a package", partsAtOnce))
 		}
@@ -262,7 +274,7 @@ func takeSignatures(r *canonical.Reader, field int, note func(error)) (out []led
 func (m message) fits() error {
 	var right bool
 	transactions := len(m.transactions)
-	bare := transactions == 0 && !m.others && len(m.proofs) == 0
+	bare := transactions == 0 && !m.others && len(m.proofs)+len(m.sources) == 0
 	noFailure := m.class == 0 && m.reason == ""
 	switch m.kind {
 	case proposal:
@@ -270,7 +282,7 @@ func (m message) fits() error {
 	case wanted:
 		right = bare && len(m.ids) > 0 && len(m.signatures) == 0 && noFailure
 	case given:
-		right = transactions > 0 && !m.others && len(m.proofs)+len(m.ids)+len(m.signatures) == 0 && noFailure
+		right = transactions > 0 && !m.others && len(m.proofs)+len(m.sources)+len(m.ids)+len(m.signatures) == 0 && noFailure
 	case asked:
 		right = bare && len(m.ids)+len(m.signatures) == 0 && noFailure
 	case signed:
@@ -314,6 +326,11 @@ func take(s *flow.Session, b []byte, id ledger.Hash, kinds ...kind) (message, er
 	if err != nil {
 		return m, flow.Errorf(flow.ErrBadMessage.Type, "%s: %s", s.Counterparty(), err)
 	}
+	return taken(s, m, id, kinds...)
+}
+
+// taken is take of a message that is decoded.
+func taken(s *flow.Session, m message, id ledger.Hash, kinds ...kind) (message, error) {
 	if m.id != id {
 		return message{}, flow.Errorf(flow.ErrBadMessage.Type, "%s sent a %s about transaction %s, this is about %s", s.Counterparty(), m.kind, m.id, id)
 	}

@@ -41,6 +41,7 @@ func samples(t testing.TB) []message {
 	}
 	return []message{
 		{kind: proposal, id: id, transactions: []signedTransaction{s}, others: true, proofs: []signedProof{{source, s.signatures}}},
+		{kind: proposal, id: id, transactions: []signedTransaction{s}, sources: []signedTransaction{s, s}},
 		{kind: wanted, id: id, ids: []ledger.Hash{{1}, {2}}},
 		{kind: given, id: id, transactions: []signedTransaction{s, s}},
 		{kind: signed, id: id},
@@ -72,7 +73,7 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%s is read as %s", m.kind, got.kind)
 		}
 	}
-	b := samples(t)[3].encode()
+	b := samples(t)[4].encode()
 	b[1] = 2 // the version
 	if _, err := decodeMessage(b); err == nil || !strings.Contains(err.Error(), "version 2 is not known here, 1 is") {
 		t.Errorf("%v", err)
@@ -82,6 +83,10 @@ func TestMessages(t *testing.T) {
 	for range batch + 1 {
 		many.transactions = append(many.transactions, s)
 	}
+	if _, err := decodeMessage(many.encode()); err == nil || !strings.Contains(err.Error(), "more than 10 transactions") {
+		t.Errorf("%v", err)
+	}
+	many = message{kind: proposal, id: s.tx.ID(), transactions: []signedTransaction{s}, sources: many.transactions}
 	if _, err := decodeMessage(many.encode()); err == nil || !strings.Contains(err.Error(), "more than 10 transactions") {
 		t.Errorf("%v", err)
 	}

@@ -100,15 +100,19 @@ func answerCall(s *flow.Session) *flow.Pending[[]byte] {
 
 // read takes an answer. Its error is [ErrInvalid] for a refusal that is for ever, and [ErrUnknown] for everything else: also
 // for an answer that is about another transaction, or signed by another key, for that says nothing of this one.
-func (q question) read(answer *flow.Pending[[]byte]) (ledger.Signature, error) {
+func (q question) read(ctx *flow.Context, answer *flow.Pending[[]byte]) (ledger.Signature, error) {
 	name := q.notary.Name
 	b, err := answer.Result()
 	if err != nil {
 		return ledger.Signature{}, failed(ErrUnknown, "notary %s did not answer about transaction %s: %s", name, q.tx.ID(), err)
 	}
 	a, err := notary.DecodeAnswer(b)
+	var checked *vault.Checked
+	if err == nil && a.Class == notary.Signed {
+		checked, err = vault.CheckSignatures(ctx, claims(q.tx.ID(), a.Signature)...)
+	}
 	if err == nil {
-		err = a.Check(q.tx.ID(), q.notary)
+		err = a.Check(q.tx.ID(), q.notary, checked)
 	}
 	switch {
 	case err != nil:
@@ -141,7 +145,7 @@ func (o Options) notarise(ctx *flow.Context, to service, q question, first *flow
 		if err == nil {
 			answer := answerCall(s)
 			_ = flow.All(ctx, append([]flow.Call{flow.SendBytesCall(s, q.request), answer}, beside...)...)
-			signature, err = q.read(answer)
+			signature, err = q.read(ctx, answer)
 		}
 		if err == nil || errors.Is(err, ErrInvalid) {
 			return signature, err

@@ -25,6 +25,9 @@ type Options struct {
 	// waited for, two minutes when it is 0. Between the attempts it waits for a second, and twice as long each time.
 	Attempts      int
 	NotaryTimeout time.Duration
+	// Sign are ledger keys of the virtual node that sign in [Finalise], beside the signatures that it is given: while it looks
+	// up what it needs, which saves the time of a signature.
+	Sign []ledger.PublicKey
 }
 
 func (o Options) maxTransactions() int { return or(o.MaxTransactions, 5_000) }
@@ -57,7 +60,7 @@ type Final struct {
 func (f Final) ID() ledger.Hash { return f.Transaction.ID() }
 
 // Finalise makes a transaction final. Own are signatures of it that the virtual node has made, or has from elsewhere: at
-// least one. The sessions are those with the other parties, whose flows call [Receive]; there may be none. On the notary's
+// least one, unless [Options.Sign] has keys. The sessions are those with the other parties, whose flows call [Receive]; there may be none. On the notary's
 // signature the transaction is stored as verified here, and sent to all parties.
 //
 // When its contracts or its notary refuse the transaction, the error is flow.ErrInvalidTransaction or [ErrInvalid], and it is

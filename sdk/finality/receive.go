@@ -71,11 +71,11 @@ func (p *responder) proposal() (message, error) {
 	if err != nil {
 		return m, err
 	}
-	if m, err = take(p.s, reply.Value(), m.id, proposal); err != nil {
+	if m, err = taken(p.s, m, m.id, proposal); err != nil {
 		return m, err
 	}
 	p.tx, p.others = m.transactions[0].tx, m.others
-	p.signing = newSigning(p.tx)
+	p.signing = newSigning(p.ctx, p.tx)
 	if until := windowEnd(p.tx); until.After(p.ctx.Now().Add(p.maxWindow())) {
 		return m, failed(ErrRefused, "%s refuses transaction %s: its time window ends at %s, and none is taken here that ends more than %s from now", p.ctx.Identity().X500Name, p.tx.ID(), until.Format(time.RFC3339), p.maxWindow())
 	}
@@ -118,7 +118,14 @@ func (p *responder) resolve(m message) error {
 		if len(m.proofs) > 0 {
 			return failed(flow.ErrBadMessage, "%s shows parts of transactions, and notary %s needs all of them", p.s.Counterparty(), c.Notary.Name)
 		}
+		missing, err = p.chain.brought(p.chain.fresh(missing), m.sources, p.tx.Dependencies())
+		if err != nil {
+			return err
+		}
 		return p.chain.fetch(missing)
+	}
+	if len(m.sources) > 0 {
+		return failed(flow.ErrBadMessage, "%s shows whole transactions, and with notary %s parts of them are shown", p.s.Counterparty(), c.Notary.Name)
 	}
 	return p.takeProofs(m.proofs)
 }
@@ -126,13 +133,23 @@ func (p *responder) resolve(m message) error {
 // takeProofs checks and stores proofs of what the transaction consumes and looks at: what the notary has verified.
 func (p *responder) takeProofs(proofs []signedProof) error {
 	needed := needs(p.tx)
+	var all []vault.Claim
+	for _, proof := range proofs {
+		if n, _, err := proof.filtered.Notary(); err == nil {
+			all = append(all, claims(proof.filtered.ID(), notarysAlone(proof, n)...)...)
+		}
+	}
+	checked, err := vault.CheckSignatures(p.ctx, all...)
+	if err != nil {
+		return err
+	}
 	var list []vault.SignedFiltered
 	for _, proof := range proofs {
 		id := proof.filtered.ID()
 		if needed[id] == nil {
 			return failed(ErrBackchain, "%s shows transaction %s, on which transaction %s does not depend", p.s.Counterparty(), id, p.tx.ID())
 		}
-		n, err := checkProof(p.s.Counterparty(), proof, p.chain.notary)
+		n, err := checkProof(p.s.Counterparty(), proof, p.chain.notary, checked)
 		if err != nil {
 			return err
 		}
@@ -203,7 +220,7 @@ func (p *responder) agree(left []flow.Call, check func(*ledger.Resolved) error) 
 	for _, s := range signs {
 		own = append(own, s.Value()...)
 	}
-	if _, err := p.signing.add("this party", own); err != nil {
+	if err := p.signing.own(own); err != nil {
 		return nil, p.refuse(err, nil)
 	}
 	return own, nil

@@ -44,8 +44,10 @@ func (o Options) Repair(ctx *flow.Context, from, until time.Time, limit int) (Re
 		if found.Transaction == nil {
 			continue // it was finished meanwhile
 		}
-		v := verdict{tx: found.Transaction, signing: newSigning(found.Transaction)}
-		v.signing.keep(found.Signatures)
+		v := verdict{tx: found.Transaction, signing: newSigning(ctx, found.Transaction)}
+		if err := v.signing.keep(found.Signatures); err != nil {
+			return out, err
+		}
 		v.settle(ctx, o)
 		id := k.ID.String()
 		switch {
@@ -69,8 +71,13 @@ func (o Options) Repair(ctx *flow.Context, from, until time.Time, limit int) (Re
 }
 
 // keep takes those signatures of a vault that are signatories' and right; the notary's may be among them.
-func (s *signing) keep(signatures []ledger.Signature) {
-	for _, sig := range signatures {
-		_, _ = s.add("the vault", []ledger.Signature{sig}) // what is not a signatory's is passed over
+func (s *signing) keep(signatures []ledger.Signature) error {
+	checked, err := vault.CheckSignatures(s.ctx, claims(s.tx.ID(), signatures...)...)
+	if err != nil {
+		return err
 	}
+	for _, sig := range signatures {
+		_, _ = s.addChecked("the vault", []ledger.Signature{sig}, checked.Verify) // what is not a signatory's is passed over
+	}
+	return nil
 }

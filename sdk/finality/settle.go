@@ -13,8 +13,11 @@ import (
 func (p *responder) finish(signature ledger.Signature) (Final, error) {
 	err := p.signing.complete()
 	if err == nil {
-		if wrong := notary.CheckSignature(signature, p.tx.ID(), p.tx.Content().Notary); wrong != nil {
-			err = failed(ErrSignature, "%s sent as the notary's: %s", p.s.Counterparty(), wrong)
+		var checked *vault.Checked
+		if checked, err = vault.CheckSignatures(p.ctx, claims(p.tx.ID(), signature)...); err == nil {
+			if wrong := notary.CheckSignature(signature, p.tx.ID(), p.tx.Content().Notary, checked); wrong != nil {
+				err = failed(ErrSignature, "%s sent as the notary's: %s", p.s.Counterparty(), wrong)
+			}
 		}
 	}
 	if err != nil {

@@ -36,8 +36,10 @@ func giveSignatures(ctx *flow.Context, s *flow.Session) error {
 	}
 	out := message{kind: failure, id: m.id, class: classUnknown, reason: "there is no such transaction here of which " + s.Counterparty() + " is a party"}
 	if tx := found.Value().Transaction; tx != nil && isParty(tx, member.Value()) {
-		has := newSigning(tx)
-		has.keep(found.Value().Signatures)
+		has := newSigning(ctx, tx)
+		if err := has.keep(found.Value().Signatures); err != nil {
+			return err
+		}
 		out = message{kind: signed, id: m.id, signatures: has.all}
 	}
 	return s.SendBytes(out.encode())

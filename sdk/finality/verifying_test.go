@@ -73,7 +73,7 @@ func registerCheats() {
 		}
 		a, err := notary.DecodeAnswer(b)
 		if err == nil {
-			err = a.Check(r.ID(), n)
+			err = a.Check(r.ID(), n, nil)
 		}
 		return fmt.Sprintf("%d %s", a.Class, a.Reason), err
 	})
@@ -289,7 +289,7 @@ func TestSuspensionsOfVerifyingNotary(t *testing.T) {
 	w := newVerifyingWorld(t)
 	w.issue(w.alice, 10)
 	all := w.notary.Flows()
-	if steps := all[len(all)-1].Wait().Steps; len(steps) != 5 {
-		t.Errorf("it suspended %d times, want 5", len(steps))
+	if steps := all[len(all)-1].Wait().Steps; waits(steps) != 5 {
+		t.Errorf("it waited %d times, want 5", waits(steps))
 	}
 }

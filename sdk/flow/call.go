@@ -272,6 +272,12 @@ func weight(o wire.Operation) (size int, brings bool) {
 		return sum(o.Keys), false
 	case *wire.Sign:
 		return len(o.Data) + frame, false
+	case *wire.CheckSignatures:
+		for i := range o.Checks {
+			c := &o.Checks[i]
+			size += len(c.PublicKey) + len(c.Scheme) + len(c.Message) + len(c.Signature) + 32
+		}
+		return size + frame, false
 	case *wire.EmitMessage:
 		return len(o.Key) + len(o.Value) + frame, false
 	case *wire.CheckUniqueness:

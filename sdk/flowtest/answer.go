@@ -3,6 +3,7 @@ package flowtest
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
+	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
 // answer answers a request if it can be answered now. It is asked again whenever something happened; what a request does
@@ -29,6 +31,8 @@ func (f *Flow) answer(q *request) (wire.Answer, bool) {
 		return f.m.sign(o), true
 	case *wire.FindKeys:
 		return f.m.findKeys(o), true
+	case *wire.CheckSignatures:
+		return checkSignatures(o), true
 	case *wire.CheckUniqueness:
 		return f.m.checkUniqueness(o), true
 	case *wire.LookupMembers:
@@ -72,6 +76,21 @@ func (m *Member) sign(o *wire.Sign) wire.Answer {
 	k := m.keys[i]
 	data := append([]byte(signed+m.id.ShortHash+"\x00"), o.Data...)
 	return wire.Result(&wire.Signature{Signature: ed25519.Sign(k.private, data), KeyID: k.ID, Scheme: "EdDSA", PublicKey: k.PublicKey})
+}
+
+func checkSignatures(o *wire.CheckSignatures) wire.Answer {
+	var out wire.CheckedSignatures
+	for _, c := range o.Checks {
+		verdict := wire.SignatureValid
+		switch err := (ledger.Check{By: c.PublicKey, Scheme: c.Scheme, Message: c.Message, Bytes: c.Signature}).Verify(); {
+		case errors.Is(err, ledger.ErrUnsupported):
+			verdict = wire.SignatureUnsupported
+		case err != nil:
+			verdict = wire.SignatureInvalid
+		}
+		out.Verdicts = append(out.Verdicts, verdict)
+	}
+	return wire.Result(&out)
 }
 
 func (m *Member) findKeys(o *wire.FindKeys) wire.Answer {

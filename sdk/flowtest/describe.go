@@ -37,6 +37,8 @@ func describe(o wire.Operation, f *Flow) string {
 		return "ask for info of session with " + with(o.SessionID)
 	case *wire.Sign:
 		return fmt.Sprintf("sign %d bytes with key %s", len(o.Data), keyID(o.PublicKey))
+	case *wire.CheckSignatures:
+		return fmt.Sprintf("check %d signatures", len(o.Checks))
 	case *wire.FindKeys:
 		return strings.TrimSpace("find keys " + o.Category)
 	case *wire.PersistRows:

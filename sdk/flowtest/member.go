@@ -171,7 +171,7 @@ func (m *Member) Flows() []*Flow {
 }
 
 // Fail answers the next request of an operation that a flow of the member makes with an error. The operations are called
-// as in the guest interface: open_session, send, receive, close_session, session_info, sign, find_keys, persist, merge,
+// as in the guest interface: open_session, send, receive, close_session, session_info, sign, find_keys, check_signatures, persist, merge,
 // remove, find, find_all, query, check_uniqueness, verify, ledger, sign_transactions, describe_ledger, package,
 // claim_tokens, release_tokens, token_balance, lookup_members, emit, sleep, checkpoint. Each call is for one more request.
 func (m *Member) Fail(operation string, err *flow.Error) {

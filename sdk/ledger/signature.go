@@ -127,20 +127,51 @@ func (s Signature) root(id Hash) (Hash, error) {
 // Verify checks that the signature is one of the transaction with this id by the key that it names. Whether that key may
 // sign is the caller's to know.
 func (s Signature) Verify(id Hash) error {
+	c, err := s.Check(id)
+	if err != nil {
+		return err
+	}
+	return s.Judged(id, c.Verify())
+}
+
+// Check is what remains to be checked of a signature by its key, for who has that done elsewhere: flows have the platform do
+// it (package vault), which is far quicker. What is wrong with it beside that is an error.
+type Check struct {
+	By             PublicKey
+	Scheme         string
+	Message, Bytes []byte
+}
+
+// Verify checks it here. Its errors are [ErrInvalid] and [ErrUnsupported].
+func (c Check) Verify() error { return keys.Check(c.By, c.Scheme, c.Message, c.Bytes) }
+
+// What is wrong with a [Check]: it is not a signature of the message by the key, or of a kind that is not known here.
+var (
+	ErrInvalid     = keys.ErrInvalid
+	ErrUnsupported = keys.ErrUnsupported
+)
+
+// Check is what remains of [Signature.Verify]: a good verdict on it makes the signature one of the transaction.
+func (s Signature) Check(id Hash) (Check, error) {
 	if s.Metadata.KeyID != KeyID(s.By) {
-		return fmt.Errorf("%w: its metadata names the key %s, it is by %s", ErrSignature, s.Metadata.KeyID, KeyID(s.By))
+		return Check{}, fmt.Errorf("%w: its metadata names the key %s, it is by %s", ErrSignature, s.Metadata.KeyID, KeyID(s.By))
 	}
 	if err := name("scheme", s.Metadata.Scheme, true); err != nil {
-		return fmt.Errorf("%w: %w", ErrSignature, err)
+		return Check{}, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	root, err := s.root(id)
 	if err != nil {
-		return fmt.Errorf("%w by %s: %w", ErrSignature, s.Metadata.KeyID, err)
+		return Check{}, fmt.Errorf("%w by %s: %w", ErrSignature, s.Metadata.KeyID, err)
 	}
-	if err := keys.Check(s.By, s.Metadata.Scheme, SignedBytes(root, s.Metadata), s.Bytes); err != nil {
-		return fmt.Errorf("%w by %s of transaction %s: %w", ErrSignature, s.Metadata.KeyID, id, err)
+	return Check{s.By, s.Metadata.Scheme, SignedBytes(root, s.Metadata), s.Bytes}, nil
+}
+
+// Judged is the error of [Signature.Verify] for a verdict on its [Signature.Check].
+func (s Signature) Judged(id Hash, verdict error) error {
+	if verdict == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w by %s of transaction %s: %w", ErrSignature, s.Metadata.KeyID, id, verdict)
 }
 
 // Encode returns the canonical encoding.

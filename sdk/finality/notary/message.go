@@ -8,6 +8,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/internal/canonical"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // The protocols, by what a notary does.
@@ -285,19 +286,20 @@ func DecodeAnswer(b []byte) (Answer, error) {
 }
 
 // Check checks that the answer is one about the transaction, and that a signature is a right one of it by the key of its
-// notary. Every error says why.
-func (a Answer) Check(id ledger.Hash, notary ledger.Notary) error {
+// notary. Every error says why. Checked has what was found of the signature before; nil for nothing.
+func (a Answer) Check(id ledger.Hash, notary ledger.Notary, checked *vault.Checked) error {
 	switch {
 	case a.Transaction != id:
 		return fmt.Errorf("it is about transaction %s, asked was %s", a.Transaction, id)
 	case a.Class != Signed:
 		return nil
 	}
-	return CheckSignature(a.Signature, id, notary)
+	return CheckSignature(a.Signature, id, notary, checked)
 }
 
 // CheckProof checks that parts of a transaction are of one that this notary has signed, with this key. Every error says why.
-func CheckProof(f *ledger.Filtered, signatures []ledger.Signature, notary ledger.Notary) error {
+// Checked has what was found of the signatures before; nil for nothing.
+func CheckProof(f *ledger.Filtered, signatures []ledger.Signature, notary ledger.Notary, checked *vault.Checked) error {
 	id := f.ID()
 	of, _, err := f.Notary()
 	if err != nil {
@@ -308,7 +310,7 @@ func CheckProof(f *ledger.Filtered, signatures []ledger.Signature, notary ledger
 	}
 	for _, s := range signatures {
 		if bytes.Equal(s.By, notary.Key) {
-			if err := s.Verify(id); err != nil {
+			if err := checked.Verify(s, id); err != nil {
 				return fmt.Errorf("transaction %s with a signature that is not its notary's: %w", id, err)
 			}
 			return nil
@@ -317,10 +319,11 @@ func CheckProof(f *ledger.Filtered, signatures []ledger.Signature, notary ledger
 	return fmt.Errorf("transaction %s without its notary's signature", id)
 }
 
-// CheckSignature checks that a signature is one of the transaction by the key of its notary.
-func CheckSignature(s ledger.Signature, id ledger.Hash, notary ledger.Notary) error {
+// CheckSignature checks that a signature is one of the transaction by the key of its notary. Checked has what was found of the
+// signature before; nil for nothing.
+func CheckSignature(s ledger.Signature, id ledger.Hash, notary ledger.Notary, checked *vault.Checked) error {
 	if !bytes.Equal(s.By, notary.Key) {
 		return fmt.Errorf("the signature of transaction %s is by key %s, its notary %s has key %s", id, ledger.KeyID(s.By), notary.Name, ledger.KeyID(notary.Key))
 	}
-	return s.Verify(id)
+	return checked.Verify(s, id)
 }

@@ -71,7 +71,7 @@ func ask(ctx *flow.Context, in asking) (told, error) {
 	}
 	a, err := notary.DecodeAnswer(b)
 	if err == nil {
-		err = a.Check(tx.ID(), tx.Content().Notary)
+		err = a.Check(tx.ID(), tx.Content().Notary, nil)
 	}
 	out := told{ID: tx.ID().String(), Reason: a.Reason, Class: a.Class, Result: a.Result}
 	for _, r := range a.Unknown {
@@ -222,7 +222,7 @@ func TestDecoders(t *testing.T) {
 		}
 	}
 	wrong := answers(tx.ID())[1]
-	if err := wrong.Check(ledger.Hash{1}, tx.Content().Notary); err == nil {
+	if err := wrong.Check(ledger.Hash{1}, tx.Content().Notary, nil); err == nil {
 		t.Error("an answer about another transaction")
 	}
 }

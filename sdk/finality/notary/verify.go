@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // verify verifies a transaction. It returns the refusal, or a, whose class is 0, when nothing is against it.
@@ -16,10 +17,14 @@ func (o *Whole) verify(ctx *flow.Context, a Answer, keys []flow.Key) Answer {
 		a.Class, a.Reason = Fatal, short(err.Error())
 		return a
 	}
-	if err := o.signed(); err != nil {
+	checked, err := vault.CheckSignatures(ctx, o.claims()...)
+	if err != nil {
+		return a.general("it could not check the signatures", err)
+	}
+	if err := o.signed(checked); err != nil {
 		return fatal(err)
 	}
-	sources, err := o.sources(keys)
+	sources, err := o.sources(keys, checked)
 	if err != nil {
 		return fatal(err)
 	}
@@ -38,8 +43,19 @@ func (o *Whole) verify(ctx *flow.Context, a Answer, keys []flow.Key) Answer {
 	return a
 }
 
+// claims are all signatures that are looked at.
+func (o *Whole) claims() (out []vault.Claim) {
+	for _, s := range o.Signatures {
+		out = append(out, vault.Claim{Transaction: o.Transaction.ID(), Signature: s})
+	}
+	for _, p := range o.Proofs {
+		out = append(out, vault.Claim{Transaction: p.Filtered.ID(), Signature: p.Signature})
+	}
+	return out
+}
+
 // signed checks that everybody who must sign has, and nobody else.
-func (o *Whole) signed() error {
+func (o *Whole) signed(checked *vault.Checked) error {
 	signatories := o.Transaction.Content().Signatories
 	if len(o.Signatures) > len(signatories) {
 		return fmt.Errorf("it has %d signatures, and %d keys must sign it", len(o.Signatures), len(signatories))
@@ -52,7 +68,7 @@ func (o *Whole) signed() error {
 		if !must[string(s.By)] {
 			return fmt.Errorf("it has a signature by key %s, which need not sign or signs twice", ledger.KeyID(s.By))
 		}
-		if err := s.Verify(o.Transaction.ID()); err != nil {
+		if err := checked.Verify(s, o.Transaction.ID()); err != nil {
 			return err
 		}
 		delete(must, string(s.By))
@@ -66,7 +82,7 @@ func (o *Whole) signed() error {
 
 // sources checks the proofs: this notary has signed each, with any of its keys, and so has verified it; and they prove all
 // states that the transaction consumes and looks at, and nothing else.
-func (o *Whole) sources(keys []flow.Key) ([]flow.Encoded, error) {
+func (o *Whole) sources(keys []flow.Key, checked *vault.Checked) ([]flow.Encoded, error) {
 	needed := map[ledger.Hash]bool{}
 	for _, id := range o.Transaction.Dependencies() {
 		needed[id] = true
@@ -81,7 +97,7 @@ func (o *Whole) sources(keys []flow.Key) ([]flow.Encoded, error) {
 		if !needed[p.Filtered.ID()] {
 			return nil, fmt.Errorf("transaction %s is shown, on which it does not depend", p.Filtered.ID())
 		}
-		if err := CheckProof(p.Filtered, []ledger.Signature{p.Signature}, mineOf(p.Filtered, c.Notary, keys)); err != nil {
+		if err := CheckProof(p.Filtered, []ledger.Signature{p.Signature}, mineOf(p.Filtered, c.Notary, keys), checked); err != nil {
 			return nil, fmt.Errorf("it comes with %w", err)
 		}
 		filtered, out = append(filtered, p.Filtered), append(out, p.Filtered)

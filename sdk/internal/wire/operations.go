@@ -30,6 +30,8 @@ func operation(number int) Operation {
 		return &Sign{}
 	case 21:
 		return &FindKeys{}
+	case 22:
+		return &CheckSignatures{}
 	case 30:
 		return &PersistRows{}
 	case 31:
@@ -78,6 +80,10 @@ func (*Sign) number() int            { return 20 }
 func (*Sign) Name() string           { return "sign" }
 func (*FindKeys) number() int        { return 21 }
 func (*FindKeys) Name() string       { return "find_keys" }
+func (*CheckSignatures) number() int { return 22 }
+func (*CheckSignatures) Name() string {
+	return "check_signatures"
+}
 func (*PersistRows) number() int     { return 30 }
 func (*PersistRows) Name() string    { return "persist" }
 func (*MergeRows) number() int       { return 31 }
@@ -243,6 +249,37 @@ func (m *Key) fields(c *Codec) {
 	c.text(4, &m.Scheme)
 	c.text(5, &m.Alias)
 }
+
+// CheckSignatures checks signatures by their public keys; the result is CheckedSignatures.
+type CheckSignatures struct{ Checks []SignatureCheck }
+
+func (m *CheckSignatures) fields(c *Codec) { many(c, 1, &m.Checks) }
+
+// SignatureCheck is one signature.
+type SignatureCheck struct {
+	PublicKey          []byte
+	Scheme             string
+	Message, Signature []byte
+}
+
+func (m *SignatureCheck) fields(c *Codec) {
+	c.bytes(1, &m.PublicKey)
+	c.text(2, &m.Scheme)
+	c.bytes(3, &m.Message)
+	c.bytes(4, &m.Signature)
+}
+
+// CheckedSignatures is the result of CheckSignatures, in the order asked.
+type CheckedSignatures struct{ Verdicts []uint32 }
+
+func (m *CheckedSignatures) fields(c *Codec) { c.numbers(1, &m.Verdicts) }
+
+// Verdicts of signatures.
+const (
+	SignatureValid       uint32 = 1
+	SignatureInvalid            = 2
+	SignatureUnsupported        = 3
+)
 
 // PersistRows inserts rows.
 type PersistRows struct {

@@ -61,7 +61,7 @@ func TestOperations(t *testing.T) {
 		}
 		names[o.Name()] = true
 	}
-	if len(names) != 26 {
+	if len(names) != 27 {
 		t.Errorf("%d operations", len(names))
 	}
 }

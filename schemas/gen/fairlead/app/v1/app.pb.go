@@ -576,6 +576,7 @@ type Request struct {
 	//	*Request_SessionInfo
 	//	*Request_Sign
 	//	*Request_FindKeys
+	//	*Request_CheckSignatures
 	//	*Request_Persist
 	//	*Request_Merge
 	//	*Request_Remove
@@ -711,6 +712,15 @@ func (x *Request) GetFindKeys() *FindKeys {
 	if x != nil {
 		if x, ok := x.Operation.(*Request_FindKeys); ok {
 			return x.FindKeys
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetCheckSignatures() *CheckSignatures {
+	if x != nil {
+		if x, ok := x.Operation.(*Request_CheckSignatures); ok {
+			return x.CheckSignatures
 		}
 	}
 	return nil
@@ -909,6 +919,10 @@ type Request_FindKeys struct {
 	FindKeys *FindKeys `protobuf:"bytes,21,opt,name=find_keys,json=findKeys,proto3,oneof"`
 }
 
+type Request_CheckSignatures struct {
+	CheckSignatures *CheckSignatures `protobuf:"bytes,22,opt,name=check_signatures,json=checkSignatures,proto3,oneof"`
+}
+
 type Request_Persist struct {
 	Persist *PersistRows `protobuf:"bytes,30,opt,name=persist,proto3,oneof"`
 }
@@ -994,6 +1008,8 @@ func (*Request_SessionInfo) isRequest_Operation() {}
 func (*Request_Sign) isRequest_Operation() {}
 
 func (*Request_FindKeys) isRequest_Operation() {}
+
+func (*Request_CheckSignatures) isRequest_Operation() {}
 
 func (*Request_Persist) isRequest_Operation() {}
 
@@ -1283,7 +1299,7 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"@\n" +
 	"\bRequests\x124\n" +
-	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\xe0\f\n" +
+	"\brequests\x18\x01 \x03(\v2\x18.fairlead.app.v1.RequestR\brequests\"\xaf\r\n" +
 	"\aRequest\x12.\n" +
 	"\x05sleep\x18\x01 \x01(\v2\x16.fairlead.app.v1.SleepH\x00R\x05sleep\x12=\n" +
 	"\n" +
@@ -1296,7 +1312,8 @@ const file_fairlead_app_v1_app_proto_rawDesc = "" +
 	"\rclose_session\x18\r \x01(\v2\x1d.fairlead.app.v1.CloseSessionH\x00R\fcloseSession\x12A\n" +
 	"\fsession_info\x18\x0e \x01(\v2\x1c.fairlead.app.v1.SessionInfoH\x00R\vsessionInfo\x12+\n" +
 	"\x04sign\x18\x14 \x01(\v2\x15.fairlead.app.v1.SignH\x00R\x04sign\x128\n" +
-	"\tfind_keys\x18\x15 \x01(\v2\x19.fairlead.app.v1.FindKeysH\x00R\bfindKeys\x128\n" +
+	"\tfind_keys\x18\x15 \x01(\v2\x19.fairlead.app.v1.FindKeysH\x00R\bfindKeys\x12M\n" +
+	"\x10check_signatures\x18\x16 \x01(\v2 .fairlead.app.v1.CheckSignaturesH\x00R\x0fcheckSignatures\x128\n" +
 	"\apersist\x18\x1e \x01(\v2\x1c.fairlead.app.v1.PersistRowsH\x00R\apersist\x122\n" +
 	"\x05merge\x18\x1f \x01(\v2\x1a.fairlead.app.v1.MergeRowsH\x00R\x05merge\x125\n" +
 	"\x06remove\x18  \x01(\v2\x1b.fairlead.app.v1.RemoveRowsH\x00R\x06remove\x12/\n" +
@@ -1362,23 +1379,24 @@ var file_fairlead_app_v1_app_proto_goTypes = []any{
 	(*SessionInfo)(nil),       // 18: fairlead.app.v1.SessionInfo
 	(*Sign)(nil),              // 19: fairlead.app.v1.Sign
 	(*FindKeys)(nil),          // 20: fairlead.app.v1.FindKeys
-	(*PersistRows)(nil),       // 21: fairlead.app.v1.PersistRows
-	(*MergeRows)(nil),         // 22: fairlead.app.v1.MergeRows
-	(*RemoveRows)(nil),        // 23: fairlead.app.v1.RemoveRows
-	(*FindRows)(nil),          // 24: fairlead.app.v1.FindRows
-	(*FindAllRows)(nil),       // 25: fairlead.app.v1.FindAllRows
-	(*NamedQuery)(nil),        // 26: fairlead.app.v1.NamedQuery
-	(*CheckUniqueness)(nil),   // 27: fairlead.app.v1.CheckUniqueness
-	(*VerifyTransaction)(nil), // 28: fairlead.app.v1.VerifyTransaction
-	(*LedgerRequest)(nil),     // 29: fairlead.app.v1.LedgerRequest
-	(*SignTransactions)(nil),  // 30: fairlead.app.v1.SignTransactions
-	(*DescribeLedger)(nil),    // 31: fairlead.app.v1.DescribeLedger
-	(*PackageRequest)(nil),    // 32: fairlead.app.v1.PackageRequest
-	(*ClaimTokens)(nil),       // 33: fairlead.app.v1.ClaimTokens
-	(*ReleaseTokens)(nil),     // 34: fairlead.app.v1.ReleaseTokens
-	(*TokenBalance)(nil),      // 35: fairlead.app.v1.TokenBalance
-	(*LookupMembers)(nil),     // 36: fairlead.app.v1.LookupMembers
-	(*EmitMessage)(nil),       // 37: fairlead.app.v1.EmitMessage
+	(*CheckSignatures)(nil),   // 21: fairlead.app.v1.CheckSignatures
+	(*PersistRows)(nil),       // 22: fairlead.app.v1.PersistRows
+	(*MergeRows)(nil),         // 23: fairlead.app.v1.MergeRows
+	(*RemoveRows)(nil),        // 24: fairlead.app.v1.RemoveRows
+	(*FindRows)(nil),          // 25: fairlead.app.v1.FindRows
+	(*FindAllRows)(nil),       // 26: fairlead.app.v1.FindAllRows
+	(*NamedQuery)(nil),        // 27: fairlead.app.v1.NamedQuery
+	(*CheckUniqueness)(nil),   // 28: fairlead.app.v1.CheckUniqueness
+	(*VerifyTransaction)(nil), // 29: fairlead.app.v1.VerifyTransaction
+	(*LedgerRequest)(nil),     // 30: fairlead.app.v1.LedgerRequest
+	(*SignTransactions)(nil),  // 31: fairlead.app.v1.SignTransactions
+	(*DescribeLedger)(nil),    // 32: fairlead.app.v1.DescribeLedger
+	(*PackageRequest)(nil),    // 33: fairlead.app.v1.PackageRequest
+	(*ClaimTokens)(nil),       // 34: fairlead.app.v1.ClaimTokens
+	(*ReleaseTokens)(nil),     // 35: fairlead.app.v1.ReleaseTokens
+	(*TokenBalance)(nil),      // 36: fairlead.app.v1.TokenBalance
+	(*LookupMembers)(nil),     // 37: fairlead.app.v1.LookupMembers
+	(*EmitMessage)(nil),       // 38: fairlead.app.v1.EmitMessage
 }
 var file_fairlead_app_v1_app_proto_depIdxs = []int32{
 	1,  // 0: fairlead.app.v1.Start.me:type_name -> fairlead.app.v1.Identity
@@ -1399,30 +1417,31 @@ var file_fairlead_app_v1_app_proto_depIdxs = []int32{
 	18, // 15: fairlead.app.v1.Request.session_info:type_name -> fairlead.app.v1.SessionInfo
 	19, // 16: fairlead.app.v1.Request.sign:type_name -> fairlead.app.v1.Sign
 	20, // 17: fairlead.app.v1.Request.find_keys:type_name -> fairlead.app.v1.FindKeys
-	21, // 18: fairlead.app.v1.Request.persist:type_name -> fairlead.app.v1.PersistRows
-	22, // 19: fairlead.app.v1.Request.merge:type_name -> fairlead.app.v1.MergeRows
-	23, // 20: fairlead.app.v1.Request.remove:type_name -> fairlead.app.v1.RemoveRows
-	24, // 21: fairlead.app.v1.Request.find:type_name -> fairlead.app.v1.FindRows
-	25, // 22: fairlead.app.v1.Request.find_all:type_name -> fairlead.app.v1.FindAllRows
-	26, // 23: fairlead.app.v1.Request.query:type_name -> fairlead.app.v1.NamedQuery
-	27, // 24: fairlead.app.v1.Request.check_uniqueness:type_name -> fairlead.app.v1.CheckUniqueness
-	28, // 25: fairlead.app.v1.Request.verify:type_name -> fairlead.app.v1.VerifyTransaction
-	29, // 26: fairlead.app.v1.Request.ledger:type_name -> fairlead.app.v1.LedgerRequest
-	30, // 27: fairlead.app.v1.Request.sign_transactions:type_name -> fairlead.app.v1.SignTransactions
-	31, // 28: fairlead.app.v1.Request.describe_ledger:type_name -> fairlead.app.v1.DescribeLedger
-	32, // 29: fairlead.app.v1.Request.package:type_name -> fairlead.app.v1.PackageRequest
-	33, // 30: fairlead.app.v1.Request.claim_tokens:type_name -> fairlead.app.v1.ClaimTokens
-	34, // 31: fairlead.app.v1.Request.release_tokens:type_name -> fairlead.app.v1.ReleaseTokens
-	35, // 32: fairlead.app.v1.Request.token_balance:type_name -> fairlead.app.v1.TokenBalance
-	36, // 33: fairlead.app.v1.Request.lookup_members:type_name -> fairlead.app.v1.LookupMembers
-	37, // 34: fairlead.app.v1.Request.emit:type_name -> fairlead.app.v1.EmitMessage
-	12, // 35: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
-	6,  // 36: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	21, // 18: fairlead.app.v1.Request.check_signatures:type_name -> fairlead.app.v1.CheckSignatures
+	22, // 19: fairlead.app.v1.Request.persist:type_name -> fairlead.app.v1.PersistRows
+	23, // 20: fairlead.app.v1.Request.merge:type_name -> fairlead.app.v1.MergeRows
+	24, // 21: fairlead.app.v1.Request.remove:type_name -> fairlead.app.v1.RemoveRows
+	25, // 22: fairlead.app.v1.Request.find:type_name -> fairlead.app.v1.FindRows
+	26, // 23: fairlead.app.v1.Request.find_all:type_name -> fairlead.app.v1.FindAllRows
+	27, // 24: fairlead.app.v1.Request.query:type_name -> fairlead.app.v1.NamedQuery
+	28, // 25: fairlead.app.v1.Request.check_uniqueness:type_name -> fairlead.app.v1.CheckUniqueness
+	29, // 26: fairlead.app.v1.Request.verify:type_name -> fairlead.app.v1.VerifyTransaction
+	30, // 27: fairlead.app.v1.Request.ledger:type_name -> fairlead.app.v1.LedgerRequest
+	31, // 28: fairlead.app.v1.Request.sign_transactions:type_name -> fairlead.app.v1.SignTransactions
+	32, // 29: fairlead.app.v1.Request.describe_ledger:type_name -> fairlead.app.v1.DescribeLedger
+	33, // 30: fairlead.app.v1.Request.package:type_name -> fairlead.app.v1.PackageRequest
+	34, // 31: fairlead.app.v1.Request.claim_tokens:type_name -> fairlead.app.v1.ClaimTokens
+	35, // 32: fairlead.app.v1.Request.release_tokens:type_name -> fairlead.app.v1.ReleaseTokens
+	36, // 33: fairlead.app.v1.Request.token_balance:type_name -> fairlead.app.v1.TokenBalance
+	37, // 34: fairlead.app.v1.Request.lookup_members:type_name -> fairlead.app.v1.LookupMembers
+	38, // 35: fairlead.app.v1.Request.emit:type_name -> fairlead.app.v1.EmitMessage
+	12, // 36: fairlead.app.v1.Resume.answers:type_name -> fairlead.app.v1.Answer
+	6,  // 37: fairlead.app.v1.Answer.error:type_name -> fairlead.app.v1.Error
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_app_v1_app_proto_init() }
@@ -1456,6 +1475,7 @@ func file_fairlead_app_v1_app_proto_init() {
 		(*Request_SessionInfo)(nil),
 		(*Request_Sign)(nil),
 		(*Request_FindKeys)(nil),
+		(*Request_CheckSignatures)(nil),
 		(*Request_Persist)(nil),
 		(*Request_Merge)(nil),
 		(*Request_Remove)(nil),

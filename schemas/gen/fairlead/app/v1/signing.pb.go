@@ -23,6 +23,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// SignatureVerdict says what a signature is.
+type SignatureVerdict int32
+
+const (
+	SignatureVerdict_SIGNATURE_VERDICT_UNSPECIFIED SignatureVerdict = 0
+	// Of this message, by this key.
+	SignatureVerdict_SIGNATURE_VERDICT_VALID SignatureVerdict = 1
+	// Not of this message by this key.
+	SignatureVerdict_SIGNATURE_VERDICT_INVALID SignatureVerdict = 2
+	// The key or the scheme is not known here, or they do not belong together.
+	SignatureVerdict_SIGNATURE_VERDICT_UNSUPPORTED SignatureVerdict = 3
+)
+
+// Enum value maps for SignatureVerdict.
+var (
+	SignatureVerdict_name = map[int32]string{
+		0: "SIGNATURE_VERDICT_UNSPECIFIED",
+		1: "SIGNATURE_VERDICT_VALID",
+		2: "SIGNATURE_VERDICT_INVALID",
+		3: "SIGNATURE_VERDICT_UNSUPPORTED",
+	}
+	SignatureVerdict_value = map[string]int32{
+		"SIGNATURE_VERDICT_UNSPECIFIED": 0,
+		"SIGNATURE_VERDICT_VALID":       1,
+		"SIGNATURE_VERDICT_INVALID":     2,
+		"SIGNATURE_VERDICT_UNSUPPORTED": 3,
+	}
+)
+
+func (x SignatureVerdict) Enum() *SignatureVerdict {
+	p := new(SignatureVerdict)
+	*p = x
+	return p
+}
+
+func (x SignatureVerdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SignatureVerdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlead_app_v1_signing_proto_enumTypes[0].Descriptor()
+}
+
+func (SignatureVerdict) Type() protoreflect.EnumType {
+	return &file_fairlead_app_v1_signing_proto_enumTypes[0]
+}
+
+func (x SignatureVerdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SignatureVerdict.Descriptor instead.
+func (SignatureVerdict) EnumDescriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_signing_proto_rawDescGZIP(), []int{0}
+}
+
 // Sign signs with a LEDGER key of the flow's virtual node. What is signed is
 // "fairlead application signature v1" NUL, the virtual node's short hash, NUL, then the data, so that no application
 // can be made to sign a structure of the platform. The result is Signature.
@@ -337,6 +393,169 @@ func (x *Key) GetAlias() string {
 	return ""
 }
 
+// CheckSignatures checks signatures by their public keys, which costs a flow's code far more than the host. The result is
+// CheckedSignatures.
+type CheckSignatures struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checks        []*SignatureCheck      `protobuf:"bytes,1,rep,name=checks,proto3" json:"checks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckSignatures) Reset() {
+	*x = CheckSignatures{}
+	mi := &file_fairlead_app_v1_signing_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckSignatures) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckSignatures) ProtoMessage() {}
+
+func (x *CheckSignatures) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_signing_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckSignatures.ProtoReflect.Descriptor instead.
+func (*CheckSignatures) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_signing_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CheckSignatures) GetChecks() []*SignatureCheck {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// SignatureCheck is one signature.
+type SignatureCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SubjectPublicKeyInfo, DER.
+	PublicKey []byte `protobuf:"bytes,1,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	// Signature scheme by Corda's names.
+	Scheme string `protobuf:"bytes,2,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	// Exactly what was signed.
+	Message       []byte `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Signature     []byte `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignatureCheck) Reset() {
+	*x = SignatureCheck{}
+	mi := &file_fairlead_app_v1_signing_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignatureCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignatureCheck) ProtoMessage() {}
+
+func (x *SignatureCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_signing_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignatureCheck.ProtoReflect.Descriptor instead.
+func (*SignatureCheck) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_signing_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SignatureCheck) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
+func (x *SignatureCheck) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
+func (x *SignatureCheck) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *SignatureCheck) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+// CheckedSignatures is the result of CheckSignatures, in the order asked.
+type CheckedSignatures struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Verdicts      []SignatureVerdict     `protobuf:"varint,1,rep,packed,name=verdicts,proto3,enum=fairlead.app.v1.SignatureVerdict" json:"verdicts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckedSignatures) Reset() {
+	*x = CheckedSignatures{}
+	mi := &file_fairlead_app_v1_signing_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckedSignatures) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckedSignatures) ProtoMessage() {}
+
+func (x *CheckedSignatures) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_signing_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckedSignatures.ProtoReflect.Descriptor instead.
+func (*CheckedSignatures) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_signing_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CheckedSignatures) GetVerdicts() []SignatureVerdict {
+	if x != nil {
+		return x.Verdicts
+	}
+	return nil
+}
+
 var File_fairlead_app_v1_signing_proto protoreflect.FileDescriptor
 
 const file_fairlead_app_v1_signing_proto_rawDesc = "" +
@@ -365,7 +584,22 @@ const file_fairlead_app_v1_signing_proto_rawDesc = "" +
 	"public_key\x18\x02 \x01(\fR\tpublicKey\x12\x1a\n" +
 	"\bcategory\x18\x03 \x01(\tR\bcategory\x12\x16\n" +
 	"\x06scheme\x18\x04 \x01(\tR\x06scheme\x12\x14\n" +
-	"\x05alias\x18\x05 \x01(\tR\x05aliasBBZ@github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1;appv1b\x06proto3"
+	"\x05alias\x18\x05 \x01(\tR\x05alias\"J\n" +
+	"\x0fCheckSignatures\x127\n" +
+	"\x06checks\x18\x01 \x03(\v2\x1f.fairlead.app.v1.SignatureCheckR\x06checks\"\x7f\n" +
+	"\x0eSignatureCheck\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x01 \x01(\fR\tpublicKey\x12\x16\n" +
+	"\x06scheme\x18\x02 \x01(\tR\x06scheme\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\fR\amessage\x12\x1c\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\"R\n" +
+	"\x11CheckedSignatures\x12=\n" +
+	"\bverdicts\x18\x01 \x03(\x0e2!.fairlead.app.v1.SignatureVerdictR\bverdicts*\x94\x01\n" +
+	"\x10SignatureVerdict\x12!\n" +
+	"\x1dSIGNATURE_VERDICT_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17SIGNATURE_VERDICT_VALID\x10\x01\x12\x1d\n" +
+	"\x19SIGNATURE_VERDICT_INVALID\x10\x02\x12!\n" +
+	"\x1dSIGNATURE_VERDICT_UNSUPPORTED\x10\x03BBZ@github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1;appv1b\x06proto3"
 
 var (
 	file_fairlead_app_v1_signing_proto_rawDescOnce sync.Once
@@ -379,21 +613,28 @@ func file_fairlead_app_v1_signing_proto_rawDescGZIP() []byte {
 	return file_fairlead_app_v1_signing_proto_rawDescData
 }
 
-var file_fairlead_app_v1_signing_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fairlead_app_v1_signing_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_fairlead_app_v1_signing_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_fairlead_app_v1_signing_proto_goTypes = []any{
-	(*Sign)(nil),      // 0: fairlead.app.v1.Sign
-	(*Signature)(nil), // 1: fairlead.app.v1.Signature
-	(*FindKeys)(nil),  // 2: fairlead.app.v1.FindKeys
-	(*Keys)(nil),      // 3: fairlead.app.v1.Keys
-	(*Key)(nil),       // 4: fairlead.app.v1.Key
+	(SignatureVerdict)(0),     // 0: fairlead.app.v1.SignatureVerdict
+	(*Sign)(nil),              // 1: fairlead.app.v1.Sign
+	(*Signature)(nil),         // 2: fairlead.app.v1.Signature
+	(*FindKeys)(nil),          // 3: fairlead.app.v1.FindKeys
+	(*Keys)(nil),              // 4: fairlead.app.v1.Keys
+	(*Key)(nil),               // 5: fairlead.app.v1.Key
+	(*CheckSignatures)(nil),   // 6: fairlead.app.v1.CheckSignatures
+	(*SignatureCheck)(nil),    // 7: fairlead.app.v1.SignatureCheck
+	(*CheckedSignatures)(nil), // 8: fairlead.app.v1.CheckedSignatures
 }
 var file_fairlead_app_v1_signing_proto_depIdxs = []int32{
-	4, // 0: fairlead.app.v1.Keys.keys:type_name -> fairlead.app.v1.Key
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	5, // 0: fairlead.app.v1.Keys.keys:type_name -> fairlead.app.v1.Key
+	7, // 1: fairlead.app.v1.CheckSignatures.checks:type_name -> fairlead.app.v1.SignatureCheck
+	0, // 2: fairlead.app.v1.CheckedSignatures.verdicts:type_name -> fairlead.app.v1.SignatureVerdict
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_app_v1_signing_proto_init() }
@@ -406,13 +647,14 @@ func file_fairlead_app_v1_signing_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_app_v1_signing_proto_rawDesc), len(file_fairlead_app_v1_signing_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   5,
+			NumEnums:      1,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_fairlead_app_v1_signing_proto_goTypes,
 		DependencyIndexes: file_fairlead_app_v1_signing_proto_depIdxs,
+		EnumInfos:         file_fairlead_app_v1_signing_proto_enumTypes,
 		MessageInfos:      file_fairlead_app_v1_signing_proto_msgTypes,
 	}.Build()
 	File_fairlead_app_v1_signing_proto = out.File

@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"sync"
+)
+
+// GetAll is Get of many keys of a store, in their order: nil for those that are not there. What must be read from storage is
+// read side by side, so that a batch which needs thousands of rows does not wait for each of them in turn.
+func GetAll(store PartitionStore, keys [][]byte) [][]byte {
+	out := make([][]byte, len(keys))
+	bound, ok := store.(boundStore)
+	if !ok {
+		for i, k := range keys {
+			out[i] = store.Get(k)
+		}
+		return out
+	}
+	for i, v := range bound.log.lookAll(keys) {
+		out[i] = bytes.Clone(v)
+	}
+	return out
+}
+
+// fewReads is how many keys a goroutine reads at least: for fewer it costs more than it saves.
+const fewReads = 64
+
+// lookAll is look of many keys.
+func (c *changelog) lookAll(keys [][]byte) [][]byte {
+	out := make([][]byte, len(keys))
+	var left []int // those that only storage can tell of
+	for i, k := range keys {
+		if v, ok := c.overlay.Get(string(k)); ok {
+			out[i] = v
+		} else if v, ok := c.cache[string(k)]; ok {
+			out[i] = v
+		} else {
+			left = append(left, i)
+		}
+	}
+	var wg sync.WaitGroup
+	side := min(runtime.GOMAXPROCS(0), (len(left)+fewReads-1)/fewReads)
+	errs := make([]error, side)
+	for n := range side {
+		wg.Go(func() {
+			for at := n; at < len(left) && errs[n] == nil; at += side {
+				i := left[at]
+				out[i], errs[n] = c.db.Get(c.dataKey(string(keys[i])))
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			err = fmt.Errorf("read %s/%d: %w", c.topic, c.partition, err)
+			c.fault(err)
+			panic(storageFault{err})
+		}
+	}
+	for _, i := range left {
+		if out[i] != nil {
+			c.remember(string(keys[i]), out[i])
+		}
+	}
+	return out
+}
