@@ -41,7 +41,7 @@ func newSite(t *testing.T, cfg verification.Config, s verification.Sandbox) *sit
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.worker, err = verification.NewWorker(cfg, verification.Deps{Packages: w.facts, Chunks: w.facts, Sandbox: s, Metrics: metrics, Log: slog.New(slog.DiscardHandler)})
+	w.worker, err = verification.NewWorker(cfg, verification.Deps{Packages: w.facts, Code: &w.facts.kept, Chunks: w.facts, Sandbox: s, Metrics: metrics, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +305,30 @@ func TestUninstall(t *testing.T) {
 	}
 	if installed, _, _ := sandbox.count(); installed != 2 {
 		t.Errorf("installed %d times", installed)
+	}
+}
+
+// A package without a CPI verifies as one with: when it came from elsewhere, and when its CPI was replaced. Its module is
+// installed when it is asked for, and not before.
+func TestPackagesWithoutCPI(t *testing.T) {
+	sandbox := newFakeSandbox()
+	s := newSite(t, verification.Config{PackageWait: time.Minute}, sandbox)
+	id := s.askFor(transaction(t, making("accept")))
+	s.until("it waits", func() bool { return s.metric("fairlead_verification_requests_total", "later") > 0 })
+	s.facts.keep("app", []byte("module"), "accept")
+	if _, _, here := sandbox.count(); here != 0 {
+		t.Errorf("%d modules are there before they are asked for", here)
+	}
+	if got := s.verdict(id); got != "VERIFIED" {
+		t.Error(got)
+	}
+	s.facts.install("app", []byte("module"), "accept")
+	s.facts.remove("app")
+	if _, _, here := sandbox.count(); here != 0 {
+		t.Errorf("%d modules are left", here)
+	}
+	if got := s.verdict(s.askFor(transaction(t, making("accept", "accept")))); got != "VERIFIED" {
+		t.Error(got)
 	}
 }
 

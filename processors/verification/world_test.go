@@ -103,7 +103,13 @@ type facts struct {
 	chunks   map[string]*cpiv1.Chunk
 	cpis     map[string]*cpiv1.Cpi
 	watchers []func(string, any)
+	kept     kept
 }
+
+// kept is a view of cpk.info.
+type kept struct{ watchers []func(string, any) }
+
+func (k *kept) OnChange(watch func(string, any)) { k.watchers = append(k.watchers, watch) }
 
 func newFacts() *facts {
 	return &facts{chunks: map[string]*cpiv1.Chunk{}, cpis: map[string]*cpiv1.Cpi{}}
@@ -157,6 +163,19 @@ func (f *facts) publish(file string, info *cpiv1.Cpi, chunks []*cpiv1.Chunk) {
 	f.mu.Unlock()
 	for _, w := range f.watchers {
 		w(file, info)
+	}
+}
+
+// keep publishes a package of code that has no CPI.
+func (f *facts) keep(file string, wasm []byte, contracts ...string) {
+	info, chunks := cpi(file, wasm, contracts...)
+	f.mu.Lock()
+	for _, c := range chunks {
+		f.chunks[chunkKey(c)] = c
+	}
+	f.mu.Unlock()
+	for _, w := range f.kept.watchers {
+		w(strings.ToUpper(hex.EncodeToString(info.GetCpks()[0].GetFileSha256())), &cpiv1.Code{Cpk: info.GetCpks()[0], Modules: info.GetModules()})
 	}
 }
 

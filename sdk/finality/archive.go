@@ -36,14 +36,6 @@ func (a *archive) grow(tx *ledger.Transaction) {
 	}
 }
 
-// gave is told of transactions that a party got without asking.
-func (a *archive) gave(all []signedTransaction) {
-	for _, t := range all {
-		a.allowed[t.tx.ID()] = false
-		a.grow(t.tx)
-	}
-}
-
 // offer lets packages be asked for.
 func (a *archive) offer(m ledger.Metadata) {
 	for _, p := range m.Packages {
@@ -78,6 +70,14 @@ func (a *archive) take(want codeParts, read []*flow.Pending[vault.PackagePart]) 
 	}
 	o.next, o.parts = o.next+uint32(len(read)), given.parts
 	return given
+}
+
+// gave is told of transactions that a party got without asking.
+func (a *archive) gave(all []signedTransaction) {
+	for _, t := range all {
+		a.allowed[t.tx.ID()] = false
+		a.grow(t.tx)
+	}
 }
 
 // open checks a request.

@@ -171,9 +171,6 @@ func byTransaction(all []vault.SignedFiltered) map[ledger.Hash][]*ledger.Filtere
 // together: the parties verify for themselves, and nothing is notarised before all of it is known.
 func (p *initiator) propose() error {
 	m := message{kind: proposal, id: p.tx.ID(), transactions: []signedTransaction{{p.tx, p.signing.all}}, others: len(p.parties) > 1, sources: p.sources}
-	for _, c := range p.parties {
-		c.archive.gave(p.sources)
-	}
 	for _, f := range p.signed {
 		m.proofs = append(m.proofs, signedProof{f.Filtered, f.Signatures})
 		if metadata, err := f.Filtered.Metadata(); err == nil {
@@ -181,6 +178,9 @@ func (p *initiator) propose() error {
 				c.archive.offer(metadata)
 			}
 		}
+	}
+	for _, c := range p.parties {
+		c.archive.gave(p.sources)
 	}
 	verify := flow.VerifyCall(p.tx, encodings(p.proofs)...)
 	store := vault.StoreCall(p.tx, vault.Unverified, vault.Options{Signatures: p.signing.all, Visible: p.visible})

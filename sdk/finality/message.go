@@ -132,15 +132,15 @@ func (m message) encode() []byte {
 	putSignatures(&w, 8, m.signatures)
 	w.Uint(9, uint64(m.class))
 	w.Text(10, m.reason)
+	putTransactions(&w, 11, m.sources)
 	if m.kind == packageWanted || m.kind == packageGiven {
-		w.Blob(11, m.code.checksum[:])
-		w.Uint(12, uint64(m.code.first))
-		w.Uint(13, uint64(m.code.parts))
+		w.Blob(12, m.code.checksum[:])
+		w.Uint(13, uint64(m.code.first))
+		w.Uint(14, uint64(m.code.parts))
 		for _, b := range m.code.data {
-			w.Item(14, b)
+			w.Item(15, b)
 		}
 	}
-	putTransactions(&w, 15, m.sources)
 	return w.Bytes()
 }
 
@@ -215,13 +215,13 @@ func readMessage(b []byte) (message, error) {
 	})
 	m.signatures = takeSignatures(r, 8, note)
 	m.class, m.reason = class(r.Uint32(9)), r.Text(10)
-	m.code = codeParts{checksum: takeHash(r.Blob(11)), first: r.Uint32(12), parts: r.Uint32(13)}
-	r.Items(14, func(b []byte) {
+	takeTransactions(11, &m.sources)
+	m.code = codeParts{checksum: takeHash(r.Blob(12)), first: r.Uint32(13), parts: r.Uint32(14)}
+	r.Items(15, func(b []byte) {
 		if m.code.data = append(m.code.data, b); len(m.code.data) > partsAtOnce {
 			note(fmt.Errorf("it has more than %d parts of a package", partsAtOnce))
 		}
 	})
-	takeTransactions(15, &m.sources)
 	if err := r.End(); err != nil {
 		return message{}, err
 	}
