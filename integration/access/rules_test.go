@@ -108,7 +108,7 @@ func TestTakenOver(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
-	meta := led(t, admin)
+	meta := led(t, admin, names)
 	tried := 0
 	for _, worker := range topics.Workers(topics.All()) {
 		cl := login(t, c, userOf(worker), kgo.DisableIdempotentWrite())
@@ -138,8 +138,9 @@ func TestTakenOver(t *testing.T) {
 	t.Logf("%d reads and writes of %d worker types were tried on %s", tried, len(topics.Workers(topics.All())), c.Kind())
 }
 
-// led waits until every partition has a leader, and returns who leads what.
-func led(t *testing.T, admin *kadm.Client) kadm.Metadata {
+// led waits until the broker knows all topics, which it does only after it has made them, and every partition has a leader; it
+// returns who leads what.
+func led(t *testing.T, admin *kadm.Client, names []string) kadm.Metadata {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -149,6 +150,11 @@ func led(t *testing.T, admin *kadm.Client) kadm.Metadata {
 			t.Fatal(err)
 		}
 		without := ""
+		for _, name := range names {
+			if len(meta.Topics[prefix+name].Partitions) == 0 {
+				without = prefix + name
+			}
+		}
 		meta.Topics.EachPartition(func(p kadm.PartitionDetail) {
 			if p.Err != nil || p.Leader < 0 {
 				without = p.Topic
