@@ -88,7 +88,7 @@ type installation[M any] struct {
 
 // New makes a set. [Set.Close] ends it.
 func New[M any](cfg Config, s Sandbox[M], chunks View) *Set[M] {
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.Background()) //nolint:gosec // Close calls stop
 	return &Set[M]{
 		cfg: cfg, sandbox: s, chunks: chunks, pending: map[[32]byte]*installation[M]{}, here: map[[32]byte]bool{}, lacking: map[[32]byte]bool{}, ctx: ctx, stop: stop,
 	}

@@ -170,8 +170,7 @@ func (s State) advance(e StepDone) (Outcome, error) {
 
 // failed ends an operation that cannot go on, and frees what it held.
 func (s State) failed(o *Outcome, op *clusterdb.Operation, e StepDone) error {
-	switch op.Status.GetKind() {
-	case operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD, operationv1.OperationKind_OPERATION_KIND_RECEIVE_PACKAGE:
+	if kind := op.Status.GetKind(); kind == operationv1.OperationKind_OPERATION_KIND_CPI_UPLOAD || kind == operationv1.OperationKind_OPERATION_KIND_RECEIVE_PACKAGE {
 		o.put(DropUpload{op.Status.GetRequestId()})
 	}
 	if op.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_CREATE_VIRTUAL_NODE && s.VirtualNode == nil {
