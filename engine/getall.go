@@ -45,6 +45,11 @@ func (c *changelog) lookAll(keys [][]byte) [][]byte {
 	errs := make([]error, side)
 	for n := range side {
 		wg.Go(func() {
+			defer func() {
+				if r := recover(); r != nil { // a panic in a goroutine of its own would end the process
+					errs[n] = fmt.Errorf("read local storage: %v", r)
+				}
+			}()
 			for at := n; at < len(left) && errs[n] == nil; at += side {
 				i := left[at]
 				out[i], errs[n] = c.db.Get(c.dataKey(string(keys[i])))

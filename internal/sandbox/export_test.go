@@ -41,7 +41,7 @@ func TableBytes(i *Instance) int { return i.m.tableBytes }
 func Idle(m *Module) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.idle)
+	return len(m.idle) + len(m.cold)
 }
 
 // Initialised instantiates and runs _initialize as for the base image, but keeps the instance.

@@ -103,8 +103,9 @@ type Module struct {
 
 	mu      sync.Mutex
 	idle    []*Instance
-	users   int  // instances that somebody has
-	retired bool // uninstalled
+	cold    []*Instance // without memory of their own
+	users   int         // instances that somebody has
+	retired bool        // uninstalled
 }
 
 // SHA256 identifies the module: the hash of the bytes that its author built.
@@ -234,9 +235,12 @@ func (m *Module) NewInstance(ctx context.Context, env Env) (*Instance, error) {
 func (m *Module) newInstance(ctx context.Context, env Env) (*Instance, error) {
 	m.mu.Lock()
 	var i *Instance
-	if n := len(m.idle); n > 0 {
-		i, m.idle[n-1] = m.idle[n-1], nil
-		m.idle = m.idle[:n-1]
+	for _, list := range []*[]*Instance{&m.idle, &m.cold} { // one with memory of its own first
+		if n := len(*list); n > 0 {
+			i, (*list)[n-1] = (*list)[n-1], nil
+			*list = (*list)[:n-1]
+			break
+		}
 	}
 	m.mu.Unlock()
 	if i == nil {
@@ -260,22 +264,26 @@ func (m *Module) newInstance(ctx context.Context, env Env) (*Instance, error) {
 // keep takes an instance that is in the state of the base image, unless there are enough.
 func (m *Module) keep(i *Instance) bool {
 	warm := max(0, m.r.cfg.IdleInstances)
-	if m.keepBelow(warm, i) {
+	if m.keepBelow(warm, i, false) {
 		return true
 	}
 	if m.r.cfg.IdleInstances < 0 || m.r.cfg.ColdInstances < 0 || i.linear == nil || i.linear.cool() != nil {
 		return false
 	}
-	return m.keepBelow(warm+m.r.cfg.ColdInstances, i)
+	return m.keepBelow(m.r.cfg.ColdInstances, i, true)
 }
 
-// keepBelow takes an instance unless there are so many.
-func (m *Module) keepBelow(most int, i *Instance) bool {
+// keepBelow takes an instance unless there are so many of its kind.
+func (m *Module) keepBelow(most int, i *Instance, cold bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.idle) >= most {
+	list := &m.idle
+	if cold {
+		list = &m.cold
+	}
+	if len(*list) >= most {
 		return false
 	}
-	m.idle = append(m.idle, i)
+	*list = append(*list, i)
 	return true
 }

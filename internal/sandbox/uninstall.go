@@ -77,8 +77,8 @@ func (m *Module) retire() bool {
 // dispose gives a retired module's memory back.
 func (m *Module) dispose(ctx context.Context) error {
 	m.mu.Lock()
-	idle := m.idle
-	m.idle = nil
+	idle := append(m.idle, m.cold...)
+	m.idle, m.cold = nil, nil
 	m.mu.Unlock()
 	for _, i := range idle {
 		i.close(ctx)

@@ -23,7 +23,16 @@ import (
 func (t *turn) known(asked []journal.Asked) []Known {
 	out := make([]Known, len(asked))
 	room := t.state.Rules.MaxAnswers
+	checks := 0
 	for i, a := range asked {
+		if op := a.Request.GetCheckSignatures(); op != nil {
+			// Its cost is its arguments', so these are looked at first; what is refused for its size alone needs no word here.
+			checks += len(op.GetChecks())
+			if checks > maxChecks || len(asked) > int(t.state.Rules.MaxRequestsPerStep) || argumentSize(a) > t.state.Rules.MaxArgument {
+				out[i] = refused(TypeLimit, "%d signatures are to be checked in one step, at most %d are allowed: ask in several steps", checks, maxChecks)
+				continue
+			}
+		}
 		if room < 0 { // nothing more is looked up
 			switch a.Request.GetOperation().(type) {
 			case *appv1.Request_LookupMembers, *appv1.Request_FindKeys, *appv1.Request_DescribeLedger, *appv1.Request_CheckSignatures:

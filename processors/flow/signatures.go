@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// maxChecks is how many signatures are checked for one request.
+	// maxChecks is how many signatures are checked in one step.
 	maxChecks = 256
 	// checkUnits is what a signature's check counts for among a flow's instructions: as long as that many take, about, and
 	// longer than one by a usual key.
@@ -17,9 +17,6 @@ const (
 
 // checkSignatures checks signatures for a flow. Its own code would take some twenty times as long for each.
 func (t *turn) checkSignatures(op *appv1.CheckSignatures) Known {
-	if n := len(op.GetChecks()); n > maxChecks {
-		return refused(TypeLimit, "checks has %d signatures, at most %d are allowed: ask in several steps", n, maxChecks)
-	}
 	out := &appv1.CheckedSignatures{}
 	for _, c := range op.GetChecks() {
 		verdict := appv1.SignatureVerdict_SIGNATURE_VERDICT_VALID

@@ -186,10 +186,11 @@ func (b *backchain) accept(ids []ledger.Hash, got []signedTransaction) ([]ledger
 	var next []ledger.Hash
 	seen := map[ledger.Hash]bool{}
 	var all []vault.Claim
-	for _, t := range got {
-		if len(t.signatures) <= len(t.tx.Content().Signatories)+1 { // or else it is refused without looking at any
-			all = append(all, claims(t.tx.ID(), t.signatures...)...)
+	for i, t := range got {
+		if c := t.tx.Content(); t.tx.ID() != ids[i] || !b.notary.signs(c.Notary) || len(t.signatures) > len(c.Signatories)+1 {
+			break // it is refused without looking at any, and with it the rest
 		}
+		all = append(all, claims(t.tx.ID(), t.signatures...)...)
 	}
 	checked, err := vault.CheckSignatures(b.ctx, all...)
 	if err != nil {

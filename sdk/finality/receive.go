@@ -135,7 +135,8 @@ func (p *responder) takeProofs(proofs []signedProof) error {
 	needed := needs(p.tx)
 	var all []vault.Claim
 	for _, proof := range proofs {
-		if n, _, err := proof.filtered.Notary(); err == nil {
+		// What is refused anyway is not checked first.
+		if n, _, err := proof.filtered.Notary(); err == nil && needed[proof.filtered.ID()] != nil && p.chain.notary.signs(n) && len(all) < len(dependencies(p.tx)) {
 			all = append(all, claims(proof.filtered.ID(), notarysAlone(proof, n)...)...)
 		}
 	}

@@ -45,10 +45,9 @@ func (o Options) Repair(ctx *flow.Context, from, until time.Time, limit int) (Re
 			continue // it was finished meanwhile
 		}
 		v := verdict{tx: found.Transaction, signing: newSigning(ctx, found.Transaction)}
-		if err := v.signing.keep(found.Signatures); err != nil {
-			return out, err
+		if v.store = v.signing.keep(found.Signatures); v.store == nil {
+			v.settle(ctx, o)
 		}
-		v.settle(ctx, o)
 		id := k.ID.String()
 		switch {
 		case v.store != nil:

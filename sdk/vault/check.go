@@ -18,8 +18,12 @@ type Checked struct {
 	verdicts map[string]error
 }
 
-// mostChecks is how many signatures are checked with one request: the platform takes no more than 256.
-const mostChecks = 200
+// mostChecks is how many signatures are checked with one request, mostBytes how long they may be together: the platform takes no
+// more than 256, and 512 KiB.
+const (
+	mostChecks = 200
+	mostBytes  = 400 << 10
+)
 
 // CheckSignatures has the platform check signatures: a flow's own code takes milliseconds for one by a P-256 key, and the
 // platform a twentieth of that. What comes after a wrong one may not be checked: [Checked.Verify] does that then. The error is
@@ -28,19 +32,27 @@ func CheckSignatures(ctx *flow.Context, claims ...Claim) (*Checked, error) {
 	out := &Checked{verdicts: map[string]error{}}
 	var names []string
 	var checks []wire.SignatureCheck
+	var sizes []int
 	asked := map[string]bool{}
 	for _, c := range claims {
 		k, err := c.Signature.Check(c.Transaction)
 		if err != nil {
 			continue // which is found again without the platform
 		}
+		if sizeOf(k) > mostBytes {
+			continue // no key and signature are so long: it is refused when it is looked at
+		}
 		if name := nameOf(k); !asked[name] {
 			asked[name] = true
-			names, checks = append(names, name), append(checks, wire.SignatureCheck{PublicKey: k.By, Scheme: k.Scheme, Message: k.Message, Signature: k.Bytes})
+			names, checks, sizes = append(names, name), append(checks, wire.SignatureCheck{PublicKey: k.By, Scheme: k.Scheme, Message: k.Message, Signature: k.Bytes}), append(sizes, sizeOf(k))
 		}
 	}
 	for len(checks) > 0 {
-		n := min(mostChecks, len(checks))
+		n, bytes := 0, 0
+		for n < min(mostChecks, len(checks)) && bytes+sizes[n] <= mostBytes {
+			bytes += sizes[n]
+			n++
+		}
 		verdicts, err := do(ctx, checkCall(checks[:n]))
 		if err != nil {
 			return nil, err
@@ -50,7 +62,7 @@ func CheckSignatures(ctx *flow.Context, claims ...Claim) (*Checked, error) {
 				return out, nil // one is enough to refuse all
 			}
 		}
-		checks, names = checks[n:], names[n:]
+		checks, names, sizes = checks[n:], names[n:], sizes[n:]
 	}
 	return out, nil
 }
@@ -92,6 +104,11 @@ func (c *Checked) Verify(s ledger.Signature, id ledger.Hash) error {
 		}
 	}
 	return s.Judged(id, k.Verify())
+}
+
+// sizeOf is how long a check is in a request, about.
+func sizeOf(k ledger.Check) int {
+	return len(k.By) + len(k.Scheme) + len(k.Message) + len(k.Bytes) + 32
 }
 
 // nameOf tells a check from every other: each part, with its length before it.

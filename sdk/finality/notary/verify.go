@@ -43,12 +43,22 @@ func (o *Whole) verify(ctx *flow.Context, a Answer, keys []flow.Key) Answer {
 	return a
 }
 
-// claims are all signatures that are looked at.
+// claims are all signatures that are looked at: none where there are more than can be needed, which is refused.
 func (o *Whole) claims() (out []vault.Claim) {
+	c := o.Transaction.Content()
+	if len(o.Signatures) > len(c.Signatories) || len(o.Proofs) > len(c.Inputs)+len(c.References) {
+		return nil
+	}
 	for _, s := range o.Signatures {
+		if !slices.ContainsFunc(c.Signatories, func(k ledger.PublicKey) bool { return bytes.Equal(k, s.By) }) {
+			return out // it is refused, whatever follows
+		}
 		out = append(out, vault.Claim{Transaction: o.Transaction.ID(), Signature: s})
 	}
 	for _, p := range o.Proofs {
+		if !slices.Contains(o.Transaction.Dependencies(), p.Filtered.ID()) {
+			return out // the same
+		}
 		out = append(out, vault.Claim{Transaction: p.Filtered.ID(), Signature: p.Signature})
 	}
 	return out

@@ -20,8 +20,14 @@ var ErrInvalid = errors.New("the signature is not one of this data by this membe
 // ErrUnsupported is returned for a kind of key or scheme that cannot be checked here.
 var ErrUnsupported = errors.New("keys or signatures of this kind cannot be checked here")
 
+// maxKey is how long a key may be, bytes.
+const maxKey = 4 << 10
+
 // Check checks that exactly these bytes were signed with a key, in the encoding of X.509. Errors are [ErrInvalid] and [ErrUnsupported].
 func Check(publicKey []byte, scheme string, message, signature []byte) error {
+	if len(publicKey) > maxKey {
+		return fmt.Errorf("%w: a key of %d bytes; at most %d are checked", ErrUnsupported, len(publicKey), maxKey)
+	}
 	key, err := x509.ParsePKIXPublicKey(publicKey)
 	if err != nil {
 		return fmt.Errorf("%w: key %s: %w", ErrUnsupported, ID(publicKey), err)
@@ -36,7 +42,21 @@ func Check(publicKey []byte, scheme string, message, signature []byte) error {
 	return nil
 }
 
+// What is checked of a key and a signature. What is larger no platform makes, and would take minutes: a key comes from whoever
+// sends it, and need not be one.
+const (
+	maxRSABits     = 8192
+	maxRSAExponent = 1 << 24
+	maxSignature   = 4 << 10
+)
+
 func check(key any, scheme string, message, signature []byte) (bool, error) {
+	if k, is := key.(*rsa.PublicKey); is && (k.N.BitLen() > maxRSABits || k.E > maxRSAExponent) {
+		return false, fmt.Errorf("%w: an RSA key of %d bits with exponent %d; at most %d bits and %d are checked", ErrUnsupported, k.N.BitLen(), k.E, maxRSABits, maxRSAExponent)
+	}
+	if len(signature) > maxSignature {
+		return false, fmt.Errorf("%w: a signature of %d bytes; at most %d are checked", ErrUnsupported, len(signature), maxSignature)
+	}
 	if k, is := key.(ed25519.PublicKey); is {
 		if scheme != "EdDSA" {
 			return false, mismatch(key, scheme)
