@@ -277,8 +277,8 @@ func (m *CheckedSignatures) fields(c *Codec) { c.numbers(1, &m.Verdicts) }
 // Verdicts of signatures.
 const (
 	SignatureValid       uint32 = 1
-	SignatureInvalid            = 2
-	SignatureUnsupported        = 3
+	SignatureInvalid     uint32 = 2
+	SignatureUnsupported uint32 = 3
 )
 
 // PersistRows inserts rows.
