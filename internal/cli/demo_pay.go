@@ -36,7 +36,7 @@ func (d *demo) payments() ([]chapter, error) {
 	return []chapter{
 		{"Start", d.start}, {"Tokens are issued, and paid with", d.issueAndPay}, {"Wrong requests are refused", d.refusals},
 		{"A token is spent twice", d.spendTwice}, {"The process is killed in the middle of a payment", d.crashPayment},
-		{"Tokens are redeemed, and all of them counted", d.redeem}, {"The way of one payment", d.trace},
+		{"Tokens are redeemed, and all of them counted", d.redeem}, {"Keys, rows, and topics of other programs", d.orders}, {"The way of one payment", d.trace},
 	}, nil
 }
 
