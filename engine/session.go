@@ -76,6 +76,7 @@ type session struct {
 	// cap bounds batches while a full retry queue is near, 0 when not.
 	cap        int
 	lastCommit time.Duration
+	lastBatch  int // records of the last transaction that was committed
 	state      sessionState
 }
 

@@ -36,6 +36,7 @@ type options struct {
 	paced   time.Duration
 	profile string
 	record  bool
+	only    string
 	child   child
 }
 
@@ -57,6 +58,7 @@ func run(ctx context.Context) (err error) {
 	flag.DurationVar(&o.paced, "paced", 8*time.Second, "how long each paced load lasts")
 	flag.StringVar(&o.profile, "profile", "", "a `directory` for processor profiles of the worker, one for each load; none when empty")
 	flag.BoolVar(&o.record, "record", true, "write bench/notary/results.json, docs/performance-notary.md and .svg")
+	flag.StringVar(&o.only, "only", "", "measure kafka or postgres alone, and record nothing")
 	pageOnly := flag.Bool("page", false, "measure nothing: write the page anew from bench/notary/results.json")
 	o.child.flags()
 	flag.Parse()
@@ -68,6 +70,13 @@ func run(ctx context.Context) (err error) {
 	}
 	if *pageOnly {
 		return rewrite(o)
+	}
+	switch o.only {
+	case "":
+	case "kafka", "postgres":
+		o.record = false
+	default:
+		return fmt.Errorf("-only is %q; give kafka or postgres", o.only)
 	}
 	if o.profile != "" {
 		if o.profile, err = filepath.Abs(o.profile); err != nil {
@@ -83,11 +92,15 @@ func run(ctx context.Context) (err error) {
 		return fmt.Errorf("open the directory of the run: %w", err)
 	}
 	now := results{Recorded: time.Now().UTC().Format(time.DateOnly), Machine: measure.Machine(o.machine)}
-	if now.Loads, err = onKafka(ctx, o, dir); err != nil {
-		return err
+	if o.only != "postgres" {
+		if now.Loads, err = onKafka(ctx, o, dir); err != nil {
+			return err
+		}
 	}
-	if now.SQL, err = inPostgres(ctx, o, filepath.Join(dir, "postgres")); err != nil {
-		return fmt.Errorf("postgres: %w", err)
+	if o.only != "kafka" {
+		if now.SQL, err = inPostgres(ctx, o, filepath.Join(dir, "postgres")); err != nil {
+			return fmt.Errorf("postgres: %w", err)
+		}
 	}
 	return report(o, now)
 }

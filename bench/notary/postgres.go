@@ -74,6 +74,9 @@ func inPostgres(ctx context.Context, o options, dir string) (out []sqlLoad, err 
 			return nil, err
 		}
 		lasts := max(time.Second/2, time.Duration(float64(sqlTime)*min(1, o.scale)))
+		if err := makeRules(ctx, server.URL(name), name); err != nil {
+			return nil, fmt.Errorf("%s: %w", l.title(), err)
+		}
 		if err := l.run(ctx, server.URL(name), lasts); err != nil {
 			return nil, fmt.Errorf("%s: %w", l.title(), err)
 		}
@@ -83,18 +86,33 @@ func inPostgres(ctx context.Context, o options, dir string) (out []sqlLoad, err 
 	return out, nil
 }
 
-// run measures one load in a database of its own.
+// makeRules makes the tables and functions in a database of its own. States are looked up by their keys alone: the planner
+// cannot know how many an array has, and would sooner or later read whole tables for some thousand rows.
+func makeRules(ctx context.Context, url, name string) error {
+	db, err := postgres.Open(ctx, postgres.Config{URL: url, MaxConns: 1})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	statements := rules.Statements()
+	for _, plan := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
+		statements = append(statements, "ALTER DATABASE "+postgres.Identifier(name)+" SET "+plan+" = off")
+	}
+	for _, statement := range statements {
+		if _, err := db.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run measures one load.
 func (l *sqlLoad) run(ctx context.Context, url string, lasts time.Duration) error {
 	db, err := postgres.Open(ctx, postgres.Config{URL: url, MaxConns: l.Clients})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	for _, statement := range rules.Statements() {
-		if _, err := db.Exec(ctx, statement); err != nil {
-			return err
-		}
-	}
 	c := chains(1, l.Inputs)[0]
 	for n := 0; n < c.issuances(); n += batchTransactions {
 		if err := askTogether(ctx, db, c, n, min(n+batchTransactions, c.issuances())); err != nil {
