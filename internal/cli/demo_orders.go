@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -20,6 +21,9 @@ const (
 	customer = "Zoë"
 	order    = `{"item":"tea","quantity":12}`
 )
+
+// orderTime bounds how long the shop may take with an order: an order that fails is told nowhere.
+const orderTime = 30 * time.Second
 
 // orders has another program, a plain client of Kafka, write an order to a topic of the shop, and read what the shop's flow
 // tells of it.
@@ -38,22 +42,20 @@ func (d *demo) orders(ctx context.Context) error {
 	if err := outside.ProduceSync(ctx, &kgo.Record{Topic: in, Key: []byte(customer), Value: []byte(order)}).FirstErr(); err != nil {
 		return fmt.Errorf("write the order to %s: %w", in, err)
 	}
-	d.step("another program, a plain Kafka client, writes %s: %s to %s", customer, order, in)
-	told := map[string]string{}
-	for len(told) < 2 {
-		fetches := outside.PollFetches(ctx)
-		if err := errors.Join(ctx.Err(), fetches.Err()); err != nil {
-			return fmt.Errorf("read %s and %s: %w", deals, changes, err)
-		}
-		for _, r := range fetches.Records() {
-			if _, twice := told[r.Topic]; twice {
-				return fmt.Errorf("%s tells of one order twice: %s", r.Topic, r.Value)
-			}
-			told[r.Topic] = string(r.Value)
-		}
+	d.step("another program, a plain client of Kafka at %s, writes %s: %s to %s", strings.Join(d.info.Brokers, ","), customer, order, in)
+	told, err := d.told(ctx, outside, deals, changes)
+	if err != nil {
+		return err
 	}
-	d.step("it reads %s, which the shop's flow emitted: %s", deals, shorten(told[deals], 200))
-	d.step("it reads %s, the changes of the shop's table: %s", changes, shorten(told[changes], 200))
+	d.step("it reads, committed records only, %s, to which the shop's flow emitted: %s", deals, shorten(told[deals], 200))
+	var change struct {
+		Operation, Table string
+		Row              json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(told[changes]), &change); err != nil {
+		return fmt.Errorf("read the change: %w", err)
+	}
+	d.step("and %s, the changes of the shop's table: %s in %s: %s", changes, change.Operation, change.Table, change.Row)
 	if err := d.begin(ctx, shop, "kept", "kept", `{}`); err != nil {
 		return err
 	}
@@ -73,6 +75,42 @@ func (d *demo) orders(ctx context.Context) error {
 	return nil
 }
 
+// told reads one record of each topic.
+func (d *demo) told(ctx context.Context, outside *kgo.Client, topics ...string) (map[string]string, error) {
+	soon, cancel := context.WithTimeout(ctx, orderTime)
+	defer cancel()
+	told := map[string]string{}
+	for len(told) < len(topics) {
+		fetches := outside.PollFetches(soon)
+		if soon.Err() != nil {
+			return nil, d.untold(ctx, len(told), topics)
+		}
+		if err := fetches.Err(); err != nil {
+			return nil, fmt.Errorf("read %s: %w", strings.Join(topics, ", "), err)
+		}
+		for _, r := range fetches.Records() {
+			if _, twice := told[r.Topic]; twice {
+				return nil, fmt.Errorf("%s tells of one order twice: %s", r.Topic, r.Value)
+			}
+			told[r.Topic] = string(r.Value)
+		}
+	}
+	return told, nil
+}
+
+// untold is the error for an order of which too little is told; the shop's flows have the reason.
+func (d *demo) untold(ctx context.Context, n int, topics []string) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("wait for what %s tell: %w", strings.Join(topics, ", "), err)
+	}
+	flows, _, err := d.api.flows(ctx, d.member(shop).ShortHash, listFlags{})
+	why := "no flow was started"
+	for _, f := range flows {
+		why = fmt.Sprintf("flow %s is %s %s", f.ClientRequestID, f.FlowStatus, f.saying())
+	}
+	return errors.Join(fmt.Errorf("%d of %s tell of the order within %s: %s", n, strings.Join(topics, ", "), orderTime, why), err)
+}
+
 // channel is the topic of a channel.
 func (d *demo) channel(name string) string { return d.info.Prefix + "ext." + name }
 
@@ -80,7 +118,8 @@ func (d *demo) channel(name string) string { return d.info.Prefix + "ext." + nam
 func (d *demo) keys(ctx context.Context) error {
 	type key struct{ KeyID, HSMCategory, Scheme string }
 	var keys map[string]key
-	if _, err := d.api.get(ctx, cordaAPI+"/key/"+d.member(alice).ShortHash, &keys); err != nil {
+	path := "/key/" + d.member(alice).ShortHash
+	if _, err := d.api.get(ctx, cordaAPI+path, &keys); err != nil {
 		return err
 	}
 	if len(keys) == 0 {
@@ -90,6 +129,6 @@ func (d *demo) keys(ctx context.Context) error {
 	for _, k := range slices.SortedFunc(maps.Values(keys), func(a, b key) int { return cmp.Compare(a.KeyID, b.KeyID) }) {
 		shown = append(shown, fmt.Sprintf("%s (%s, %s)", k.KeyID, k.HSMCategory, k.Scheme))
 	}
-	d.step("Alice's keys, which never leave Vault: %s", strings.Join(shown, ", "))
+	d.step("Alice: GET %s → %s, whose private half never leaves Vault", path, strings.Join(shown, ", "))
 	return nil
 }

@@ -31,6 +31,7 @@ func (d *demo) payments() ([]chapter, error) {
 	d.next = []string{
 		`flow start Bank tokens-issue '{"to":"O=Alice, L=London, C=GB","symbol":"USD","amount":"100"}' --wait`,
 		`flow start Alice tokens-pay '` + d.payment("1") + `' --wait`,
+		"flow start Shop kept --wait",
 		"trace pay",
 	}
 	return []chapter{
