@@ -35,6 +35,7 @@ func (s *session) finish(b *batch) error {
 			fenced = true
 		}
 	}
+	s.fan.learn(len(b.records), s.txRecords.Load(), s.txBytes.Load())
 	started := time.Now()
 	produceErr, failed, over := s.produceErr.Load(), s.failed.Load(), s.overflowed.Load()
 	var err error

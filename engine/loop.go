@@ -211,6 +211,7 @@ func (s *session) limit() int {
 	if s.paced > 0 {
 		n = min(n, s.paced)
 	}
+	n = min(n, s.fan.limit())
 	for _, p := range s.parts {
 		if p.suspects != nil {
 			n = min(n, p.suspects.limit(s.e.cfg.MaxBatch))
