@@ -69,6 +69,9 @@ func inPostgres(ctx context.Context, o options, dir string) (out []sqlLoad, err 
 	}
 	defer func() { err = errors.Join(err, server.Stop(context.WithoutCancel(ctx))) }()
 	for n, l := range sqlLoads() {
+		if !o.loads.MatchString(l.title()) {
+			continue
+		}
 		name := fmt.Sprintf("notary_%d", n)
 		if err := server.Ensure(ctx, name); err != nil {
 			return nil, err
