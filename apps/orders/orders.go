@@ -7,7 +7,10 @@ import (
 	"github.com/fairleadio/fairlead/sdk/native"
 )
 
-func init() { flow.Register("order", Take) }
+func init() {
+	flow.Register("order", Take)
+	flow.Register("kept", Kept)
+}
 
 // main is for debugging: on the platform it is never called.
 func main() { native.Main() }
@@ -60,4 +63,16 @@ func Take(ctx *flow.Context, in flow.Incoming) (Deal, error) {
 		}
 	}
 	return d, ctx.EmitJSON(deals, *in.Key, d, flow.Header{Name: "source", Value: "orders"})
+}
+
+// Kept returns the orders that are kept.
+func Kept(ctx *flow.Context, _ struct{}) ([]Row, error) {
+	out := []Row{}
+	for r, err := range orders.FindAll(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }

@@ -27,6 +27,10 @@ func TestOrders(t *testing.T) {
 	if rows := flowtest.Rows[Row](alice, "orders"); len(rows) != 1 || rows[0] != (Row{ID: big.FlowID, Customer: "Bob", Item: "tea", Quantity: 10}) {
 		t.Errorf("kept %+v", rows)
 	}
+	var kept []Row
+	if alice.Start("kept", struct{}{}).Wait().Result(t, &kept); len(kept) != 1 || kept[0].ID != big.FlowID {
+		t.Errorf("kept, as a flow has it: %+v", kept)
+	}
 	out := alice.Emitted()
 	var told Deal
 	if len(out) != 2 || out[0].Channel != deals || string(out[0].Key) != "Zoë" || json.Unmarshal(out[0].Value, &told) != nil || told != small {

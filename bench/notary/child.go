@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/internal/config"
 	"github.com/fairleadio/fairlead/processors/uniqueness"
 )
 
@@ -56,6 +58,9 @@ func (c *child) run(ctx context.Context) (err error) {
 			return fmt.Errorf("begin a profile: %w", err)
 		}
 		defer pprof.StopCPUProfile()
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(config.Default().Process.GCPercent)
 	}
 	registry := prometheus.NewRegistry()
 	metrics, err := uniqueness.NewMetrics(registry)

@@ -131,6 +131,9 @@ func (b bench) load(ctx context.Context, l *load, before []load) (err error) {
 	fmt.Printf("%-52s %9.0f tx/s   worker %7.1f µs, broker %6.1f µs, client %6.1f µs of processor per transaction\n", l.title(), l.PerSecond, l.Worker, l.Broker, l.Client)
 	next := total
 	for _, rate := range l.rates {
+		if b.paced == 0 {
+			break
+		}
 		switch rate {
 		case half:
 			rate = l.PerSecond / 2

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -36,6 +37,8 @@ type options struct {
 	paced   time.Duration
 	profile string
 	record  bool
+	only    string
+	loads   *regexp.Regexp
 	child   child
 }
 
@@ -54,9 +57,11 @@ func run(ctx context.Context) (err error) {
 	flag.StringVar(&o.root, "root", ".", "the repository's root")
 	flag.StringVar(&o.machine, "machine", "alone", "what else the machine does, for the record")
 	flag.Float64Var(&o.scale, "scale", 1, "how many transactions, as a share of the usual number")
-	flag.DurationVar(&o.paced, "paced", 8*time.Second, "how long each paced load lasts")
+	flag.DurationVar(&o.paced, "paced", 8*time.Second, "how long each paced load lasts; 0 for none")
 	flag.StringVar(&o.profile, "profile", "", "a `directory` for processor profiles of the worker, one for each load; none when empty")
 	flag.BoolVar(&o.record, "record", true, "write bench/notary/results.json, docs/performance-notary.md and .svg")
+	flag.StringVar(&o.only, "only", "", "measure kafka or postgres alone, and record nothing")
+	loads := flag.String("loads", "", "measure only the loads in whose titles this `pattern` is found, and record nothing")
 	pageOnly := flag.Bool("page", false, "measure nothing: write the page anew from bench/notary/results.json")
 	o.child.flags()
 	flag.Parse()
@@ -68,6 +73,19 @@ func run(ctx context.Context) (err error) {
 	}
 	if *pageOnly {
 		return rewrite(o)
+	}
+	switch o.only {
+	case "":
+	case "kafka", "postgres":
+		o.record = false
+	default:
+		return fmt.Errorf("-only is %q; give kafka or postgres", o.only)
+	}
+	if o.loads, err = regexp.Compile(*loads); err != nil {
+		return fmt.Errorf("read -loads: %w", err)
+	}
+	if *loads != "" {
+		o.record = false
 	}
 	if o.profile != "" {
 		if o.profile, err = filepath.Abs(o.profile); err != nil {
@@ -83,11 +101,15 @@ func run(ctx context.Context) (err error) {
 		return fmt.Errorf("open the directory of the run: %w", err)
 	}
 	now := results{Recorded: time.Now().UTC().Format(time.DateOnly), Machine: measure.Machine(o.machine)}
-	if now.Loads, err = onKafka(ctx, o, dir); err != nil {
-		return err
+	if o.only != "postgres" {
+		if now.Loads, err = onKafka(ctx, o, dir); err != nil {
+			return err
+		}
 	}
-	if now.SQL, err = inPostgres(ctx, o, filepath.Join(dir, "postgres")); err != nil {
-		return fmt.Errorf("postgres: %w", err)
+	if o.only != "kafka" {
+		if now.SQL, err = inPostgres(ctx, o, filepath.Join(dir, "postgres")); err != nil {
+			return fmt.Errorf("postgres: %w", err)
+		}
 	}
 	return report(o, now)
 }
@@ -107,6 +129,9 @@ func onKafka(ctx context.Context, o options, dir string) (out []load, err error)
 	}
 	b := bench{options: o, dir: dir, brokers: cluster.Brokers()}
 	for _, l := range loads(o.scale) {
+		if !o.loads.MatchString(l.title()) {
+			continue
+		}
 		if err := b.load(ctx, &l, out); err != nil {
 			return nil, fmt.Errorf("%s: %w", l.title(), err)
 		}

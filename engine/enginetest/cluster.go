@@ -15,7 +15,7 @@ import (
 )
 
 // Wait bounds every wait of this package; it is generous because machines of tests are busy.
-const Wait = 60 * time.Second
+const Wait = 2 * time.Minute
 
 // Cluster is an embedded Kafka.
 type Cluster struct {

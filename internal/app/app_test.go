@@ -60,8 +60,23 @@ func TestParseTypes(t *testing.T) {
 	}
 }
 
+// dataDir is where the processes of these tests keep their files: not where a process on this machine does.
+var dataDir string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if dataDir, err = os.MkdirTemp("", "app"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dataDir) //nolint:errcheck // a temporary directory
+		return m.Run()
+	}())
+}
+
 func testConfig(c *enginetest.Cluster) config.Config {
 	cfg := config.Default()
+	cfg.Process.DataDir = dataDir
 	cfg.Kafka.Brokers, cfg.Kafka.Prefix = c.Brokers(), c.Prefix
 	cfg.Monitor.Address, cfg.Rest.Address = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Rest.Plaintext, cfg.Engine.UnsafeTopics, cfg.Engine.Sessions = true, true, 1

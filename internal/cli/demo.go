@@ -167,7 +167,7 @@ func (d *demo) start(ctx context.Context) error {
 
 // The members of the demo's networks; the smaller story has the first two.
 const (
-	alice, bob, bank, mallory = "Alice", "Bob", "Bank", "Mallory"
+	alice, bob, bank, mallory, shop = "Alice", "Bob", "Bank", "Mallory", "Shop"
 )
 
 // member is a member's virtual node.

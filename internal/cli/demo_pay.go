@@ -31,12 +31,13 @@ func (d *demo) payments() ([]chapter, error) {
 	d.next = []string{
 		`flow start Bank tokens-issue '{"to":"O=Alice, L=London, C=GB","symbol":"USD","amount":"100"}' --wait`,
 		`flow start Alice tokens-pay '` + d.payment("1") + `' --wait`,
+		"flow start Shop kept --wait",
 		"trace pay",
 	}
 	return []chapter{
 		{"Start", d.start}, {"Tokens are issued, and paid with", d.issueAndPay}, {"Wrong requests are refused", d.refusals},
 		{"A token is spent twice", d.spendTwice}, {"The process is killed in the middle of a payment", d.crashPayment},
-		{"Tokens are redeemed, and all of them counted", d.redeem}, {"The way of one payment", d.trace},
+		{"Tokens are redeemed, and all of them counted", d.redeem}, {"Keys, rows, and topics of other programs", d.orders}, {"The way of one payment", d.trace},
 	}, nil
 }
 

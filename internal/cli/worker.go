@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,6 +54,9 @@ it is run; it reaches no server.`, strings.Join(app.Available(), ", ")),
 			log, err := newLogger(g.Err, cfg.Log)
 			if err != nil {
 				return err
+			}
+			if p := cfg.Process.GCPercent; p > 0 && g.Env("GOGC") == "" {
+				debug.SetGCPercent(p)
 			}
 			a, err := app.New(cmd.Context(), app.Options{Config: cfg, Workers: types, Log: log, Build: g.version()})
 			if err != nil {

@@ -53,6 +53,7 @@ type Process struct {
 	DataDir    string        `yaml:"data_dir" doc:"directory of local tables; a cache, but losing it costs a recovery"`
 	DrainTime  time.Duration `yaml:"drain_time" doc:"how long running work may take after a signal to stop"`
 	LeaveGroup bool          `yaml:"leave_group" doc:"give partitions to others at once when stopping; for scaling down"`
+	GCPercent  int           `yaml:"gc_percent" doc:"how much the heap may grow between two garbage collections, percent of what is in use; 0 leaves it to Go, and GOGC wins"`
 }
 
 // Monitor is the port of probes and metrics.
@@ -177,7 +178,7 @@ func Default() Config {
 	}
 	return Config{
 		Kafka:   Kafka{Brokers: []string{"localhost:9092"}},
-		Process: Process{Instance: host, DataDir: filepath.Join(os.TempDir(), "fairlead"), DrainTime: 20 * time.Second},
+		Process: Process{Instance: host, DataDir: filepath.Join(os.TempDir(), "fairlead"), DrainTime: 20 * time.Second, GCPercent: 200},
 		Monitor: Monitor{Address: ":7000"},
 		Log:     Log{Level: "info", Format: "json"},
 		Engine: Engine{
@@ -257,7 +258,8 @@ func (c Config) Validate() error {
 		{"engine.sessions", int64(c.Engine.Sessions)}, {"engine.retries", int64(c.Engine.Retries)}, {"rest.max_body", c.Rest.MaxBody},
 		{"rest.login_failures", int64(c.Rest.LoginFailures)}, {"flow.live_instances", int64(c.Flow.LiveInstances)}, {"flow.live_bytes", c.Flow.LiveBytes},
 		{"flow_mapper.max_running_per_vnode", int64(c.FlowMapper.MaxRunningPerVnode)}, {"flow_mapper.max_running", int64(c.FlowMapper.MaxRunning)},
-		{"process.drain_time", int64(c.Process.DrainTime)}, {"engine.max_delay", int64(c.Engine.MaxDelay)},
+		{"process.drain_time", int64(c.Process.DrainTime)}, {"process.gc_percent", int64(c.Process.GCPercent)},
+		{"engine.max_delay", int64(c.Engine.MaxDelay)},
 		{"engine.fetch_max_wait", int64(c.Engine.FetchMaxWait)}, {"engine.transaction_timeout", int64(c.Engine.TransactionTimeout)}, {"engine.session_timeout", int64(c.Engine.SessionTimeout)},
 		{"rest.start_timeout", int64(c.Rest.StartTimeout)}, {"rest.max_wait", int64(c.Rest.MaxWait)}, {"rest.login_window", int64(c.Rest.LoginWindow)},
 		{"flow.keep", int64(c.Flow.Keep)}, {"flow_mapper.keep", int64(c.FlowMapper.Keep)},

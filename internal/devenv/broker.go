@@ -15,8 +15,9 @@ import (
 	"github.com/fairleadio/fairlead/internal/kafkaadmin"
 )
 
-// broker is the embedded Kafka. It writes what it takes to its folder; a crash of the process loses nothing, a power
-// cut of the machine may lose the last moments.
+// broker is the embedded Kafka. It writes what it takes to its folder; a crash of the process loses nothing, but for one in
+// the very moment in which a transaction ends: that may have ended in some of its topics only. A power cut of the machine may
+// lose the last moments. A real Kafka has neither weakness.
 type broker struct {
 	cluster *kfake.Cluster
 	// failed gets the first error of the disk.
@@ -26,6 +27,9 @@ type broker struct {
 // startBroker starts the embedded Kafka on a free port of this machine.
 func startBroker(dir string, log *slog.Logger) (*broker, error) {
 	b := &broker{failed: make(chan error, 1)}
+	if err := renewProducers(filepath.Join(dir, producersLog)); err != nil {
+		return nil, fmt.Errorf("FL-DEV-005: starting the embedded Kafka in %s: %w", dir, err)
+	}
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1), kfake.DataDir(dir), kfake.ClusterID("fairlead-dev"),
 		kfake.WithLogger(&brokerLog{log: log, dir: dir, failed: b.failed}),

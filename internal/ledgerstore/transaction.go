@@ -16,7 +16,9 @@ import (
 
 // MaxTransaction bounds the encoding of a transaction with its signatures, as they are stored, so that it can be handed
 // back with signatures that come later.
-const MaxTransaction = rows.MaxBytes - 64<<10
+const MaxTransaction = ledger.MaxStored
+
+const _ = uint(rows.MaxBytes - 64<<10 - MaxTransaction) // there must be room in an answer
 
 // Transaction is a whole transaction with its components.
 type Transaction struct {

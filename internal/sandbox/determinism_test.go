@@ -195,7 +195,7 @@ func TestResetIsFresh(t *testing.T) {
 			i.Release(t.Context())
 			second.Release(t.Context())
 			// Starting from the image is the same as running _initialize.
-			ran, err := sandbox.Initialised(t.Context(), m)
+			ran, err := sandbox.Initialised(t.Context(), m, guest(t, rogue))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,8 +3,11 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fairleadio/fairlead/internal/sandbox/meter"
 )
 
 // Ways to run that users do not choose, for comparison.
@@ -44,11 +47,18 @@ func Idle(m *Module) int {
 	return len(m.idle) + len(m.cold)
 }
 
-// Initialised instantiates and runs _initialize as for the base image, but keeps the instance.
-func Initialised(ctx context.Context, m *Module) (*Instance, error) {
+// Initialised instantiates and runs _initialize as for the base image, but keeps the instance. The module is that of wasm.
+func Initialised(ctx context.Context, m *Module, wasm []byte) (*Instance, error) {
 	i, err := m.instantiate(ctx)
 	if err != nil {
 		return nil, err
+	}
+	metered, err := meter.Instrument(wasm)
+	if err != nil {
+		return nil, err
+	}
+	if mem, ok := i.g.mem.Read(0, i.g.mem.Size()); !ok || !meter.Lay(mem, metered.Data) {
+		return nil, errors.New("the data do not fit")
 	}
 	i.g.clock = imageClock
 	if err := i.g.seed(m.sha); err != nil {

@@ -120,11 +120,15 @@ func (m *Module) HasContracts() bool { return m.role.contracts }
 // ImageBytes is the size of the base image, and so what an instance has at its start.
 func (m *Module) ImageBytes() int { return len(m.image.bytes) }
 
-// takeImage runs _initialize once and keeps what it leaves.
-func (m *Module) takeImage(ctx context.Context) error {
+// takeImage runs _initialize once, on the module's data, and keeps what it leaves.
+func (m *Module) takeImage(ctx context.Context, data []meter.Segment) error {
 	i, err := m.instantiate(ctx)
 	if err != nil {
 		return err
+	}
+	if memory, ok := i.g.mem.Read(0, i.g.mem.Size()); !ok || !meter.Lay(memory, data) {
+		i.close(ctx)
+		return failed(Rejected, "the module cannot be instantiated: its data do not fit into its memory of %d bytes", i.g.mem.Size())
 	}
 	i.g.clock = imageClock
 	if err := i.g.seed(m.sha); err != nil {
@@ -165,7 +169,8 @@ func (m *Module) takeImage(ctx context.Context) error {
 	return nil
 }
 
-// instantiate makes an instance whose memory is that of the module's binary.
+// instantiate makes an instance. Its memory is not the base image yet, and has not even the module's data where the meter
+// took them out.
 func (m *Module) instantiate(ctx context.Context) (*Instance, error) {
 	var a allocator
 	if !m.r.cfg.copyImages {

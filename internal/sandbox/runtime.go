@@ -202,7 +202,7 @@ func (r *Runtime) build(ctx context.Context, sha [32]byte, wasm []byte) (*Module
 		return nil, failed(Rejected, "the module does not compile: %s", err)
 	}
 	m := &Module{r: r, sha: sha, role: role, compiled: compiled, globals: metered.Globals, resettable: metered.Resettable, tableBytes: metered.TableBytes}
-	if err := m.takeImage(ctx); err != nil {
+	if err := m.takeImage(ctx, metered.Data); err != nil {
 		return nil, errors.Join(err, compiled.Close(ctx))
 	}
 	return m, nil

@@ -46,6 +46,12 @@ func ledgerWrites(r *appv1.LedgerRequest) bool {
 	}
 }
 
+// ownReads tells whether a plan that reads has statements of the platform alone.
+func (p *Plan) ownReads() bool {
+	l := p.Request.GetLedger()
+	return l != nil && l.GetQueryStates() == nil
+}
+
 // ledgerSubject names what an operation of the ledger is about, for messages.
 func ledgerSubject(r *appv1.LedgerRequest) string {
 	if q := r.GetQueryStates(); q != nil {

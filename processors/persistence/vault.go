@@ -73,7 +73,11 @@ func (v *Vault) once(ctx context.Context, p *Plan) Result {
 		return v.write(ctx, p)
 	}
 	var j *job
-	err := v.pool.Read(ctx, p.Vnode, func(tx *vnodes.Tx) (err error) {
+	read := v.pool.Read
+	if p.ownReads() {
+		read = v.pool.ReadOwn
+	}
+	err := read(ctx, p.Vnode, func(tx *vnodes.Tx) (err error) {
 		if j, err = p.job(); err != nil {
 			return err
 		}
@@ -138,8 +142,8 @@ func (v *Vault) write(ctx context.Context, p *Plan) Result {
 			return err
 		}
 		tx.Queue(p.lookup(), takeAnswer(&first))
-		if p.Feeds {
-			// A flow's id was checked to be one; SET takes no arguments.
+		if p.Feeds && p.Request.GetLedger() == nil {
+			// A flow's id was checked to be one; SET takes no arguments. The ledger's changes name their flow themselves.
 			tx.Queue(rows.Statement{SQL: "SET LOCAL fairlead.flow = '" + p.FlowID + "'"}, nil)
 		}
 		send := func() error {
@@ -269,7 +273,7 @@ func (p *Plan) remember(reply *rpcv1.Reply, ids []string) (rows.Statement, error
 func (v *Vault) Changes(ctx context.Context, vnode string, after uint64, limit int) (Changes, error) {
 	var out Changes
 	size := 0
-	err := v.pool.Read(ctx, vnode, func(tx *vnodes.Tx) error {
+	err := v.pool.ReadOwn(ctx, vnode, func(tx *vnodes.Tx) error {
 		// The counter is read first: what it counts is visible to the second statement.
 		tx.Queue(rows.Statement{SQL: "SELECT last FROM fl_counter"}, func(_ []rows.Field, values [][]byte) (bool, error) {
 			n, err := strconv.ParseUint(string(values[0]), 10, 64)

@@ -269,14 +269,19 @@ func TestManySources(t *testing.T) {
 	}
 }
 
-// A transaction of several parts.
+// The largest transactions that vaults store, and one that is larger: nobody hears of it.
 func TestLargeTransaction(t *testing.T) {
 	w := newWorld(t)
-	id, err := w.pay(w.alice, payment{Command: "issue", Filler: 400_000, Outputs: []output{{bobName, 1}, {bobName, 2}}})
+	id, err := w.pay(w.alice, payment{Command: "issue", Filler: 220_000, Outputs: []output{{bobName, 1}, {bobName, 2}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.want(id, "verified", w.alice, w.bob)
+	id, err = w.pay(w.alice, payment{Command: "issue", Filler: 230_000, Outputs: []output{{bobName, 1}, {bobName, 2}}})
+	if err == nil || err.Type != flow.ErrLimit.Type || !strings.Contains(err.Message, "split it") {
+		t.Errorf("%v", err)
+	}
+	w.want(id, "", w.alice, w.bob)
 }
 
 // States that are tied together are spent together, by whoever has the whole transaction or is shown it.

@@ -189,7 +189,12 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("repaired before the time is over: %+v", r)
 	}
 	w.net.Advance(2 * time.Hour)
-	if r := w.repair(w.alice); len(r.Invalid) != 2 {
+	// The one that cannot be looked at keeps nobody from the other.
+	w.alice.Fail("check_signatures", &flow.Error{Type: flow.ErrTimeout.Type, Message: "no answer"})
+	if r := w.repair(w.alice); len(r.Invalid) != 1 || len(r.Open) != 1 {
+		t.Errorf("repaired while a signature could not be checked: %+v", r)
+	}
+	if r := w.repair(w.alice); len(r.Invalid) != 1 || len(r.Open) != 0 {
 		t.Errorf("repaired after it: %+v", r)
 	}
 	w.want(id, "invalid", w.alice)

@@ -110,9 +110,12 @@ type signedProof struct {
 	signatures []ledger.Signature
 }
 
+// usualMessage is room for most messages, bytes.
+const usualMessage = 4 << 10
+
 // encode returns the canonical encoding.
 func (m message) encode() []byte {
-	var w canonical.Writer
+	w := canonical.Sized(usualMessage)
 	w.Uint(1, messageVersion)
 	w.Uint(2, uint64(m.kind))
 	w.Blob(3, m.id[:])

@@ -17,6 +17,9 @@ import (
 // answer answers a request if it can be answered now. It is asked again whenever something happened; what a request does
 // once, it does when it is not asked yet.
 func (f *Flow) answer(q *request) (wire.Answer, bool) {
+	if n := argumentSize(q.operation); n > maxArgument {
+		return fault(flow.ErrLimit.Type, fmt.Sprintf("arguments of %s have %d bytes, at most %d are allowed: send less", q.operation.Name(), n, maxArgument)), true
+	}
 	switch o := q.operation.(type) {
 	case *wire.Sleep:
 		if !q.asked {
@@ -78,7 +81,24 @@ func (m *Member) sign(o *wire.Sign) wire.Answer {
 	return wire.Result(&wire.Signature{Signature: ed25519.Sign(k.private, data), KeyID: k.ID, Scheme: "EdDSA", PublicKey: k.PublicKey})
 }
 
+// The platform's limits: bytes of an operation's arguments, and signatures that are checked in one step.
+const (
+	maxArgument = 512 << 10
+	maxChecks   = 256
+)
+
+// argumentSize is what counts against the limit on arguments: the payload of a message, all of anything else.
+func argumentSize(o wire.Operation) int {
+	if send, ok := o.(*wire.SendMessage); ok {
+		return len(send.Payload)
+	}
+	return len(wire.Encode(o))
+}
+
 func checkSignatures(o *wire.CheckSignatures) wire.Answer {
+	if n := len(o.Checks); n > maxChecks {
+		return fault(flow.ErrLimit.Type, fmt.Sprintf("%d signatures are to be checked in one step, at most %d are allowed: ask in several steps", n, maxChecks))
+	}
 	var out wire.CheckedSignatures
 	for _, c := range o.Checks {
 		verdict := wire.SignatureValid

@@ -171,6 +171,13 @@ func (t *tables) persist(o *wire.PersistTransaction, nowUs int64) (wire.Message,
 	if err != nil {
 		return nil, err
 	}
+	n := len(o.Transaction)
+	for _, s := range o.Signatures {
+		n += len(s)
+	}
+	if n > ledger.MaxStored {
+		return nil, flow.Errorf("too-large", "the transaction with its signatures has %d bytes; at most %d can be stored: split it, or keep large data outside of states", n, ledger.MaxStored)
+	}
 	id := tx.ID()
 	s := t.transactions[id]
 	before := s.whole()

@@ -1,10 +1,14 @@
 package flowtest_test
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -290,5 +294,95 @@ func TestLedgerRepairAndParameters(t *testing.T) {
 			t.Errorf("%+v, %v", again, err)
 		}
 		return json.Marshal("done")
+	})
+}
+
+// claimsOf are signatures of transactions by an Ed25519 key; change spoils each.
+func claimsOf(n int, change func(*ledger.Signature)) []vault.Claim {
+	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) // a flow is run again, and must ask the same
+	public := private.Public()
+	key, _ := x509.MarshalPKIXPublicKey(public)
+	out := make([]vault.Claim, n)
+	for i := range out {
+		id := ledger.Hash{1, byte(i), byte(i >> 8)}
+		s := ledger.Signature{By: key, Metadata: ledger.SignatureMetadata{TimeUs: 1, Scheme: "EdDSA", KeyID: ledger.KeyID(key), PlatformVersion: 1}}
+		s.Bytes = ed25519.Sign(private, ledger.SignedBytes(id, s.Metadata))
+		if change != nil {
+			change(&s)
+		}
+		out[i] = vault.Claim{Transaction: id, Signature: s}
+	}
+	return out
+}
+
+// More signatures than the platform checks at once are asked for in parts, by number and by length.
+func TestManySignatures(t *testing.T) {
+	alice := flowtest.New(t).Member("O=Alice, L=London, C=GB")
+	parts := func(o *flowtest.Outcome) (n int) {
+		for _, s := range o.Steps {
+			n += len(s.Requests)
+		}
+		return n
+	}
+	o := onLedger(t, alice, func(ctx *flow.Context) (any, error) {
+		claims := claimsOf(450, nil)
+		checked, err := vault.CheckSignatures(ctx, claims...)
+		if err != nil {
+			return nil, err
+		}
+		for i, c := range claims {
+			if err := checked.Verify(c.Signature, c.Transaction); err != nil {
+				return nil, fmt.Errorf("signature %d: %w", i, err)
+			}
+		}
+		return nil, nil
+	})
+	if n := parts(o); n != 3 {
+		t.Errorf("450 signatures were asked for in %d parts, want 3: %v", n, o.Steps)
+	}
+	o = onLedger(t, alice, func(ctx *flow.Context) (any, error) {
+		claims := claimsOf(200, func(s *ledger.Signature) { // 200 of these are 800 KB
+			s.By = append(bytes.Clone(s.By), make([]byte, 4000-len(s.By))...)
+			s.Metadata.KeyID = ledger.KeyID(s.By)
+		})
+		checked, err := vault.CheckSignatures(ctx, claims...)
+		if err != nil {
+			return nil, err
+		}
+		if err := checked.Verify(claims[0].Signature, claims[0].Transaction); err == nil {
+			return nil, errors.New("a key that is none was taken")
+		}
+		return nil, nil
+	})
+	if n := parts(o); n != 1 {
+		t.Errorf("after a wrong signature there were %d parts, want 1: %v", n, o.Steps)
+	}
+}
+
+// What the cluster refuses for its size is refused here too.
+func TestTooLarge(t *testing.T) {
+	onLedger(t, flowtest.New(t).Member("O=Alice, L=London, C=GB"), func(ctx *flow.Context) (any, error) {
+		small, err := made(ctx, 1, 1)
+		if err != nil {
+			return nil, err
+		}
+		for _, size := range []int{ledger.MaxStored - 2000, ledger.MaxStored, ledger.MaxStored + 40_000} {
+			c := small.Content()
+			c.Outputs = slices.Clone(c.Outputs)
+			c.Outputs[0].Payload = []byte(`"` + strings.Repeat("x", size) + `"`)
+			tx, err := ledger.New(c, ledger.Salt{9})
+			if err != nil {
+				return nil, err
+			}
+			_, _, err = vault.Store(ctx, tx, vault.Unverified, vault.Options{})
+			var e *flow.Error
+			switch {
+			case size < ledger.MaxStored && err != nil:
+				return nil, err
+			case size >= ledger.MaxStored && (!errors.As(err, &e) || !slices.Contains([]string{"too-large", flow.ErrLimit.Type}, e.Type)):
+				return nil, fmt.Errorf("%d bytes: %v", size, err)
+			}
+		}
+		return nil, nil
 	})
 }

@@ -11,12 +11,15 @@ import (
 	"github.com/fairleadio/fairlead/sdk/internal/canonical"
 )
 
-// Bounds of what a transaction may hold. They belong to [Version].
+// Bounds of what a transaction may hold. All but MaxStored belong to [Version].
 const (
 	// MaxComponent is how long the encoding of one component may be, bytes.
 	MaxComponent = 512 << 10
 	// MaxTransaction is how long all components may be together, bytes.
 	MaxTransaction = 16 << 20
+	// MaxStored is how long the encoding of a transaction with its signatures may be for a vault to store it, bytes. It is the
+	// platform's limit today and no part of the rules.
+	MaxStored = 448 << 10
 	// MaxComponents is how many components a group may have.
 	MaxComponents = 65_536
 	// MaxName is how long a name may be: of a type, contract, symbol, tag or member, bytes.

@@ -107,9 +107,10 @@ type Content struct {
 // Transaction is one in its canonical form. The zero value is none; [New] and [Decode] make them, always well-formed.
 type Transaction struct {
 	salt    Salt
-	groups  [Groups][][]byte
+	groups  [Groups][][]byte // parts of encoded
 	content Content
 	id      Hash
+	encoded []byte
 }
 
 // ErrTransaction is what every error about what a transaction says is.
@@ -126,11 +127,16 @@ func New(c Content, salt Salt) (*Transaction, error) {
 		return nil, err
 	}
 	// What the caller keeps of the content and changes must not change the transaction.
-	return Decode(tx.Encode())
+	return decode(tx.encode())
 }
 
-func message(put func(*canonical.Writer)) []byte {
-	var w canonical.Writer
+func message(put func(*canonical.Writer)) []byte { return sized(smallMessage, put) }
+
+// smallMessage is room for most components.
+const smallMessage = 128
+
+func sized(n int, put func(*canonical.Writer)) []byte {
+	w := canonical.Sized(n)
 	put(&w)
 	return w.Bytes()
 }
@@ -197,8 +203,17 @@ func (t TimeWindow) put(w *canonical.Writer) {
 func (t *TimeWindow) take(r *canonical.Reader) { t.FromUs, t.UntilUs = r.Int(1), r.Int(2) }
 
 // Encode returns the transaction's canonical encoding, salt included: who has it can show all of it.
-func (tx *Transaction) Encode() []byte {
-	return message(func(w *canonical.Writer) {
+func (tx *Transaction) Encode() []byte { return bytes.Clone(tx.encoded) }
+
+func (tx *Transaction) encode() []byte {
+	n := 2 + len(tx.salt)
+	for _, g := range tx.groups {
+		n += 1 + 5
+		for _, c := range g {
+			n += 1 + 5 + len(c) // tag and length of each, at most
+		}
+	}
+	return sized(n, func(w *canonical.Writer) {
 		w.Blob(1, tx.salt[:])
 		for _, g := range tx.groups {
 			w.Message(2, func(w *canonical.Writer) {
@@ -211,9 +226,11 @@ func (tx *Transaction) Encode() []byte {
 }
 
 // Decode reads a transaction. What is not the one encoding of a well-formed transaction is an [ErrTransaction].
-func Decode(b []byte) (*Transaction, error) {
-	tx := &Transaction{}
-	b = bytes.Clone(b)
+func Decode(b []byte) (*Transaction, error) { return decode(bytes.Clone(b)) }
+
+// decode is [Decode] of bytes that nobody else has. There is one encoding of a transaction, so it is this.
+func decode(b []byte) (*Transaction, error) {
+	tx := &Transaction{encoded: b}
 	r := canonical.NewReader(b)
 	salt, n := r.Blob(1), 0
 	r.Messages(2, func(r *canonical.Reader) {
@@ -249,7 +266,7 @@ func read(g Group, i int, b []byte, take func(*canonical.Reader), put func(*cano
 	if err := r.End(); err != nil {
 		return fmt.Errorf("%w: %s %d: %w", ErrTransaction, g, i, err)
 	}
-	if !bytes.Equal(message(put), b) {
+	if !bytes.Equal(sized(len(b), put), b) {
 		return fmt.Errorf("%w: %s %d: %w: a hash of another length than %d bytes", ErrTransaction, g, i, canonical.ErrNotCanonical, len(Hash{}))
 	}
 	return nil
@@ -462,11 +479,9 @@ func (tx *Transaction) nonce(g Group, index int) Hash {
 }
 
 func leaf(nonce Hash, component []byte) Hash {
-	h := sha256.New()
-	h.Write([]byte{leafPrefix})
-	h.Write(nonce[:])
-	h.Write(component)
-	return Hash(h.Sum(nil))
+	var small [512]byte // of most components; on the stack, which a hash that is written to is not
+	b := append(append(append(small[:0], leafPrefix), nonce[:]...), component...)
+	return sha256.Sum256(b)
 }
 
 func groupLeaf(g Group, count int, root Hash) Hash {

@@ -19,6 +19,8 @@ type conn struct {
 	elsewhere  bool // at a server that the virtual node has for itself
 	generation int
 	since      time.Time // when it became idle
+	// prepared are the names of the statements that the session keeps, by their text and their arguments' types.
+	prepared map[string]string
 }
 
 // connect logs in.

@@ -100,7 +100,13 @@ type vnodeConns struct {
 
 type waiter struct {
 	granted chan grant
+	since   time.Time
 }
+
+// patience is how long a caller whose virtual node has a connection at work waits for that one, and how long another
+// virtual node's must have been idle, before that is closed to make room: a connection costs the server more than many
+// transactions do.
+const patience = time.Second
 
 // grant is a place: a connection to use again, or the right to make one, after closing another where room was made.
 type grant struct {
@@ -214,7 +220,7 @@ func (p *Pool) place(ctx context.Context, vnode string) (grant, error) {
 		v = &vnodeConns{}
 		p.vnodes[vnode] = v
 	}
-	w := &waiter{make(chan grant, 1)}
+	w := &waiter{make(chan grant, 1), time.Now()}
 	if len(v.waiters) == 0 {
 		p.turns = append(p.turns, vnode)
 	}
@@ -223,13 +229,22 @@ func (p *Pool) place(ctx context.Context, vnode string) (grant, error) {
 	p.dispatch()
 	p.mu.Unlock()
 	p.closeAll(old)
-	select {
-	case g, ok := <-w.granted:
-		if !ok {
-			return grant{}, ErrClosed
+	again := time.NewTicker(patience)
+	defer again.Stop()
+	for waits := true; waits; {
+		select {
+		case g, ok := <-w.granted:
+			if !ok {
+				return grant{}, ErrClosed
+			}
+			return g, nil
+		case <-again.C:
+			p.mu.Lock()
+			p.dispatch()
+			p.mu.Unlock()
+		case <-ctx.Done():
+			waits = false
 		}
-		return g, nil
-	case <-ctx.Done():
 	}
 	p.mu.Lock()
 	i := slices.Index(v.waiters, w)
@@ -309,18 +324,32 @@ func (p *Pool) grant(v *vnodeConns) (grant, bool) {
 		p.open++
 		return g, true
 	}
-	var oldest *vnodeConns
-	for _, o := range p.vnodes {
-		if len(o.idle) > 0 && (oldest == nil || o.idle[0].since.Before(oldest.idle[0].since)) {
-			oldest = o
-		}
-	}
-	if oldest == nil {
+	from := p.evict(v)
+	if from == nil {
 		return g, false
 	}
-	g.evicted = oldest.idle[0]
-	oldest.idle = oldest.idle[1:]
+	g.evicted = from.idle[0]
+	from.idle = from.idle[1:]
 	return g, true
+}
+
+// evict finds an idle connection that makes room for a virtual node: the one that was idle for the longest, of those
+// that have others if there is one. The lock is held.
+func (p *Pool) evict(v *vnodeConns) (from *vnodeConns) {
+	var lone bool
+	for _, o := range p.vnodes {
+		if len(o.idle) == 0 {
+			continue
+		}
+		alone := o.busy+len(o.idle) == 1
+		if from == nil || lone && !alone || lone == alone && o.idle[0].since.Before(from.idle[0].since) {
+			from, lone = o, alone
+		}
+	}
+	if from == nil || v.busy > 0 && (time.Since(from.idle[0].since) < patience || time.Since(v.waiters[0].since) < patience) {
+		return nil
+	}
+	return from
 }
 
 // dropOld takes out what was idle for too long. The lock is held.

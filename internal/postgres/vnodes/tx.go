@@ -2,9 +2,10 @@ package vnodes
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,6 +27,7 @@ type Tx struct {
 	readOnly bool
 	begin    string // the statement
 	begun    bool
+	own      bool // see [Pool.WriteLedger]
 	queue    []queued
 	broken   bool // the connection is not to be used again
 	left     bool // a result was left in the middle, which is no error
@@ -34,6 +36,8 @@ type Tx struct {
 type queued struct {
 	stmt rows.Statement
 	take Take
+	// prepares tells that the result of preparing it comes before its own.
+	prepares bool
 }
 
 // StatementError tells which statement of a transaction failed.
@@ -59,22 +63,30 @@ func Ending(err error) bool {
 
 // Read runs statements in a READ ONLY transaction, in one exchange with the server.
 func (p *Pool) Read(ctx context.Context, vnode string, f func(*Tx) error) error {
-	return p.run(ctx, vnode, "BEGIN READ ONLY NOT DEFERRABLE", f)
+	return p.run(ctx, vnode, Tx{begin: beginRead, readOnly: true}, f)
 }
+
+// ReadOwn is [Pool.Read] for the platform's own statements, which are prepared: see [Pool.WriteLedger].
+func (p *Pool) ReadOwn(ctx context.Context, vnode string, f func(*Tx) error) error {
+	return p.run(ctx, vnode, Tx{begin: beginRead, readOnly: true, own: true}, f)
+}
+
+const beginRead = "BEGIN READ ONLY NOT DEFERRABLE"
 
 // Write runs f in a transaction that may write, and commits what f queued when it returns nil. When the answer to the
 // commit is lost, the error is of class Unavailable and nobody knows whether it happened.
 func (p *Pool) Write(ctx context.Context, vnode string, f func(*Tx) error) error {
-	return p.run(ctx, vnode, "BEGIN READ WRITE NOT DEFERRABLE", f)
+	return p.run(ctx, vnode, Tx{begin: "BEGIN READ WRITE NOT DEFERRABLE"}, f)
 }
 
 // WriteLedger is [Pool.Write] for the tables of the ledger, which nothing else may change: it is DEFERRABLE, by which their
-// guard knows it. f must run nothing of the application's.
+// guard knows it. f must run nothing of the application's, and no statement whose text differs from call to call: the
+// session is not cleaned up behind it, and keeps its statements prepared, which spares the server most of their planning.
 func (p *Pool) WriteLedger(ctx context.Context, vnode string, f func(*Tx) error) error {
-	return p.run(ctx, vnode, "BEGIN READ WRITE DEFERRABLE", f)
+	return p.run(ctx, vnode, Tx{begin: "BEGIN READ WRITE DEFERRABLE", own: true}, f)
 }
 
-func (p *Pool) run(ctx context.Context, vnode, begin string, f func(*Tx) error) error {
+func (p *Pool) run(ctx context.Context, vnode string, kind Tx, f func(*Tx) error) error {
 	c, err := p.acquire(ctx, vnode)
 	if err != nil {
 		return err
@@ -84,7 +96,8 @@ func (p *Pool) run(ctx context.Context, vnode, begin string, f func(*Tx) error) 
 		ctx, cancel = context.WithTimeout(ctx, p.cfg.TimeLimit)
 		defer cancel()
 	}
-	t := &Tx{p: p, c: c, ctx: ctx, begin: begin, readOnly: strings.HasPrefix(begin, "BEGIN READ ONLY")}
+	t := &kind
+	t.p, t.c, t.ctx = p, c, ctx
 	defer func() {
 		if r := recover(); r != nil { // the callers' fault; the place must not be lost
 			p.discard(t, true)
@@ -127,7 +140,9 @@ func (p *Pool) discard(t *Tx, cancelled bool) {
 }
 
 // Queue adds a statement; take receives its rows, nil when there are none to be looked at.
-func (t *Tx) Queue(stmt rows.Statement, take Take) { t.queue = append(t.queue, queued{stmt, take}) }
+func (t *Tx) Queue(stmt rows.Statement, take Take) {
+	t.queue = append(t.queue, queued{stmt: stmt, take: take})
+}
 
 // Flush sends what is queued and takes the results. After an error the transaction can only end.
 func (t *Tx) Flush() error { return t.exchange(t.ctx, false) }
@@ -142,21 +157,27 @@ func (t *Tx) exchange(ctx context.Context, end bool) error {
 		send(pl, rows.Statement{SQL: t.begin})
 		t.begun = true
 	}
-	for _, q := range queue {
-		send(pl, q.stmt)
+	for i := range queue {
+		if t.own {
+			queue[i].prepares = t.c.sendPrepared(pl, queue[i].stmt)
+		} else {
+			send(pl, queue[i].stmt)
+		}
 	}
 	if end {
 		send(pl, rows.Statement{SQL: "COMMIT"})
 	}
 	pl.SendPipelineSync()
-	if end {
+	discards := end && !t.own
+	if discards {
+		t.c.prepared = nil
 		// It frees what the statements left in the session, also when they tried to end the transaction themselves.
 		send(pl, rows.Statement{SQL: "DISCARD ALL"})
 		pl.SendPipelineSync()
 	}
 	err := pl.Flush()
 	if err == nil {
-		err = t.results(pl, queue, begin, end)
+		err = t.results(pl, queue, begin, end, discards)
 	}
 	if errors.As(err, new(leftError)) {
 		t.broken, t.left = true, true
@@ -189,11 +210,41 @@ func send(pl *pgconn.Pipeline, s rows.Statement) {
 	pl.SendQueryParams(s.SQL, values, types, nil, nil)
 }
 
+// maxPrepared bounds the statements that a connection keeps prepared; the platform has some fifty.
+const maxPrepared = 200
+
+// sendPrepared sends a statement that the session keeps. It tells whether it is prepared for this: then that has a result
+// of its own, before the statement's. Where anything fails, the session is cleaned up or closed, and keeps none.
+func (c *conn) sendPrepared(pl *pgconn.Pipeline, s rows.Statement) (prepares bool) {
+	values, types := make([][]byte, len(s.Args)), make([]uint32, len(s.Args))
+	key := make([]byte, 0, len(s.SQL)+5*len(s.Args))
+	key = append(key, s.SQL...)
+	for i, a := range s.Args {
+		values[i], types[i] = a.Text, a.OID
+		key = binary.BigEndian.AppendUint32(append(key, 0), a.OID)
+	}
+	name, ok := c.prepared[string(key)]
+	if !ok {
+		if len(c.prepared) >= maxPrepared {
+			pl.SendQueryParams(s.SQL, values, types, nil, nil)
+			return false
+		}
+		if c.prepared == nil {
+			c.prepared = map[string]string{}
+		}
+		name = "fl_" + strconv.Itoa(len(c.prepared))
+		c.prepared[string(key)] = name
+		pl.SendPrepare(name, s.SQL, types)
+	}
+	pl.SendQueryPrepared(name, values, nil, nil)
+	return !ok
+}
+
 // commit is the number of the statement that commits.
 const commit = -2
 
 // results takes the results of an exchange, in order. It returns the first error and drains the rest.
-func (t *Tx) results(pl *pgconn.Pipeline, queue []queued, begin, end bool) error {
+func (t *Tx) results(pl *pgconn.Pipeline, queue []queued, begin, end, discards bool) error {
 	var first error
 	note := func(n int, err error) {
 		if first == nil && err != nil {
@@ -215,9 +266,17 @@ func (t *Tx) results(pl *pgconn.Pipeline, queue []queued, begin, end bool) error
 		note(n, t.read(reader, f, n == commit))
 		return first == nil
 	}
+	prepare := func(n int) bool {
+		r, err := pl.GetResults()
+		if _, ok := r.(*pgconn.StatementDescription); !ok && err == nil {
+			err = fmt.Errorf("the driver returned %T where a prepared statement was expected", r)
+		}
+		note(n, err)
+		return err == nil
+	}
 	ok := !begin || take(-1, nil)
 	for n := 0; ok && n < len(queue); n++ {
-		ok = take(n, queue[n].take)
+		ok = (!queue[n].prepares || prepare(n)) && take(n, queue[n].take)
 	}
 	if ok && end {
 		ok = take(commit, nil)
@@ -229,7 +288,7 @@ func (t *Tx) results(pl *pgconn.Pipeline, queue []queued, begin, end bool) error
 	if _, err := pl.GetResults(); err != nil {
 		note(-1, err)
 	}
-	if end && ok {
+	if discards && ok {
 		if take(-1, nil) {
 			if _, err := pl.GetResults(); err != nil {
 				note(-1, err)
@@ -313,12 +372,13 @@ func (t *Tx) rollback(ctx context.Context) {
 	pl.SendPipelineSync()
 	send(pl, rows.Statement{SQL: "DISCARD ALL"})
 	pl.SendPipelineSync()
+	t.c.prepared = nil
 	err := pl.Flush()
 	if err == nil {
-		err = t.results(pl, []queued{}, true, false)
+		err = t.results(pl, nil, true, false, false)
 	}
 	if err == nil {
-		err = t.results(pl, []queued{}, true, false)
+		err = t.results(pl, nil, true, false, false)
 	}
 	if cerr := pl.Close(); err != nil || cerr != nil {
 		t.broken = true

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -44,8 +45,20 @@ func runMetered(t testing.TB, r wazero.Runtime, m *Module, budget int64) api.Mod
 	if err != nil {
 		t.Fatalf("the instrumented module does not instantiate: %v", err)
 	}
+	if !lay(mod, m.Data) {
+		t.Fatal("the data do not fit into the memory")
+	}
 	mod.ExportedGlobal(LeftName).(api.MutableGlobal).Set(uint64(budget))
 	return mod
+}
+
+// lay writes the data that an instrumented module had.
+func lay(mod api.Module, data []Segment) bool {
+	if len(data) == 0 {
+		return true
+	}
+	memory, ok := mod.Memory().Read(0, mod.Memory().Size())
+	return ok && Lay(memory, data)
 }
 
 func left(mod api.Module) int64 { return int64(mod.ExportedGlobal(LeftName).Get()) }
@@ -204,26 +217,57 @@ func TestNaNsAreCanonical(t *testing.T) {
 	}
 }
 
-func TestDataSegmentsAreJoined(t *testing.T) {
+// TestDataAreLaid holds the memory that is laid to that of the author's module, for segments that ascend, jump back,
+// overlap and lie in each other's gaps.
+func TestDataAreLaid(t *testing.T) {
+	type segment struct {
+		at    int32
+		bytes []byte
+	}
+	cases := [][]segment{{{1000, []byte("kept")}, {900, []byte("b")}, {1100, []byte("c")}, {2<<16 - 1, []byte("x")}, {2 << 16, nil}}}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		var one []segment
+		for range 1 + rnd.IntN(40) {
+			b := make([]byte, 1+rnd.IntN(100))
+			for i := range b {
+				b[i] = byte(1 + rnd.IntN(255))
+			}
+			one = append(one, segment{rnd.Int32N(2<<16 - 100), b})
+		}
+		cases = append(cases, one)
+	}
 	r := machine(t)
-	m := &wt.Module{}
-	m.Type([]byte{wt.I32}, []byte{wt.I32})
-	m.Memory(0, 2)
-	m.Export("memory", 2, 0)
-	for i := range int32(50) {
-		m.Data(i*10, []byte{byte(i), 1, 2})
+	for n, segments := range cases {
+		m := &wt.Module{}
+		m.Type([]byte{wt.I32}, []byte{wt.I32})
+		m.Memory(0, 2)
+		m.Export("memory", 2, 0)
+		for _, s := range segments {
+			m.Data(s.at, s.bytes)
+		}
+		out := instrument(t, m)
+		if len(out.Data) != len(segments) {
+			t.Fatalf("case %d: %d segments, want %d", n, len(out.Data), len(segments))
+		}
+		plain, err := r.InstantiateWithConfig(t.Context(), m.Bytes(), wazero.NewModuleConfig().WithName(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := plain.Memory().Read(0, 2<<16)
+		got, _ := runMetered(t, r, out, 0).Memory().Read(0, 2<<16)
+		if !bytes.Equal(got, want) {
+			t.Errorf("case %d: memory differs", n)
+		}
 	}
-	m.Data(100_000, []byte("far away"))
-	m.Data(0, []byte("overwrites"))
-	out := instrument(t, m)
-	plain, err := r.InstantiateWithConfig(t.Context(), m.Bytes(), wazero.NewModuleConfig().WithName(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, _ := plain.Memory().Read(0, 2<<16)
-	got, _ := runMetered(t, r, out, 0).Memory().Read(0, 2<<16)
-	if !bytes.Equal(got, want) {
-		t.Error("the memory differs after joining data segments")
+}
+
+func TestDataOutsideOfMemory(t *testing.T) {
+	memory := make([]byte, 8)
+	for _, s := range []Segment{{8, []byte{1}}, {9, nil}, {7, []byte{1, 2}}, {1<<32 - 1, []byte{1}}} {
+		if Lay(memory, []Segment{s}) {
+			t.Errorf("%d bytes at %d fit into 8", len(s.Bytes), s.At)
+		}
 	}
 }
 

@@ -106,8 +106,11 @@ type Export struct {
 
 // Module is an instrumented module.
 type Module struct {
-	// Wasm is the module with the meter.
+	// Wasm is the module with the meter. It has no data where that is in Data.
 	Wasm []byte
+	// Data is to be laid into the memory of an instance, with [Lay], before anything of the module runs. The bytes are part
+	// of the author's module.
+	Data []Segment
 	// Imports and Exports are those of the author's module.
 	Imports []Import
 	Exports []Export
@@ -244,7 +247,7 @@ func Instrument(wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := m.data(secs[secData], secs[secDataCount] != nil)
+	data, laid, err := m.data(secs[secData], secs[secDataCount] != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +255,7 @@ func Instrument(wasm []byte) (*Module, error) {
 		return nil, err
 	}
 
-	res := &Module{Imports: m.imports, Exports: m.exports, MemoryPages: m.pages, TableBytes: int(m.entries) * entryBytes, Complexity: m.complexity, Largest: m.largest, Resettable: !m.changing}
+	res := &Module{Imports: m.imports, Exports: m.exports, MemoryPages: m.pages, TableBytes: int(m.entries) * entryBytes, Complexity: m.complexity, Largest: m.largest, Resettable: !m.changing, Data: laid}
 	for i, g := range m.globals {
 		if !g.mutable {
 			continue

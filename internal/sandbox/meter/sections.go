@@ -1,8 +1,6 @@
 package meter
 
 import (
-	"bytes"
-	"slices"
 	"strings"
 )
 
@@ -335,24 +333,21 @@ func (m *module) elements(r *reader) ([]byte, error) {
 	return out, finished(r)
 }
 
-// dataGap is how many zeros may be put between two data segments to make them one.
-const dataGap = 4096
+// Segment is an active data segment: what memory holds from an offset on when an instance begins.
+type Segment struct {
+	At    uint64
+	Bytes []byte
+}
 
-// data reads the data section and returns it with neighbouring segments joined: Go emits thousands of small ones,
-// and each takes its time whenever an instance is made. Joining needs that nothing else refers to a segment, which
-// a data count section would announce.
-func (m *module) data(r *reader, counted bool) ([]byte, error) {
+// data reads the data section. Where all segments are active and at constant offsets, and nothing else can refer to one,
+// which a data count section would announce, they are returned in place of the section: an instance that is to show a base
+// image need not copy megabytes first.
+func (m *module) data(r *reader, counted bool) (section []byte, laid []Segment, err error) {
 	if r == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	n := r.limited(r.count("data segments"), maxSegments, "data segments")
-	type segment struct {
-		at    uint64
-		bytes []byte
-	}
-	var joined []segment
-	joinable := !counted
-	room := uint64(len(r.b)) // for zeros
+	layable := !counted && m.memories > 0
 	for range n {
 		flags := r.u32()
 		if flags > 2 {
@@ -374,36 +369,26 @@ func (m *module) data(r *reader, counted bool) ([]byte, error) {
 		}
 		b := r.bytes(r.u32())
 		if r.err != nil {
-			return nil, r.err
+			return nil, nil, r.err
 		}
-		if joinable = joinable && fixed; !joinable {
-			continue
+		layable = layable && fixed
+		laid = append(laid, Segment{at, b})
+	}
+	if err := finished(r); err != nil || !layable {
+		return r.b, nil, err
+	}
+	return nil, laid, nil
+}
+
+// Lay writes segments into the memory of a new instance, as its instantiation would have. It tells whether they fit.
+func Lay(memory []byte, segments []Segment) bool {
+	for _, s := range segments {
+		if s.At+uint64(len(s.Bytes)) > uint64(len(memory)) {
+			return false
 		}
-		if len(joined) > 0 {
-			last := &joined[len(joined)-1]
-			end := last.at + uint64(len(last.bytes))
-			// Zeros may only be laid where nothing lies: segments need not ascend (Go's jump back once), and a gap
-			// may hold what an earlier one has written.
-			if at >= end && at-end <= min(dataGap, room) && !slices.ContainsFunc(joined[:len(joined)-1], func(s segment) bool {
-				return s.at < at && s.at+uint64(len(s.bytes)) > end
-			}) {
-				room -= at - end
-				last.bytes = append(append(last.bytes, make([]byte, at-end)...), b...)
-				continue
-			}
-		}
-		joined = append(joined, segment{at, bytes.Clone(b)})
+		copy(memory[s.At:], s.Bytes)
 	}
-	if err := finished(r); err != nil || !joinable {
-		return r.b, err
-	}
-	out := appendU32(make([]byte, 0, len(r.b)), uint32(len(joined)))
-	for _, s := range joined {
-		out = appendS64(append(out, 0, opI32Const), int64(int32(s.at)))
-		out = appendU32(append(out, opEnd), uint32(len(s.bytes)))
-		out = append(out, s.bytes...)
-	}
-	return out, nil
+	return true
 }
 
 func checkDataCount(r *reader) error {

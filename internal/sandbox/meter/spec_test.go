@@ -149,7 +149,9 @@ func (s *suite) module(t *testing.T, where string, wasm []byte, plain, metered w
 	cfg := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	var errPlain, errMetered error
 	p.plain, errPlain = plain.InstantiateWithConfig(t.Context(), wasm, cfg)
-	p.metered, errMetered = metered.InstantiateWithConfig(t.Context(), out.Wasm, cfg)
+	if p.metered, errMetered = metered.InstantiateWithConfig(t.Context(), out.Wasm, cfg); errMetered == nil && !lay(p.metered, out.Data) {
+		errMetered = errors.New("the data do not fit into the memory")
+	}
 	if (errPlain == nil) != (errMetered == nil) {
 		t.Errorf("%s: plain: %v; instrumented: %v", where, errPlain, errMetered)
 	}

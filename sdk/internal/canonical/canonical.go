@@ -1,6 +1,7 @@
 package canonical
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -14,6 +15,9 @@ const (
 
 // Writer writes fields; the caller does so in ascending order of their numbers.
 type Writer struct{ out []byte }
+
+// Sized returns a writer with room for so many bytes; more may be written.
+func Sized(n int) Writer { return Writer{make([]byte, 0, n)} }
 
 // Bytes returns what was written.
 func (w *Writer) Bytes() []byte { return w.out }
@@ -61,15 +65,29 @@ func (w *Writer) Item(field int, v []byte) {
 
 // Message writes a message, also an empty one.
 func (w *Writer) Message(field int, put func(*Writer)) {
-	var inner Writer
-	put(&inner)
-	w.Item(field, inner.out)
+	w.varint(uint64(field)<<3 | length)
+	w.out = append(w.out, 0) // the length of most messages has one byte
+	from := len(w.out)
+	put(w)
+	n := uint64(len(w.out) - from)
+	if n < 0x80 {
+		w.out[from-1] = byte(n)
+		return
+	}
+	more := 0
+	for rest := n >> 7; rest > 0; rest >>= 7 {
+		more++
+	}
+	w.out = append(w.out, make([]byte, more)...)
+	copy(w.out[from+more:], w.out[from:from+int(n)])
+	binary.PutUvarint(w.out[from-1:], n)
 }
 
 // ErrNotCanonical is what every error of a [Reader] is.
 var ErrNotCanonical = errors.New("the encoding is not canonical")
 
-// Reader reads fields in ascending order of their numbers. Its first error stays; End tells it.
+// Reader reads fields in ascending order of their numbers. Its first error stays; End tells it. It reads the messages within
+// a message itself: what is called with one of those uses no other reader of the same bytes.
 type Reader struct {
 	in  []byte
 	err error
@@ -210,14 +228,14 @@ func (r *Reader) Message(field int, f func(*Reader)) bool {
 }
 
 func (r *Reader) within(field int, b []byte, f func(*Reader)) {
-	inner := NewReader(b)
-	f(inner)
-	if err := inner.End(); err != nil {
-		r.in = nil
-		if r.err == nil {
-			r.err = fmt.Errorf("field %d: %w", field, err)
-		}
+	rest := r.in
+	r.in = b
+	f(r)
+	if err := r.End(); err != nil {
+		r.in, r.err = nil, fmt.Errorf("field %d: %w", field, err)
+		return
 	}
+	r.in = rest
 }
 
 // End returns the first error; what is left unread is one: an unknown field, or one that is out of order.

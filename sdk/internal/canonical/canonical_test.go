@@ -55,6 +55,43 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
+// TestLengths holds what a message within is written as to the same bytes written as an item, around the lengths at which
+// the length needs a byte more.
+func TestLengths(t *testing.T) {
+	for _, n := range []int{0, 1, 0x7e, 0x7f, 0x80, 0x81, 0x3ffe, 0x3fff, 0x4000, 0x4001, 0x1fffff, 0x200000} {
+		content := bytes.Repeat([]byte{7}, n)
+		var flat, deep Writer
+		var inner Writer
+		inner.Blob(2, content)
+		var middle Writer
+		middle.Uint(1, 9)
+		middle.Item(3, inner.Bytes())
+		flat.Uint(1, 1)
+		flat.Item(4, middle.Bytes())
+		flat.Uint(5, 1)
+		deep.Uint(1, 1)
+		deep.Message(4, func(w *Writer) {
+			w.Uint(1, 9)
+			w.Message(3, func(w *Writer) { w.Blob(2, content) })
+		})
+		deep.Uint(5, 1)
+		if !bytes.Equal(flat.Bytes(), deep.Bytes()) {
+			t.Fatalf("%d bytes within differ", n)
+		}
+		r := NewReader(deep.Bytes())
+		var got []byte
+		var nine uint64
+		one := r.Uint(1)
+		r.Message(4, func(r *Reader) {
+			nine = r.Uint(1)
+			r.Messages(3, func(r *Reader) { got = r.Blob(2) })
+		})
+		if last := r.Uint(5); r.End() != nil || one != 1 || last != 1 || nine != 9 || !bytes.Equal(got, content) {
+			t.Fatalf("%d bytes: read %d, %d, %d, %d bytes: %v", n, one, nine, last, len(got), r.End())
+		}
+	}
+}
+
 func TestMessagesWithin(t *testing.T) {
 	var w Writer
 	w.Message(1, func(w *Writer) { w.Uint(1, 5) })

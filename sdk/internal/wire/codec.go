@@ -23,7 +23,10 @@ func Append(b []byte, m Message) []byte {
 }
 
 // Encode is a message's encoding.
-func Encode(m Message) []byte { return Append(nil, m) }
+func Encode(m Message) []byte { return Append(make([]byte, 0, usual), m) }
+
+// usual is room for most messages, bytes.
+const usual = 256
 
 // Decode reads a message into m, which must be zero. What m holds afterwards shares no memory with b.
 func Decode(b []byte, m Message) error {
