@@ -18,22 +18,41 @@ import (
 	"github.com/fairleadio/fairlead/integration/kafkatest"
 )
 
-// fairlead starts `fairlead dev` with the workers that flows need, on its embedded broker when config is nil, else on one
-// node of Kafka with these server properties. Flow steps of apps/hello is the workflow, REST the client.
-func fairlead(config map[string]string) func(context.Context, bench, *system) error {
+// kafkaBrokers says on what brokers fairlead runs. The zero value is its own embedded broker.
+type kafkaBrokers struct {
+	// nodes of Apache Kafka are 0, 1 or 3. With three each record is on all of them, and on two at least.
+	nodes int
+	// sync has each node sync each append.
+	sync bool
+}
+
+// topicPrefix is before the names of fairlead's topics.
+const topicPrefix = "durable-"
+
+// fairlead starts `fairlead dev` with the workers that flows need. Flow steps of apps/hello is the workflow, REST the client.
+func fairlead(k kafkaBrokers) func(context.Context, bench, *system) error {
 	return func(ctx context.Context, b bench, s *system) error {
 		data := filepath.Join(s.dir, "dev")
 		args := []string{"dev", "--data", data, "--app", filepath.Join(b.root, "apps", "hello"), "--rest-address", "127.0.0.1:0", "--workers", "flow,flow-mapper,rest"}
-		if config != nil {
-			brokers, err := s.kafka(ctx, config)
+		// Contexts of the user's own are left alone.
+		own := "FAIRLEAD_CONFIG=" + filepath.Join(s.dir, "config.yaml")
+		replicate := func() error { return nil }
+		if k.nodes > 0 {
+			brokers, err := s.kafka(ctx, k)
 			if err != nil {
 				return err
 			}
-			args = append(args, "--kafka", strings.Join(brokers, ","))
+			args = append(args, "--kafka", strings.Join(brokers, ","), "--prefix", topicPrefix)
+			if k.nodes > 1 {
+				replicate = func() error { return replicated(ctx, b, s, own, brokers) }
+			}
+		}
+		// Before, for the number of replicas, which dev leaves alone; afterwards again, for what it does set: that two are in sync.
+		if err := replicate(); err != nil {
+			return err
 		}
 		cmd := exec.Command(b.binary, args...)
-		// Contexts of the user's own are left alone.
-		cmd.Env = append(os.Environ(), "FAIRLEAD_CONFIG="+filepath.Join(s.dir, "config.yaml"))
+		cmd.Env = append(os.Environ(), own)
 		if _, err := s.start("fairlead", cmd); err != nil {
 			return err
 		}
@@ -43,6 +62,9 @@ func fairlead(config map[string]string) func(context.Context, bench, *system) er
 			return err == nil && json.Unmarshal(raw, &info) == nil
 		})
 		if err != nil {
+			return err
+		}
+		if err := replicate(); err != nil {
 			return err
 		}
 		c, err := newRest(info)
@@ -55,15 +77,29 @@ func fairlead(config map[string]string) func(context.Context, bench, *system) er
 	}
 }
 
-// kafka starts one node.
-func (s *system) kafka(ctx context.Context, config map[string]string) ([]string, error) {
+// replicated gives the topics three replicas, of which two must be in sync, as in production.
+func replicated(ctx context.Context, b bench, s *system, own string, brokers []string) error {
+	file := filepath.Join(s.dir, "overrides.yaml")
+	if err := os.WriteFile(file, []byte("replicas: 3\nmin_insync: 2\n"), 0o644); err != nil {
+		return fmt.Errorf("write how topics are replicated: %w", err)
+	}
+	_, err := tool(ctx, s.dir, []string{own}, b.binary, "topics", "apply", "--yes", "--brokers", strings.Join(brokers, ","), "--prefix", topicPrefix, "--profile", "dev", "--overrides", file)
+	return err
+}
+
+// kafka starts the nodes.
+func (s *system) kafka(ctx context.Context, k kafkaBrokers) ([]string, error) {
 	if os.Getenv(kafkatest.BootstrapVariable) != "" {
 		return nil, fmt.Errorf("%s is set: this benchmark starts its own Kafka, whose processor time it counts", kafkatest.BootstrapVariable)
 	}
 	if err := os.Setenv(kafkatest.RealServersVariable, "1"); err != nil {
 		return nil, err
 	}
-	cluster, err := kafkatest.Launch(ctx, s.dir, kafkatest.Options{HeapMB: 1024, Fast: true, Config: config})
+	config := map[string]string{}
+	if k.sync {
+		config["log.flush.interval.messages"] = "1"
+	}
+	cluster, err := kafkatest.Launch(ctx, s.dir, kafkatest.Options{Nodes: k.nodes, HeapMB: 1024, Fast: true, Config: config})
 	if err != nil {
 		return nil, err
 	}

@@ -21,10 +21,9 @@ import (
 // own hash is named here.
 const (
 	restateVersion  = "1.7.12"
-	temporalVersion = "v1.9.1"
-	temporalHash    = "h1:8JXIJyo6H5UPjdw0PSoizOZvlcEEy2R3UBfRD5Obju0="
-	// temporalServer is the version of the server within it.
-	temporalServer = "v1.32.0"
+	temporalModule  = "go.temporal.io/server"
+	temporalVersion = "v1.32.0"
+	temporalHash    = "h1:JQoqsVREaGc8vcuDNfuRlySiV3tVi81XUOVC9LeL/1Y="
 )
 
 var (
@@ -32,8 +31,6 @@ var (
 	npmPackage []byte
 	//go:embed npm/package-lock.json
 	npmLock []byte
-	//go:embed startdev.go.txt
-	startDev []byte
 )
 
 // cached returns a folder of the cache that fill has filled once for this content.
@@ -110,25 +107,23 @@ func fetchRestate(ctx context.Context, cache string) (string, error) {
 	return filepath.Join(dir, "node_modules", filepath.FromSlash(platform), "bin", "restate-server"), nil
 }
 
-// fetchTemporal returns the path of Temporal's development server, built from the module of Temporal's command line.
-//
-// `go install` refuses that module, for it replaces a part of itself by a folder that the module proxy does not have; the
-// server needs nothing of that part. So the module's package internal/devserver, which is what `temporal server start-dev`
-// runs, is built with a main of our own (startdev.go.txt), in a copy of the module without the replaced part.
+// Programs of Temporal, as they are named in the cache.
+const (
+	temporalServer = "temporal-server"
+	temporalSchema = "temporal-sql-tool"
+)
+
+// fetchTemporal returns the folder of Temporal's server and of the tool that makes its schemas in Postgres, built from the
+// module of the server, whose go.sum pins all that it needs.
 func fetchTemporal(ctx context.Context, cache string) (string, error) {
-	dir, err := cached(cache, "temporal-"+temporalVersion, temporalHash+string(startDev)+runtime.Version(), func(dir string) error {
+	return cached(cache, "temporal-"+temporalVersion, temporalHash+runtime.Version(), func(dir string) error {
 		return buildTemporal(ctx, dir)
 	})
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, "start-dev.exe"), nil
 }
 
 func buildTemporal(ctx context.Context, dir string) error {
-	const module = "github.com/temporalio/cli"
 	env := []string{"GOWORK=off", "GOFLAGS=-mod=readonly"}
-	raw, err := tool(ctx, dir, env, "go", "mod", "download", "-json", module+"@"+temporalVersion)
+	raw, err := tool(ctx, dir, env, "go", "mod", "download", "-json", temporalModule+"@"+temporalVersion)
 	if err != nil {
 		return err
 	}
@@ -137,34 +132,13 @@ func buildTemporal(ctx context.Context, dir string) error {
 		return fmt.Errorf("read what go mod download says: %w", err)
 	}
 	if got.Sum != temporalHash {
-		return fmt.Errorf("%s %s has hash %s, want %s", module, temporalVersion, got.Sum, temporalHash)
-	}
-	source := filepath.Join(dir, "source")
-	if err := os.MkdirAll(filepath.Join(source, "start-dev"), 0o755); err != nil {
-		return err
-	}
-	for _, name := range []string{"go.mod", "go.sum", "LICENSE"} {
-		content, err := os.ReadFile(filepath.Join(got.Dir, name))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(source, name), content, 0o644); err != nil {
-			return err
-		}
-	}
-	const server = "internal/devserver"
-	if err := os.CopyFS(filepath.Join(source, filepath.FromSlash(server)), os.DirFS(filepath.Join(got.Dir, filepath.FromSlash(server)))); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(source, "start-dev", "main.go"), startDev, 0o644); err != nil {
-		return err
-	}
-	if _, err := tool(ctx, source, env, "go", "mod", "edit", "-droprequire="+module+"/cliext", "-dropreplace="+module+"/cliext"); err != nil {
-		return err
+		return fmt.Errorf("%s %s has hash %s, want %s", temporalModule, temporalVersion, got.Sum, temporalHash)
 	}
 	fmt.Println("building Temporal's server, which takes minutes")
-	if _, err := tool(ctx, source, env, "go", "build", "-trimpath", "-o", filepath.Join(dir, "start-dev.exe"), "./start-dev"); err != nil {
-		return err
+	for program, source := range map[string]string{temporalServer: "./cmd/server", temporalSchema: "./cmd/tools/sql"} {
+		if _, err := tool(ctx, got.Dir, env, "go", "build", "-trimpath", "-o", filepath.Join(dir, program), source); err != nil {
+			return err
+		}
 	}
-	return os.RemoveAll(source)
+	return nil
 }

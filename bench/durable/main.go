@@ -1,13 +1,13 @@
 // Command durable measures a workflow of three durable steps on fairlead, on Restate and on Temporal, one after the other
 // on one machine in one run: how long a caller waits for the result, how many workflows 64 callers get through, and what
-// processor time each takes. It prints tables and records them with a page for the documentation.
+// processor time each takes, of what part. It prints tables and records them with a page for the documentation.
 //
 // Every system runs in processes of its own, with a worker in Go, and is called over the network through its own client.
-// Two groups are compared, by what outlives: the end of the processes, or a power cut too. What a group's subjects do for
-// that stands in subjects.go and on the page.
+// Three groups are compared, by what is outlived: the end of the processes, a power cut, the loss of a machine. What a group's
+// subjects do for that stands in subjects.go and on the page.
 //
 // It is a module of its own, so that the clients of others add nothing to the product's dependencies. Servers are fetched
-// through npm and Go into the user's cache directory, by version and hash; see fetch.go.
+// through npm and Go into the user's cache directory, by version and hash; see fetch.go. Postgres is the machine's.
 package main
 
 import (
@@ -24,6 +24,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/fairleadio/fairlead/bench/measure"
 )
 
 // options are the flags of a run.
@@ -34,6 +36,7 @@ type options struct {
 	calls   int
 	callers int
 	window  time.Duration
+	warm    time.Duration
 	only    string
 	record  bool
 }
@@ -57,6 +60,7 @@ func run(ctx context.Context) error {
 	flag.IntVar(&o.calls, "calls", 200, "how many calls the latency is taken from")
 	flag.IntVar(&o.callers, "callers", 64, "how many callers the rate is taken with")
 	flag.DurationVar(&o.window, "window", 8*time.Second, "how long workflows are counted")
+	flag.DurationVar(&o.warm, "warm", 6*time.Second, "how long all callers run before anything is measured")
 	flag.StringVar(&o.only, "only", "", "subjects by name, separated by commas; nothing is recorded then")
 	flag.BoolVar(&o.record, "record", true, "write bench/durable/results.json, docs/performance-durable.md and its chart")
 	fetchOnly := flag.Bool("fetch", false, "measure nothing: fetch and build the servers")
@@ -118,7 +122,7 @@ type bench struct {
 	options
 	// dir holds the data of all systems, on the disk of the cache.
 	dir string
-	// binary is fairlead, restate and temporal the servers, self this program.
+	// binary is fairlead, restate Restate's server, temporal the folder of Temporal's programs, self this program.
 	binary, restate, temporal, self string
 }
 
@@ -159,8 +163,8 @@ func compare(ctx context.Context, o options, chosen []subject, fetchOnly bool) (
 	}
 	now := results{
 		Recorded: time.Now().UTC().Format(time.DateOnly),
-		Machine:  fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, o.machine),
-		Versions: versions(), Callers: o.callers,
+		Machine:  measure.Machine(o.machine), Cores: runtime.NumCPU(),
+		Versions: versions(ctx), Callers: o.callers, WarmSeconds: o.warm.Seconds(),
 	}
 	if now.SyncMicros, err = syncTime(b.dir); err != nil {
 		return err
@@ -171,7 +175,7 @@ func compare(ctx context.Context, o options, chosen []subject, fetchOnly bool) (
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
-		fmt.Printf("%-18s median %7.1f ms  90 %% %7.1f ms  99 %% %7.1f ms  %8.1f workflows/s  %7.2f ms of processor each\n", s.name, m.P50, m.P90, m.P99, m.PerSecond, m.CPUMillis)
+		fmt.Printf("%-21s median %7.1f ms  90 %% %7.1f ms  99 %% %7.1f ms  %8.1f workflows/s  %7.2f ms of processor each\n", s.name, m.Single.P50, m.Single.P90, m.Single.P99, m.PerSecond, m.cpu())
 		now.Subjects = append(now.Subjects, m)
 	}
 	return report(o, now)

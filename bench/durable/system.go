@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairleadio/fairlead/bench/measure"
 	"github.com/fairleadio/fairlead/integration/kafkatest"
 )
 
@@ -106,18 +108,23 @@ func (s *system) close() error {
 	return errors.Join(errs...)
 }
 
-// freeAddresses returns addresses of this machine at which nobody listens.
+// freeAddresses returns addresses of this machine at which nobody listens. Their ports are below 32768, because Temporal
+// keeps them in Postgres with 15 bits.
 func freeAddresses(n int) ([]string, error) {
+	const from, to, tries = 20000, 32000, 1000
 	var out []string
-	for range n {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+	for range tries {
+		if len(out) == n {
+			return out, nil
+		}
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", from+rand.IntN(to-from)))
 		if err != nil {
-			return nil, fmt.Errorf("find a port: %w", err)
+			continue // somebody has it
 		}
 		defer l.Close()
 		out = append(out, l.Addr().String())
 	}
-	return out, nil
+	return nil, fmt.Errorf("find %d free ports between %d and %d", n, from, to)
 }
 
 // listening tells whether somebody listens at an address.
@@ -148,5 +155,5 @@ func syncTime(dir string) (float64, error) {
 		}
 		took = append(took, time.Since(began))
 	}
-	return float64(percentile(took, 50).Microseconds()), nil
+	return 1000 * measure.PercentilesOf(took).P50, nil
 }
