@@ -33,6 +33,24 @@ func TestParts(t *testing.T) {
 	}
 }
 
+func TestUsage(t *testing.T) {
+	busy, err := parseMachine("cpu  1 2 4 800 1600 8 16 32 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+	if err != nil || busy != 630*time.Millisecond {
+		t.Errorf("%v %v, want what is neither idle nor waiting", busy, err)
+	}
+	for _, raw := range []string{"", "cpu 1 2 3", "cpu0 1 2 4 800 1600 8 16 32 0 0", "cpu x 2 4 800 1600 8 16 32 0 0"} {
+		if got, err := parseMachine(raw); err == nil {
+			t.Errorf("%q: %v", raw, got)
+		}
+	}
+	from := time.Now()
+	before := usage{from, map[string]time.Duration{"a": time.Second}, 10 * time.Second}
+	after := usage{from.Add(2 * time.Second), map[string]time.Duration{"a": 2 * time.Second, "b": time.Second}, 13 * time.Second}
+	if got := after.others(before); got != 0.5 {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestSubjects(t *testing.T) {
 	names := map[string]bool{}
 	first := map[group]string{}
@@ -155,7 +173,7 @@ func example() results {
 	for i, s := range subjects() {
 		r.Subjects = append(r.Subjects, measured{
 			Name: s.name, Single: measure.Percentiles{P50: float64(i + 1), P90: 20, P99: 30, Count: 200}, Completed: 800, Seconds: 8, PerSecond: float64(100 * (i + 1)),
-			Many: measure.Percentiles{P50: 40, P99: 50, Count: 800}, Cores: 1.5, Callers: float64(i%2) * 0.3, Parts: map[string]float64{"Kafka": 1, "worker": 4},
+			Many: measure.Percentiles{P50: 40, P99: 50, Count: 800}, Cores: 1.5, Callers: float64(i%2) * 0.3, Others: 0.07, OthersSingle: 0.05, Parts: map[string]float64{"Kafka": 1, "worker": 4},
 		})
 	}
 	return r
@@ -169,7 +187,7 @@ func TestPage(t *testing.T) {
 		"| Restate, without fsync | 3.0 | 20.0 | 30.0 | 3.00× | 300 | 3.00× | 40 | 50 | 5.00 | 1.00× |\n",
 		"321 µs", "| Thing | v1 |", "Temporal's local activities", "64 callers", "200 calls",
 		"- outlives a power cut, fairlead, one broker, fsync: one at a time it is 1.2 times faster than Restate; it gets 1.2 times fewer workflows through, and each takes it 1.0 times more processor time.\n",
-		"| fairlead, one broker | 1.50 | 0.00 | 2 | waiting | worker 4.00, Kafka 1.00 |\n", "| fairlead, embedded broker | 1.50 | 0.30 | 2 | the processors |",
+		"| fairlead, one broker | 1.50 | 0.00 | 0.07 | waiting | worker 4.00, Kafka 1.00 |\n", "| fairlead, embedded broker | 1.50 | 0.30 | 0.07 | the processors |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)

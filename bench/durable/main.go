@@ -175,7 +175,7 @@ func compare(ctx context.Context, o options, chosen []subject, fetchOnly bool) (
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
-		fmt.Printf("%-21s median %7.1f ms  90 %% %7.1f ms  99 %% %7.1f ms  %8.1f workflows/s  %7.2f ms of processor each\n", s.name, m.Single.P50, m.Single.P90, m.Single.P99, m.PerSecond, m.cpu())
+		fmt.Printf("%-21s median %7.1f ms  90 %% %7.1f ms  99 %% %7.1f ms  %8.1f workflows/s  %7.2f ms of processor each; %.2f and %.2f cores busy with all else\n", s.name, m.Single.P50, m.Single.P90, m.Single.P99, m.PerSecond, m.cpu(), m.OthersSingle, m.Others)
 		now.Subjects = append(now.Subjects, m)
 	}
 	return report(o, now)

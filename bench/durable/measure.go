@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,9 @@ type measured struct {
 	// Cores is how many cores the subject kept busy then, Callers how many the callers did.
 	Cores   float64 `json:"cores"`
 	Callers float64 `json:"callersCores"`
+	// Others is how many cores were busy then with what is no part of the benchmark, OthersSingle while there was one at a time.
+	Others       float64 `json:"othersCores"`
+	OthersSingle float64 `json:"othersCoresOneAtATime"`
 	// Parts is processor time of servers and worker for each of these workflows, milliseconds.
 	Parts map[string]float64 `json:"cpuMsPerWorkflow"`
 }
@@ -53,11 +58,19 @@ func (s *system) measure(ctx context.Context, o options) (m measured, err error)
 	if _, err := s.oneByOne(ctx, "settle", settle); err != nil {
 		return m, fmt.Errorf("warm up: %w", err)
 	}
+	before, err := takeUsage()
+	if err != nil {
+		return m, err
+	}
 	took, err := s.oneByOne(ctx, "one", o.calls)
 	if err != nil {
 		return m, fmt.Errorf("one at a time: %w", err)
 	}
-	m.Single = measure.PercentilesOf(took)
+	after, err := takeUsage()
+	if err != nil {
+		return m, err
+	}
+	m.Single, m.OthersSingle = measure.PercentilesOf(took), after.others(before)
 	if err := s.together(ctx, o, "many", func(ctx context.Context, t *tally) error { return m.count(ctx, o, t) }); err != nil {
 		return m, fmt.Errorf("%d callers: %w", o.callers, err)
 	}
@@ -142,37 +155,86 @@ func (m *measured) count(ctx context.Context, o options, t *tally) error {
 	if err := pause(ctx, ramp); err != nil {
 		return err
 	}
-	before, err := processorTime()
+	before, err := takeUsage()
 	if err != nil {
 		return err
 	}
-	from := time.Now()
 	t.take()
 	if err := pause(ctx, o.window); err != nil {
 		return err
 	}
 	took := t.take()
-	lasted := time.Since(from)
-	after, err := processorTime()
+	after, err := takeUsage()
 	if err != nil {
 		return err
 	}
 	if len(took) == 0 {
 		return fmt.Errorf("no workflow ended within %v", o.window)
 	}
-	m.Seconds, m.Completed, m.PerSecond = lasted.Seconds(), len(took), float64(len(took))/lasted.Seconds()
+	m.Seconds = after.at.Sub(before.at).Seconds()
+	m.Completed, m.PerSecond, m.Others = len(took), float64(len(took))/m.Seconds, after.others(before)
 	m.Many = measure.PercentilesOf(took)
 	m.Parts = map[string]float64{}
-	for part, used := range after {
-		used -= before[part]
+	for part, used := range after.parts {
+		used -= before.parts[part]
 		if part == callersPart {
-			m.Callers = used.Seconds() / lasted.Seconds()
+			m.Callers = used.Seconds() / m.Seconds
 			continue
 		}
-		m.Cores += used.Seconds() / lasted.Seconds()
+		m.Cores += used.Seconds() / m.Seconds
 		m.Parts[part] = measure.Millis(used) / float64(len(took))
 	}
 	return nil
+}
+
+// usage is what has been used of the processors at a moment.
+type usage struct {
+	at time.Time
+	// parts are this program and its children, machine is all that runs.
+	parts   map[string]time.Duration
+	machine time.Duration
+}
+
+// others is how many cores were busy since then with what is neither this program nor its children.
+func (u usage) others(since usage) float64 {
+	rest := u.machine - since.machine
+	for part, used := range u.parts {
+		rest -= used - since.parts[part]
+	}
+	return max(0, rest.Seconds()/u.at.Sub(since.at).Seconds())
+}
+
+func takeUsage() (usage, error) {
+	all, err := measure.Snapshot()
+	if err != nil {
+		return usage{}, err
+	}
+	raw, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return usage{}, fmt.Errorf("read the machine's time, which needs Linux: %w", err)
+	}
+	machine, err := parseMachine(string(raw))
+	return usage{time.Now(), parts(all, os.Getpid()), machine}, err
+}
+
+// parseMachine reads from /proc/stat how long the processors were busy.
+func parseMachine(raw string) (time.Duration, error) {
+	const ticks = 100 // in a second
+	line, _, _ := strings.Cut(raw, "\n")
+	fields := strings.Fields(line)
+	// After its name: user, nice, system, idle, waiting for the disk, interrupts of two kinds, stolen by the machine below.
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, fmt.Errorf("read the machine's time: %q", line)
+	}
+	sum := int64(0)
+	for _, at := range []int{1, 2, 3, 6, 7, 8} {
+		n, err := strconv.ParseInt(fields[at], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the machine's time: %w", err)
+		}
+		sum += n
+	}
+	return time.Duration(sum) * time.Second / ticks, nil
 }
 
 // callersPart is this program itself: the callers.
@@ -185,16 +247,8 @@ func partNames() map[string]string {
 	}
 }
 
-// processorTime is what this program and its children have used so far, by part. Only one subject runs at a time. A child
-// that is none of the servers is the worker.
-func processorTime() (map[string]time.Duration, error) {
-	all, err := measure.Snapshot()
-	if err != nil {
-		return nil, err
-	}
-	return parts(all, os.Getpid()), nil
-}
-
+// parts are what a program and its children have used, by part. Only one subject runs at a time. A child that is none of the
+// servers is the worker.
 func parts(all measure.Processes, self int) map[string]time.Duration {
 	out := map[string]time.Duration{callersPart: all[self].Own}
 	for _, p := range all.Children(self) {

@@ -75,12 +75,12 @@ func ratio(value, of float64) string {
 	return fmt.Sprintf("%.2f×", value/of)
 }
 
-// busy is from which share of the cores on, callers included, they are what limits.
+// busy is from which share of the cores on they are what limits.
 const busy = 0.85
 
 // limit says in words what limits the rate of a subject on so many cores.
 func (m measured) limit(cores int) string {
-	if (m.Cores+m.Callers)/float64(cores) >= busy {
+	if (m.Cores+m.Callers+m.Others)/float64(cores) >= busy {
 		return "the processors"
 	}
 	return "waiting"
@@ -194,11 +194,12 @@ func table(b *strings.Builder, r results, g group, title, promise string) {
 
 // limits says what each has the processors do.
 func limits(b *strings.Builder, r results) {
-	fmt.Fprintf(b, "\n## What limits each\n\nWith %d callers. The callers' own part is not in the processor time for each workflow, but it uses the same cores.\n\n"+
-		"| system | cores busy with it | with the callers | of | what limits | processor time for each workflow by part, ms |\n|---|---:|---:|---:|---|---|\n", r.Callers)
+	fmt.Fprintf(b, "\n## What limits each\n\nWith %d callers, of %d cores. What the callers use is not in the processor time for each workflow, but they are the same cores; "+
+		"so are those of all else that this machine does, which is as little as it can be.\n\n"+
+		"| system | cores busy with it | with the callers | with all else | what limits | processor time for each workflow by part, ms |\n|---|---:|---:|---:|---|---|\n", r.Callers, r.Cores)
 	for _, g := range groups {
 		for _, x := range rows(r, g.group) {
-			fmt.Fprintf(b, "| %s | %.2f | %.2f | %d | %s | %s |\n", x.title, x.Cores, x.Callers, r.Cores, x.limit(r.Cores), x.shares())
+			fmt.Fprintf(b, "| %s | %.2f | %.2f | %.2f | %s | %s |\n", x.title, x.Cores, x.Callers, x.Others, x.limit(r.Cores), x.shares())
 		}
 	}
 }
