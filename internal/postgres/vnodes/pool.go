@@ -1,6 +1,7 @@
 package vnodes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -288,8 +289,10 @@ func (p *Pool) release(vnode string, c *conn) {
 	}
 }
 
-// dispatch gives places to those who wait, one to each virtual node in turn. The lock is held.
+// dispatch gives places to those who wait, one to each virtual node in turn; first to those without any who lost patience,
+// or a virtual node that always has somebody waiting would keep its connections for ever. The lock is held.
 func (p *Pool) dispatch() {
+	slices.SortStableFunc(p.turns, func(a, b string) int { return cmp.Compare(p.urgency(a), p.urgency(b)) })
 	for progress := true; progress; {
 		progress = false
 		for range len(p.turns) {
@@ -307,6 +310,15 @@ func (p *Pool) dispatch() {
 			}
 		}
 	}
+}
+
+// urgency is less for a virtual node with waiters that comes first. The lock is held.
+func (p *Pool) urgency(vnode string) int {
+	v := p.vnodes[vnode]
+	if v.busy == 0 && len(v.idle) == 0 && time.Since(v.waiters[0].since) >= patience {
+		return 0
+	}
+	return 1
 }
 
 // grant finds a place for a virtual node. The lock is held.
@@ -336,18 +348,18 @@ func (p *Pool) grant(v *vnodeConns) (grant, bool) {
 // evict finds an idle connection that makes room for a virtual node: the one that was idle for the longest, of those
 // that have others if there is one. The lock is held.
 func (p *Pool) evict(v *vnodeConns) (from *vnodeConns) {
+	if v.busy > 0 && time.Since(v.waiters[0].since) < patience {
+		return nil
+	}
 	var lone bool
 	for _, o := range p.vnodes {
-		if len(o.idle) == 0 {
+		if len(o.idle) == 0 || v.busy > 0 && time.Since(o.idle[0].since) < patience {
 			continue
 		}
 		alone := o.busy+len(o.idle) == 1
 		if from == nil || lone && !alone || lone == alone && o.idle[0].since.Before(from.idle[0].since) {
 			from, lone = o, alone
 		}
-	}
-	if from == nil || v.busy > 0 && (time.Since(from.idle[0].since) < patience || time.Since(v.waiters[0].since) < patience) {
-		return nil
 	}
 	return from
 }

@@ -2,6 +2,8 @@ package vnodes
 
 import (
 	"context"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -81,5 +83,40 @@ func TestAVirtualNodeWithoutAConnectionGetsOneAtOnce(t *testing.T) {
 	g, err := p.place(ctx, "C")
 	if err != nil || g.evicted == nil || g.evicted.vnode != "B" {
 		t.Errorf("C was given %+v, %v after %s, want the place of one of B's", g, err, time.Since(began))
+	}
+}
+
+// TestAVirtualNodeThatIsAlwaysBusyMakesRoom has one that always has callers waiting, and so never an idle connection, and
+// another that has none.
+func TestAVirtualNodeThatIsAlwaysBusyMakesRoom(t *testing.T) {
+	p := NewPool(Config{Max: 1, MaxPerVnode: 1})
+	first := places(t, p, "B", 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	var callers sync.WaitGroup
+	defer callers.Wait()
+	defer cancel()
+	for range 4 {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				g, err := p.place(ctx, "B")
+				if err != nil {
+					return
+				}
+				if g.conn == nil {
+					g.conn = &conn{vnode: "B", generation: g.generation}
+				}
+				runtime.Gosched()
+				p.release("B", g.conn)
+			}
+		})
+	}
+	for p.Stats().Waiting < 4 {
+		runtime.Gosched()
+	}
+	p.release("B", first[0])
+	if g, err := p.place(ctx, "C"); err != nil || g.evicted == nil {
+		t.Errorf("C was given %+v, %v, want the place of B's", g, err)
+	} else {
+		p.release("C", g.conn)
 	}
 }
