@@ -91,7 +91,8 @@ func inPostgres(ctx context.Context, o options, dir string, all *results) (err e
 }
 
 // makeRules makes the tables and functions in a database of its own. States are looked up by their keys alone: the planner
-// cannot know how many an array has, and would sooner or later read whole tables for some thousand rows.
+// cannot know how many an array has, and would sooner or later read whole tables for some thousand rows. Nor shall it plan anew
+// for each transaction, as it does for few inputs, because it takes an array that it has not seen for a longer one.
 func makeRules(ctx context.Context, url, name string) error {
 	db, err := postgres.Open(ctx, postgres.Config{URL: url, MaxConns: 1})
 	if err != nil {
@@ -99,8 +100,8 @@ func makeRules(ctx context.Context, url, name string) error {
 	}
 	defer db.Close()
 	statements := rules.Statements()
-	for _, plan := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
-		statements = append(statements, "ALTER DATABASE "+postgres.Identifier(name)+" SET "+plan+" = off")
+	for _, setting := range []string{"enable_seqscan = off", "enable_hashjoin = off", "enable_mergejoin = off", "plan_cache_mode = force_generic_plan"} {
+		statements = append(statements, "ALTER DATABASE "+postgres.Identifier(name)+" SET "+setting)
 	}
 	for _, statement := range statements {
 		if _, err := db.Exec(ctx, statement); err != nil {
