@@ -23,8 +23,10 @@ const (
 	mostAhead  = 8 << 20
 	// mostOfAnswer bounds an answer, bytes.
 	mostOfAnswer = 32 << 20
-	// aheadMemory is how many records the mean size of a record is taken over, about.
+	// aheadMemory is how many records the mean size of a record is taken over, about, and aheadBytes how many bytes: large
+	// records after many small ones are soon known.
 	aheadMemory = 20_000
+	aheadBytes  = 2 << 20
 )
 
 // ahead measures how large records are on the wire and how fast they are worked off.
@@ -41,7 +43,7 @@ func (a *ahead) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m kgo.
 	defer a.mu.Unlock()
 	a.bytes += float64(m.CompressedBytes) + overhead
 	a.records += float64(m.NumRecords)
-	if a.records > aheadMemory {
+	if a.records > aheadMemory || a.bytes > aheadBytes {
 		a.bytes /= 2
 		a.records /= 2
 	}

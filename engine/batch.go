@@ -18,6 +18,15 @@ type Item[T any] struct {
 	Msg T
 }
 
+// Settle says that this item is done and will be returned nil for: what it wrote is sent while the rest of the batch is worked
+// off. It is called in the goroutine in which run was called. The item's context is of no use afterwards.
+func (it Item[T]) Settle() {
+	if rc, ok := it.Context.(*recordContext); ok && rc.early {
+		rc.early = false
+		rc.settle()
+	}
+}
+
 // BatchOptions says how records are worked off together.
 type BatchOptions struct {
 	// Independent declares that records of one key may be settled in any order. Without it, a record whose key has
@@ -153,6 +162,11 @@ func (s *session) runBatch(sctx context.Context, d *batchDef, items []*pendingIt
 
 // settleBatch runs some items and settles each.
 func (s *session) settleBatch(sctx context.Context, d *batchDef, items []*pendingItem) error {
+	// One alone may still panic after it was settled, and then what it wrote must not have been sent.
+	early := len(items) > 1
+	for _, it := range items {
+		it.rc.early = early
+	}
 	results, err := s.callBatch(sctx, d, items)
 	if err != nil {
 		return err
@@ -160,13 +174,20 @@ func (s *session) settleBatch(sctx context.Context, d *batchDef, items []*pendin
 	failedKeys := map[string]bool{}
 	for i, it := range items {
 		p, key := it.rc.p, string(it.rc.src.key)
+		settledEarly := early && !it.rc.early
+		it.rc.early = false
+		if settledEarly && results[i] != nil {
+			return errSolo // what it wrote is on its way
+		}
 		if len(items) > 1 && (results[i] != nil && len(it.rc.out) > 0 || failedKeys[key] && !d.independent) {
 			return errSolo
 		}
 		out := settled
-		if results[i] == nil {
+		switch {
+		case settledEarly:
+		case results[i] == nil:
 			it.rc.settle()
-		} else {
+		default:
 			var retry *RetryError
 			if errors.As(results[i], &retry) {
 				failedKeys[key] = true

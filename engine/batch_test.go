@@ -270,3 +270,73 @@ func TestRetriedItemsAreSettledOnce(t *testing.T) {
 		})
 	}
 }
+
+// settler settles its items early; "bad" and "panic" come after items that were settled.
+func settlerGraph(sizes func(int)) *engine.Graph {
+	return engine.Define("settler",
+		engine.Batch("in", text, engine.BatchOptions{Independent: true}, func(_ context.Context, items []engine.Item[string]) []error {
+			sizes(len(items))
+			out := make([]error, len(items))
+			for i, it := range items {
+				it.Store("s").Set([]byte(it.Msg), []byte(it.Cause().String()))
+				it.Emit("out", it.Key(), it.Msg)
+				it.Settle()
+				it.Settle() // once more is nothing
+				switch it.Msg {
+				case "bad":
+					out[i] = engine.Poison("after it was settled")
+				case "panic":
+					panic("after it was settled")
+				}
+			}
+			return out
+		}),
+		engine.Store("s"), goka.Output("out", text))
+}
+
+// What an item wrote before it was settled early is there once, and an item that is returned an error for afterwards, or panics,
+// is run again alone and takes back what it wrote.
+func TestBatchItemsSettledEarly(t *testing.T) {
+	c := enginetest.NewCluster(t)
+	var mu sync.Mutex
+	largest := 0
+	g := settlerGraph(func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		largest = max(largest, n)
+	})
+	c.CreateTopics(t, 1, g)
+	want := map[string]bool{}
+	for n := range 60 {
+		msg := fmt.Sprint("m", n)
+		switch n {
+		case 20:
+			msg = "bad"
+		case 40:
+			msg = "panic"
+		default:
+			want[msg] = true
+		}
+		c.Produce(t, "in", "k"+strconv.Itoa(n%3), msg, text)
+	}
+	c.Start(t, g)
+	got := map[string]int{}
+	for _, r := range c.Consume(t, "out", len(want)) {
+		got[string(r.Value)]++
+	}
+	c.Consume(t, "settler.dlq", 2)
+	c.Drained(t, g)
+	rows := c.Fold(t, "settler-store-s")
+	for msg := range want {
+		if got[msg] != 1 || rows[msg] == nil {
+			t.Errorf("%s came out %d times, its row is %q", msg, got[msg], rows[msg])
+		}
+	}
+	if len(got) != len(want) || len(rows) != len(want) {
+		t.Errorf("%d messages and %d rows, want %d: %v", len(got), len(rows), len(want), got)
+	}
+	if mu.Lock(); largest < 2 {
+		t.Error("no batch had two items")
+	}
+	mu.Unlock()
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,8 +27,7 @@ type changelog struct {
 	prefix    []byte
 	overlay   btree.Map[string, []byte] // nil: deleted
 	// cache holds committed values that were read or written lately, so that a hot key costs no look into storage.
-	cache      map[string][]byte
-	cacheBytes int
+	cache cache
 	// position is the offset below which all is applied to local storage; now is the greatest fl-now below it.
 	position, now int64
 	// acked is the highest offset that the running transaction wrote, -1 for none.
@@ -94,7 +94,7 @@ func (c *changelog) look(key string) []byte {
 	if v, ok := c.overlay.Get(key); ok {
 		return v
 	}
-	if v, ok := c.cache[key]; ok {
+	if v, ok := c.cache.get(key); ok {
 		return v
 	}
 	v, err := c.db.Get(c.dataKey(key))
@@ -104,38 +104,9 @@ func (c *changelog) look(key string) []byte {
 		panic(storageFault{err})
 	}
 	if v != nil {
-		c.remember(key, v)
+		c.cache.put(key, v)
 	}
 	return v
-}
-
-// cacheLimit bounds the cache of one partition of one topic, in bytes of keys and values.
-const cacheLimit = 4 << 20
-
-func (c *changelog) remember(key string, value []byte) {
-	if c.cache == nil {
-		c.cache = map[string][]byte{}
-	}
-	c.forget(key)
-	size := len(key) + len(value)
-	if size > cacheLimit/16 {
-		return
-	}
-	for k := range c.cache { // in no order, which is as good as any for a victim
-		if c.cacheBytes+size <= cacheLimit {
-			break
-		}
-		c.forget(k)
-	}
-	c.cache[key] = value
-	c.cacheBytes += size
-}
-
-func (c *changelog) forget(key string) {
-	if old, ok := c.cache[key]; ok {
-		c.cacheBytes -= len(key) + len(old)
-		delete(c.cache, key)
-	}
 }
 
 // put writes into the running transaction's overlay (nil deletes) and returns how to take the write back.
@@ -227,7 +198,7 @@ func (c *changelog) wipe() error {
 	b := &Writes{}
 	b.DeleteRange(c.prefix, prefixEnd(c.prefix))
 	c.position, c.now = 0, 0
-	c.cache, c.cacheBytes = nil, 0
+	c.cache = cache{}
 	return c.db.Apply(b)
 }
 
@@ -240,7 +211,28 @@ func (c *changelog) addPosition(b *Writes, wallUS int64) error {
 	return nil
 }
 
-// commit moves the overlay into a batch after its transaction has committed.
+// addRows adds what the running transaction wrote.
+func (c *changelog) addRows(b *Writes) {
+	size := 0
+	c.overlay.Scan(func(k string, _ []byte) bool {
+		size += len(c.prefix) + 1 + len(k)
+		return true
+	})
+	b.Ops = slices.Grow(b.Ops, c.overlay.Len()+1)
+	keys := make([]byte, 0, size)
+	c.overlay.Scan(func(k string, v []byte) bool {
+		from := len(keys)
+		keys = append(append(append(keys, c.prefix...), 'd'), k...)
+		if key := keys[from:len(keys):len(keys)]; v == nil {
+			b.Delete(key)
+		} else {
+			b.Set(key, v)
+		}
+		return true
+	})
+}
+
+// commit takes the running transaction for committed, and adds how far that is; its rows are there already.
 func (c *changelog) commit(b *Writes, now, wall int64) error {
 	acked := c.acked.Swap(-1)
 	if c.overlay.Len() == 0 && acked < 0 {
@@ -248,11 +240,9 @@ func (c *changelog) commit(b *Writes, now, wall int64) error {
 	}
 	c.overlay.Scan(func(k string, v []byte) bool {
 		if v == nil {
-			b.Delete(c.dataKey(k))
-			c.forget(k)
+			c.cache.forget(k)
 		} else {
-			b.Set(c.dataKey(k), v)
-			c.remember(k, v)
+			c.cache.put(k, v)
 		}
 		return true
 	})
@@ -280,12 +270,12 @@ func (s boundStore) Set(key, value []byte) {
 	if value == nil {
 		value = []byte{}
 	}
-	s.rc.write(s.log, string(key), bytes.Clone(value), "", nil)
+	s.rc.write(s.log, key, value, "", nil)
 }
 
 func (s boundStore) Delete(key []byte) {
 	if s.log.look(string(key)) != nil {
-		s.rc.write(s.log, string(key), nil, "", nil)
+		s.rc.write(s.log, key, nil, "", nil)
 	}
 }
 

@@ -10,6 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// longestLinger is how long a record may wait for others of its transaction before it is sent. All is sent at once when the
+// callbacks are done; so this is how much of a long batch's output is under way meanwhile, in how many requests.
+const longestLinger = 20 * time.Millisecond
+
 // finish ends the transaction of a batch that goka is done with.
 func (s *session) finish(b *batch) error {
 	try, fenced := kgo.TryCommit, false
@@ -19,6 +23,7 @@ func (s *session) finish(b *batch) error {
 		try = kgo.TryAbort
 	} else {
 		s.clearSuspicion(b)
+		s.stage()
 		if err := s.cl.Client().Flush(flushCtx); err != nil {
 			return s.ended(false, fmt.Errorf("flush: %w", err))
 		}
@@ -126,6 +131,10 @@ func (s *session) ended(ok bool, err error) error {
 	s.txBytes.Store(0)
 	ran := s.running
 	s.running = nil
+	st := s.unstage()
+	if st != nil && (err != nil || !ok) && st.err == nil {
+		st.drop()
+	}
 	switch {
 	case err != nil:
 		// The outcome is unknown: the topics will tell.
@@ -143,16 +152,22 @@ func (s *session) ended(ok bool, err error) error {
 		}
 		return errAborted
 	}
-	b := &Writes{}
+	if st == nil {
+		s.stage()
+		st = s.unstage()
+	}
+	if st.err != nil {
+		return Fatal(fmt.Errorf("apply committed transaction: %w", st.err))
+	}
+	positions := &Writes{}
 	for _, p := range s.parts {
-		if err := p.commit(b); err != nil {
+		if err := p.commit(positions); err != nil {
+			st.drop()
 			return Fatal(err)
 		}
 	}
-	if len(b.Ops) > 0 {
-		if err := s.e.cfg.DB.Apply(b); err != nil {
-			return Fatal(fmt.Errorf("apply committed transaction: %w", err))
-		}
+	if err := st.apply(positions); err != nil {
+		return Fatal(fmt.Errorf("apply committed transaction: %w", err))
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func OpenPebble(dir string) (DB, error) { return OpenPebbleFS(dir, vfs.Default) 
 func OpenMemory() (DB, error) { return OpenPebbleFS("", vfs.NewMem()) }
 
 const (
-	memTableBytes, memTables = 16 << 20, 2
+	memTableBytes, memTables = 32 << 20, 2
 	// cacheBytes is at most what blocks that were read take, of all engines of the process together. Pebble takes the memory of
 	// its tables in memory out of its cache's, so that is added: with less nothing is ever found in the cache.
 	cacheBytes = 48 << 20
@@ -156,9 +156,41 @@ func (p *pebbleDB) Scan(low, high []byte, f func(key, value []byte) bool) error 
 }
 
 func (p *pebbleDB) Apply(b *Writes) error {
-	pb := p.db.NewBatch()
-	defer func() { _ = pb.Close() }() // a committed batch has nothing left to close
-	for _, op := range b.Ops {
+	apply, _, err := p.Stage(b)
+	if err != nil {
+		return err
+	}
+	return apply(&Writes{})
+}
+
+// Stage implements [stager].
+func (p *pebbleDB) Stage(w *Writes) (apply func(more *Writes) error, drop func(), err error) {
+	const overhead = 16 // of each write
+	size := 64
+	for _, op := range w.Ops {
+		size += len(op.Key) + len(op.Value) + overhead
+	}
+	pb := p.db.NewBatchWithSize(size)
+	drop = func() { _ = pb.Close() } // a committed batch has nothing left to close
+	if err := addTo(pb, w); err != nil {
+		drop()
+		return nil, nil, err
+	}
+	return func(more *Writes) error {
+		defer drop()
+		if err := addTo(pb, more); err != nil {
+			return err
+		}
+		// Not synced: after a power loss the offsets in the same batch say how much is missing.
+		if err := pb.Commit(pebble.NoSync); err != nil {
+			return fmt.Errorf("write local storage: %w", err)
+		}
+		return nil
+	}, drop, nil
+}
+
+func addTo(pb *pebble.Batch, w *Writes) error {
+	for _, op := range w.Ops {
 		var err error
 		switch {
 		case op.High != nil:
@@ -171,10 +203,6 @@ func (p *pebbleDB) Apply(b *Writes) error {
 		if err != nil {
 			return fmt.Errorf("write local storage: %w", err)
 		}
-	}
-	// Not synced: after a power loss the offsets in the same batch say how much is missing.
-	if err := pb.Commit(pebble.NoSync); err != nil {
-		return fmt.Errorf("write local storage: %w", err)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func (c *changelog) lookAll(keys [][]byte) [][]byte {
 	for i, k := range keys {
 		if v, ok := c.overlay.Get(string(k)); ok {
 			out[i] = v
-		} else if v, ok := c.cache[string(k)]; ok {
+		} else if v, ok := c.cache.get(string(k)); ok {
 			out[i] = v
 		} else {
 			left = append(left, i)
@@ -66,7 +66,7 @@ func (c *changelog) lookAll(keys [][]byte) [][]byte {
 	}
 	for _, i := range left {
 		if out[i] != nil {
-			c.remember(string(keys[i]), out[i])
+			c.cache.put(string(keys[i]), out[i])
 		}
 	}
 	return out

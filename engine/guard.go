@@ -39,6 +39,7 @@ type recordContext struct {
 	bytes    int
 	onSettle []func()
 	decoding bool
+	early    bool // an item of a batch that may be settled before the batch has ended
 	// value caches the decoded row of the table.
 	value       any
 	valueLoaded bool
@@ -173,13 +174,13 @@ func (rc *recordContext) SetValue(value any, options ...goka.ContextOption) {
 	if raw == nil {
 		raw = []byte{}
 	}
-	rc.write(rc.p.table, string(rc.src.key), raw, typeName(rc.p.s.e.graph.table, value), options)
+	rc.write(rc.p.table, rc.src.key, raw, typeName(rc.p.s.e.graph.table, value), options)
 	rc.value, rc.valueLoaded = value, true
 }
 
 func (rc *recordContext) Delete(options ...goka.ContextOption) {
 	rc.needTable()
-	rc.write(rc.p.table, string(rc.src.key), nil, "", options)
+	rc.write(rc.p.table, rc.src.key, nil, "", options)
 	rc.value, rc.valueLoaded = nil, true
 }
 
@@ -193,19 +194,24 @@ func (rc *recordContext) needTable() {
 	}
 }
 
-// write puts a row into a changelog and its record among the outputs.
-func (rc *recordContext) write(l *changelog, key string, value []byte, typ string, options []goka.ContextOption) {
-	rec := &kgo.Record{Topic: l.topic, Partition: rc.p.id, Key: []byte(key), Value: value, Headers: make([]kgo.RecordHeader, 0, 4)}
+// write puts a row into a changelog and its record among the outputs; key and value are theirs from then on.
+func (rc *recordContext) write(l *changelog, key, value []byte, typ string, options []goka.ContextOption) {
+	rec := &kgo.Record{Topic: l.topic, Partition: rc.p.id, Key: key, Value: value, Headers: make([]kgo.RecordHeader, 0, 4)}
 	if typ != "" {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderType, Value: []byte(typ)})
 	}
 	applyHeaders(rec, options)
 	rec.Partition = rc.p.id // a row is its partition's, whatever headers are handed on
 	rc.add(rec)
-	rc.undo = append(rc.undo, l.put(key, value))
+	rc.undo = append(rc.undo, l.put(string(key), value))
 }
 
 func (rc *recordContext) Emit(topic goka.Stream, key string, value any, options ...goka.ContextOption) {
+	rc.emitTo(topic, key, value, func(rec *kgo.Record) { applyHeaders(rec, options) })
+}
+
+// emitTo emits to a topic that the group has; stamp adds what the caller wants of the record besides.
+func (rc *recordContext) emitTo(topic goka.Stream, key string, value any, stamp func(rec *kgo.Record)) {
 	g := rc.p.s.e.graph
 	codec, ok := g.outputs[string(topic)]
 	switch {
@@ -218,17 +224,38 @@ func (rc *recordContext) Emit(topic goka.Stream, key string, value any, options 
 	default:
 		rc.Fail(fmt.Errorf("topic %q is not an output of the group; add goka.Output to it", topic))
 	}
-	rc.emit(string(topic), key, value, codec, options)
+	rc.emit(string(topic), key, value, codec, stamp)
+}
+
+// EmitTo is Emit to a partition (-1: by the key), with headers of the caller's. Goka's own options are functions of a type that
+// it does not export: to read them costs more than a small record.
+func EmitTo(ctx Context, topic goka.Stream, partition int32, key string, value any, headers ...kgo.RecordHeader) {
+	rc, ok := ctx.(*recordContext)
+	if !ok {
+		options := make([]goka.ContextOption, 0, len(headers)+1)
+		for _, h := range headers {
+			options = append(options, WithHeaders(goka.Headers{h.Key: h.Value}))
+		}
+		if partition >= 0 {
+			options = append(options, ToPartition(partition))
+		}
+		ctx.Emit(topic, key, value, options...)
+		return
+	}
+	rc.emitTo(topic, key, value, func(rec *kgo.Record) {
+		rec.Partition = max(-1, partition)
+		addHeaders(rec, headers)
+	})
 }
 
 func (rc *recordContext) Loopback(key string, value any, options ...goka.ContextOption) {
 	if rc.p.s.e.graph.loop == nil {
 		rc.Fail(errors.New("the group has no loop; add engine.Loop to it"))
 	}
-	rc.emit(LoopTopic(rc.p.s.e.graph.group), key, value, rc.p.s.e.graph.loop.codec, options)
+	rc.emit(LoopTopic(rc.p.s.e.graph.group), key, value, rc.p.s.e.graph.loop.codec, func(rec *kgo.Record) { applyHeaders(rec, options) })
 }
 
-func (rc *recordContext) emit(topic, key string, value any, codec Codec, options []goka.ContextOption) {
+func (rc *recordContext) emit(topic, key string, value any, codec Codec, stamp func(rec *kgo.Record)) {
 	rec := &kgo.Record{Topic: topic, Partition: -1, Key: []byte(key), Headers: make([]kgo.RecordHeader, 0, 4)}
 	if value != nil {
 		raw, err := codec.Encode(value)
@@ -246,7 +273,7 @@ func (rc *recordContext) emit(topic, key string, value any, codec Codec, options
 	if key == "" && rc.p.s.e.graph.isDynamic(topic) {
 		rec.Key = nil
 	}
-	applyHeaders(rec, options)
+	stamp(rec)
 	rc.add(rec)
 }
 
@@ -286,7 +313,7 @@ func (rc *recordContext) SetTimer(name string, due time.Time, msg any) {
 		rc.Fail(fmt.Errorf("encode timer %q: %w", name, err))
 	}
 	k := rowKey(rowTimer, string(rc.src.key), name)
-	rc.write(rc.p.rows, k, raw, "", nil)
+	rc.write(rc.p.rows, []byte(k), raw, "", nil)
 	rc.p.touched = true
 	rc.onSettle = append(rc.onSettle, func() { rc.p.timers.set(k, row.DueUs) })
 }
@@ -296,7 +323,7 @@ func (rc *recordContext) CancelTimer(name string) {
 	if rc.p.rows.get(k) == nil {
 		return
 	}
-	rc.write(rc.p.rows, k, nil, "", nil)
+	rc.write(rc.p.rows, []byte(k), nil, "", nil)
 	rc.p.touched = true
 	rc.onSettle = append(rc.onSettle, func() { rc.p.timers.cancel(k) })
 }
@@ -310,7 +337,11 @@ func typeName(c Codec, msg any) string {
 
 // applyHeaders adds the headers of goka's context options; fl-partition becomes the record's partition.
 func applyHeaders(rec *kgo.Record, options []goka.ContextOption) {
-	for _, h := range optionHeaders(options) {
+	addHeaders(rec, optionHeaders(options))
+}
+
+func addHeaders(rec *kgo.Record, headers []kgo.RecordHeader) {
+	for _, h := range headers {
 		if h.Key == HeaderPartition {
 			if p, err := strconv.ParseInt(string(h.Value), 10, 32); err == nil && p >= 0 {
 				rec.Partition = int32(p)

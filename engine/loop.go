@@ -179,14 +179,19 @@ func (s *session) process(sctx context.Context, g *gokaSession, b *batch) error 
 	return nil
 }
 
-// largeBatch is from how many records on a batch waits for more.
-const largeBatch = 256
+const (
+	// largeBatch is from how many records on a batch waits for more.
+	largeBatch = 256
+	// mostWait is the longest that it waits: what is on its way is there by then, and a commit that was slow once does not make
+	// the next batch late.
+	mostWait = 10 * time.Millisecond
+)
 
 // more polls for records that are there already; a large batch waits a little, in all as long as its commit would take. So
 // does one behind a large one: what franz-go had fetched when that began is little, and what came since is on its way.
 func (s *session) more(sctx context.Context, b *batch) kgo.Fetches {
 	left := max(1, s.limit()-len(b.records))
-	wait := min(s.lastCommit-b.waited, s.e.cfg.MaxDelay-time.Since(b.began))
+	wait := min(min(s.lastCommit, mostWait)-b.waited, s.e.cfg.MaxDelay-time.Since(b.began))
 	if len(b.records) < largeBatch && s.lastBatch < largeBatch || wait <= 0 {
 		return s.cl.PollRecords(nil, left) //nolint:staticcheck // franz-go's word for "do not wait"
 	}

@@ -58,6 +58,7 @@ type partition struct {
 	suspects *suspicion
 	// current is the record in hand, for what goka emits itself.
 	current Cause
+	stamps  stamps
 }
 
 // index builds timers and waiting from the rows.

@@ -22,7 +22,7 @@ func (s *session) produce(r *kgo.Record, p *partition, cause Cause) {
 		s.produceErr.CompareAndSwap(nil, &produceError{cause, topic, fmt.Errorf("%w: %d", errNoPartition, r.Partition)})
 		return
 	}
-	stampHeaders(r, p.now, cause)
+	stampHeaders(r, p.stamps.nowText(p.now), p.stamps.causeText(cause))
 	r.Topic = s.e.cfg.Prefix + topic
 	s.txRecords.Add(1)
 	s.txBytes.Add(int64(recordSize(r)))
@@ -92,18 +92,48 @@ func (p *partition) changelogOf(topic string) *changelog {
 	return nil
 }
 
-// stampHeaders adds fl-cause and fl-now where they are absent. Dead letters keep the headers of their record.
-func stampHeaders(r *kgo.Record, now int64, cause Cause) {
+// stamps are the texts of the stamps that records got last: those of one record, and all of a transaction, have the same.
+type stamps struct {
+	now    int64
+	cause  Cause
+	nowIs  []byte
+	causes []byte
+}
+
+// nowText is header fl-now's value; nil for no time.
+func (s *stamps) nowText(now int64) []byte {
+	if now != s.now {
+		s.now, s.nowIs = now, nil
+		if now != 0 {
+			s.nowIs = strconv.AppendInt(nil, now, 10)
+		}
+	}
+	return s.nowIs
+}
+
+// causeText is header fl-cause's value; nil for no cause.
+func (s *stamps) causeText(cause Cause) []byte {
+	if cause != s.cause {
+		s.cause, s.causes = cause, nil
+		if cause.Topic != "" {
+			s.causes = []byte(cause.String())
+		}
+	}
+	return s.causes
+}
+
+// stampHeaders adds fl-cause and fl-now where they are absent and known. Dead letters keep the headers of their record.
+func stampHeaders(r *kgo.Record, now, cause []byte) {
 	hasCause, hasNow := false, false
 	for _, h := range r.Headers {
 		hasCause = hasCause || h.Key == HeaderCause
 		hasNow = hasNow || h.Key == HeaderNow
 	}
-	if !hasCause && cause.Topic != "" {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: HeaderCause, Value: []byte(cause.String())})
+	if !hasCause && cause != nil {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: HeaderCause, Value: cause})
 	}
-	if !hasNow && now != 0 {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: HeaderNow, Value: strconv.AppendInt(nil, now, 10)})
+	if !hasNow && now != nil {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: HeaderNow, Value: now})
 	}
 }
 

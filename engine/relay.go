@@ -424,7 +424,8 @@ func (u *relayRun) incoming(rec *kgo.Record) Incoming {
 
 func (u *relayRun) produce(ctx context.Context, r *kgo.Record, in Incoming, now int64, failed *atomic.Pointer[refusedOutput]) {
 	cause := Cause{in.Topic, in.Partition, in.Offset}
-	stampHeaders(r, now, cause)
+	var text stamps
+	stampHeaders(r, text.nowText(now), text.causeText(cause))
 	u.cl.Produce(ctx, r, func(r *kgo.Record, err error) {
 		if err != nil && !errors.Is(err, kgo.ErrAborting) {
 			failed.CompareAndSwap(nil, &refusedOutput{cause, fmt.Errorf("produce to %s: %w", r.Topic, err)})

@@ -50,8 +50,8 @@ type session struct {
 	pending atomic.Int64
 	idle    chan struct{}
 
-	// stored are the topics that the client writes to.
-	stored storedTopics
+	stored storedTopics // the topics that the client writes to
+	staged *staged      // the rows of the running transaction, from when nothing is added to them
 
 	// What the running transaction has met.
 	txRecords, txBytes atomic.Int64
@@ -197,7 +197,7 @@ func (s *session) runClient(ctx context.Context, handler sarama.ConsumerGroupHan
 		kgo.BrokerMaxWriteBytes(64<<20),
 		kgo.MaxBufferedRecords(4*MaxTransactionRecords),
 		kgo.MaxBufferedBytes(2*MaxTransactionBytes),
-		kgo.ProducerLinger(5*time.Millisecond),
+		kgo.ProducerLinger(longestLinger),
 		kgo.RecordPartitioner(explicitOrKey{kgo.StickyKeyPartitioner(nil)}),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.AdjustFetchOffsetsFn(s.onFetched),

@@ -261,7 +261,7 @@ func (s *session) writeAhead(ctx context.Context, p *partition, key string, m pr
 	}
 	b := &Writes{}
 	b.Set(p.rows.dataKey(key), raw)
-	p.rows.forget(key)
+	p.rows.cache.forget(key)
 	p.rows.position = max(p.rows.position, rec.Offset+1)
 	if err := p.rows.addPosition(b, s.e.wall()); err != nil {
 		return Fatal(err)

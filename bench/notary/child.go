@@ -25,6 +25,7 @@ type child struct {
 	brokers, prefix, dir, profile string
 	sessions                      int
 	slow                          time.Duration
+	most                          int
 }
 
 func (c *child) flags() {
@@ -33,6 +34,7 @@ func (c *child) flags() {
 	flag.StringVar(&c.dir, "child-dir", "", "for this program's own use")
 	flag.StringVar(&c.profile, "child-profile", "", "for this program's own use")
 	flag.IntVar(&c.sessions, "child-sessions", 1, "for this program's own use")
+	flag.IntVar(&c.most, "child-most", 0, "for this program's own use")
 	flag.DurationVar(&c.slow, "child-slow", 0, "for this program's own use")
 }
 
@@ -43,7 +45,7 @@ func (c *child) command() (*exec.Cmd, error) {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	return exec.Command(self, "-child", c.brokers, "-child-prefix", c.prefix, "-child-dir", c.dir, "-child-profile", c.profile,
-		"-child-sessions", strconv.Itoa(c.sessions), "-child-slow", c.slow.String()), nil
+		"-child-sessions", strconv.Itoa(c.sessions), "-child-slow", c.slow.String(), "-child-most", strconv.Itoa(c.most)), nil
 }
 
 // run is the worker until it is stopped.
@@ -82,6 +84,9 @@ func (c *child) run(ctx context.Context) (err error) {
 		MaxDelay: 100 * time.Millisecond, TransactionTimeout: 10 * time.Second, SessionTimeout: 10 * time.Second,
 	}
 	uniqueness.Tune(&cfg)
+	if c.most > 0 {
+		cfg.MaxBatch = c.most
+	}
 	if c.slow > 0 {
 		cfg.Outside.Dial = slowCommits(c.slow)
 	}

@@ -25,10 +25,12 @@ import (
 
 // load is one kind of transactions in numbers.
 type load struct {
-	// Notaries have a partition each; Inputs is of a transaction; SlowMillis is how much longer each commit takes.
+	// Notaries have a partition each; Inputs is of a transaction; SlowMillis is how much longer each commit takes; Most bounds
+	// the transactions that one commit decides, 0 for as many as the worker takes.
 	Notaries   int `json:"notaries"`
 	Inputs     int `json:"inputs"`
 	SlowMillis int `json:"slowCommitMs,omitempty"`
+	Most       int `json:"mostInACommit,omitempty"`
 	// Transactions is how many were decided of the backlog, of all notaries.
 	Transactions int     `json:"transactions"`
 	PerSecond    float64 `json:"transactionsPerSecond"`
@@ -61,6 +63,9 @@ func (l load) title() string {
 	if l.SlowMillis > 0 {
 		s += fmt.Sprintf(", commits %d ms slower", l.SlowMillis)
 	}
+	if l.Most > 0 {
+		s += fmt.Sprintf(", of at most %d", l.Most)
+	}
 	return s
 }
 
@@ -81,6 +86,8 @@ func loads(scale float64) []load {
 		{Notaries: 2, Inputs: 2, Transactions: 120_000, rates: []float64{likeOnes}},
 		{Notaries: 1, Inputs: 2, Transactions: 80_000, SlowMillis: slowMillis},
 		{Notaries: 2, Inputs: 2, Transactions: 120_000, SlowMillis: slowMillis},
+		{Notaries: 1, Inputs: 2, Transactions: 40_000, SlowMillis: slowMillis, Most: fewInACommit},
+		{Notaries: 2, Inputs: 2, Transactions: 80_000, SlowMillis: slowMillis, Most: fewInACommit},
 		{Notaries: 1, Inputs: 10, Transactions: 40_000, rates: []float64{half}},
 		{Notaries: 1, Inputs: 100, Transactions: 6_000, rates: []float64{half}},
 		{Notaries: 1, Inputs: 1000, Transactions: 800, rates: []float64{half}},
@@ -98,7 +105,7 @@ const loadTime = 5 * time.Minute
 func (b bench) load(ctx context.Context, l *load, before []load) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTime)
 	defer cancel()
-	r := &running{load: l, prefix: fmt.Sprintf("n%d-i%d-s%d-", l.Notaries, l.Inputs, l.SlowMillis), chains: chains(l.Notaries, l.Inputs)}
+	r := &running{load: l, prefix: fmt.Sprintf("n%d-i%d-s%d-m%d-", l.Notaries, l.Inputs, l.SlowMillis, l.Most), chains: chains(l.Notaries, l.Inputs)}
 	if err := r.connect(b.brokers); err != nil {
 		return err
 	}
@@ -172,7 +179,7 @@ func (b bench) start(r *running) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make a directory for the worker: %w", err)
 	}
-	c := child{brokers: strings.Join(b.brokers, ","), prefix: r.prefix, dir: dir, sessions: r.load.Notaries, slow: time.Duration(r.load.SlowMillis) * time.Millisecond}
+	c := child{brokers: strings.Join(b.brokers, ","), prefix: r.prefix, dir: dir, sessions: r.load.Notaries, most: r.load.Most, slow: time.Duration(r.load.SlowMillis) * time.Millisecond}
 	if b.profile != "" {
 		c.profile = filepath.Join(b.profile, r.prefix+"worker.prof")
 	}

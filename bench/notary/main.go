@@ -102,42 +102,50 @@ func run(ctx context.Context) (err error) {
 	}
 	now := results{Recorded: time.Now().UTC().Format(time.DateOnly), Machine: measure.Machine(o.machine)}
 	if o.only != "postgres" {
-		if now.Loads, err = onKafka(ctx, o, dir); err != nil {
+		if err := onKafka(ctx, o, dir, &now); err != nil {
 			return err
 		}
 	}
 	if o.only != "kafka" {
-		if now.SQL, err = inPostgres(ctx, o, filepath.Join(dir, "postgres")); err != nil {
+		if err := inPostgres(ctx, o, filepath.Join(dir, "postgres"), &now); err != nil {
 			return fmt.Errorf("postgres: %w", err)
 		}
 	}
-	return report(o, now)
+	if err := report(o, now); err != nil || len(now.Failed) == 0 {
+		return err
+	}
+	return fmt.Errorf("%d loads could not be measured; the page says which", len(now.Failed))
 }
 
-// onKafka runs all loads of the worker.
-func onKafka(ctx context.Context, o options, dir string) (out []load, err error) {
+// onKafka runs all loads of the worker. One that fails is noted, and the next begins.
+func onKafka(ctx context.Context, o options, dir string, all *results) (err error) {
 	if err := os.Setenv(kafkatest.RealServersVariable, "1"); err != nil {
-		return nil, err
+		return err
 	}
 	cluster, err := kafkatest.Launch(ctx, dir, kafkatest.Options{HeapMB: 1024, Fast: true})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, cluster.Close()) }()
 	if !cluster.Real() {
-		return nil, fmt.Errorf("a real Kafka is needed: %s", cluster.Kind())
+		return fmt.Errorf("a real Kafka is needed: %s", cluster.Kind())
 	}
 	b := bench{options: o, dir: dir, brokers: cluster.Brokers()}
 	for _, l := range loads(o.scale) {
 		if !o.loads.MatchString(l.title()) {
 			continue
 		}
-		if err := b.load(ctx, &l, out); err != nil {
-			return nil, fmt.Errorf("%s: %w", l.title(), err)
+		if err := b.load(ctx, &l, all.Loads); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			all.note(l.title(), err)
 		}
-		out = append(out, l)
+		if l.PerSecond > 0 { // it failed after its backlog, if at all
+			all.Loads = append(all.Loads, l)
+		}
 	}
-	return out, nil
+	return nil
 }
 
 // bench is one run.

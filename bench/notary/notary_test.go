@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -133,6 +134,8 @@ func sample() results {
 		{Notaries: 2, Inputs: 2, Transactions: 10, PerSecond: 36_000, Worker: 20, Paced: p(15_000, 90, 21)},
 		{Notaries: 1, Inputs: 2, SlowMillis: 20, Transactions: 10, PerSecond: 10_000, Worker: 20},
 		{Notaries: 2, Inputs: 2, SlowMillis: 20, Transactions: 10, PerSecond: 17_000, Worker: 20},
+		{Notaries: 1, Inputs: 2, SlowMillis: 20, Most: fewInACommit, Transactions: 10, PerSecond: 5_000, Worker: 20},
+		{Notaries: 2, Inputs: 2, SlowMillis: 20, Most: fewInACommit, Transactions: 10, PerSecond: 9_500, Worker: 20},
 	}, SQL: []sqlLoad{
 		{Inputs: 2, Clients: 1, Together: 500, PerSecond: 3_000}, {Inputs: 2, Clients: 8, Together: 1, PerSecond: 1_500},
 		{Inputs: 2, Clients: 8, Together: 1, Lazy: true, PerSecond: 2_000},
@@ -145,12 +148,19 @@ func TestPage(t *testing.T) {
 		"| 40000 transactions of two inputs per second on one partition | 30000 | no |", "| not less than 15000 | 30000 | yes |",
 		"| 99th percentile below 250 ms | 240 ms at 15000 transactions/s | yes |",
 		"at most 10 % more processor time per transaction | +5 % at 15000 transactions/s | yes |",
-		"| two notaries 1.8 times as fast as one when each commit takes 20 ms longer | 1.70 times | no |",
+		"| two notaries 1.8 times as fast as one when each commit takes 20 ms longer | 1.70 times where a commit has as many",
+		"| two notaries 1.8 times as fast as one when each commit takes 20 ms longer | 1.90 times where a commit has at most 100, and is the limit | yes |",
+		"| 2 | 2 | 20 ms slower, of at most 100 | 10 | 9500 |",
 		"| 1 | 2 | as they are | 10 | 30000 | 60000 | 20.0 µs |", "| 2 | 500 | 3000 | 10.0× |", "| 2, lazy | | | | | 2000 | 15.0× |", "| 1 | 0 | 0 | – |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q:\n%s", want, text)
 		}
+	}
+	lame := sample()
+	lame.note("Postgres, 100 inputs", errors.New("too | slow\nfor us"))
+	if text := page(lame); !strings.Contains(text, "\nNot measured: Postgres, 100 inputs (too / slow).\n") {
+		t.Errorf("the page does not say what failed:\n%s", text)
 	}
 	if svg := plot(sample()); !strings.Contains(svg, "Postgres, a commit each, 8 clients") {
 		t.Errorf("the picture lacks Postgres: %s", svg)

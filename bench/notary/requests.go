@@ -19,9 +19,9 @@ import (
 	"github.com/fairleadio/fairlead/topics"
 )
 
-// depth is how many transactions lie at least between a state's making and its consumption: more than a batch has, so that
-// what is known of it is read from the storage.
-const depth = 2000
+// depth is how many transactions lie at least between a state's making and its consumption: more than a batch has and more than
+// the engine keeps in memory, so that what is known of it is read from the storage.
+const depth = 20_000
 
 // forever is the end of all time windows.
 const forever = 1 << 60

@@ -239,6 +239,39 @@ func (p *pebbleDB) Apply(b *engine.Writes) error {
 	return p.DB.Apply(b)
 }
 
+// GetSorted and Stage are the faster ways of the product's database.
+func (p *pebbleDB) GetSorted(keys [][]byte, take func(i int, value []byte)) error {
+	if err := p.alive(); err != nil {
+		return err
+	}
+	return p.DB.(interface {
+		GetSorted(keys [][]byte, take func(i int, value []byte)) error
+	}).GetSorted(keys, take)
+}
+
+func (p *pebbleDB) Stage(w *engine.Writes) (apply func(more *engine.Writes) error, drop func(), err error) {
+	if err := p.alive(); err != nil {
+		return nil, nil, err
+	}
+	write, drop, err := p.DB.(interface {
+		Stage(w *engine.Writes) (apply func(more *engine.Writes) error, drop func(), err error)
+	}).Stage(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(more *engine.Writes) error {
+		if !p.before() {
+			drop()
+			return errDead
+		}
+		if err := p.alive(); err != nil {
+			drop()
+			return err
+		}
+		return write(more)
+	}, drop, nil
+}
+
 func (p *pebbleDB) Close() error {
 	p.d.mu.Lock()
 	if p.d.owner == p {

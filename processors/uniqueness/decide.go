@@ -127,6 +127,9 @@ func malformed(r Request) string {
 	if r.Window.UntilUs <= 0 {
 		return "the time window has no upper bound"
 	}
+	if len(r.Inputs)+len(r.References) <= fewStates && !anyTwice(r.Inputs, r.References) {
+		return ""
+	}
 	seen := make(map[ledger.StateRef]string, len(r.Inputs)+len(r.References))
 	for _, list := range []struct {
 		what   string
@@ -143,6 +146,24 @@ func malformed(r Request) string {
 		}
 	}
 	return ""
+}
+
+// fewStates is up to how many states are compared one with another, which is cheaper than to remember them.
+const fewStates = 8
+
+// anyTwice tells whether a state is there twice.
+func anyTwice(inputs, references []ledger.StateRef) bool {
+	for i := range inputs {
+		if slices.Contains(inputs[:i], inputs[i]) {
+			return true
+		}
+	}
+	for i := range references {
+		if slices.Contains(inputs, references[i]) || slices.Contains(references[:i], references[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 func read(r Request, nowNs int64) Answer {
@@ -165,7 +186,12 @@ func check(m Memory, r Request, nowNs int64) Answer {
 		kind   Kind
 		states []ledger.StateRef
 	}{{InputUnknown, r.Inputs}, {ReferenceUnknown, r.References}} {
-		unknown := slices.DeleteFunc(slices.Clone(c.states), func(s ledger.StateRef) bool { return exists(m, s) })
+		var unknown []ledger.StateRef
+		for _, s := range c.states {
+			if !exists(m, s) {
+				unknown = append(unknown, s)
+			}
+		}
 		if len(unknown) > 0 {
 			return Answer{Kind: c.kind, Unknown: unknown}
 		}

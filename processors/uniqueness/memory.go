@@ -142,10 +142,10 @@ func (n *notebook) prefetch(requests []Request) {
 	states.read(n)
 }
 
-// page is rows that are read together.
+// page is rows that are read together: of transactions, and then of states.
 type page struct {
-	keys  [][]byte
-	takes []func(raw []byte)
+	txs    []ledger.Hash
+	states []ledger.StateRef
 }
 
 // tx adds the row of a transaction, unless it is known.
@@ -154,7 +154,7 @@ func (p *page) tx(n *notebook, id ledger.Hash) {
 		return
 	}
 	n.txs[id] = nil // it is read once
-	p.keys, p.takes = append(p.keys, txKey(n.notary, id)), append(p.takes, func(raw []byte) { n.txs[id] = n.takeTx(id, raw) })
+	p.txs = append(p.txs, id)
 }
 
 // spent adds the row of a state, unless it is known.
@@ -163,12 +163,26 @@ func (p *page) spent(n *notebook, s ledger.StateRef) {
 		return
 	}
 	n.spent[s] = nil
-	p.keys, p.takes = append(p.keys, spentKey(n.notary, s)), append(p.takes, func(raw []byte) { n.spent[s] = n.takeSpent(s, raw) })
+	p.states = append(p.states, s)
 }
 
 func (p *page) read(n *notebook) {
-	for i, raw := range engine.GetAll(n.store, p.keys) {
-		p.takes[i](raw)
+	keys := make([][]byte, 0, len(p.txs)+len(p.states))
+	for _, id := range p.txs {
+		keys = append(keys, txKey(n.notary, id))
+	}
+	for _, s := range p.states {
+		keys = append(keys, spentKey(n.notary, s))
+	}
+	for i, raw := range engine.GetAll(n.store, keys) {
+		switch {
+		case raw == nil: // as it was noted
+		case i < len(p.txs):
+			n.txs[p.txs[i]] = n.takeTx(p.txs[i], raw)
+		default:
+			s := p.states[i-len(p.txs)]
+			n.spent[s] = n.takeSpent(s, raw)
+		}
 	}
 }
 

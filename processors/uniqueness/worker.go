@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/topics"
@@ -67,7 +68,9 @@ func (w *Worker) batch(ctx context.Context, items []request) []error {
 	w.prefetch(turns)
 	results := make([]error, len(items))
 	for i, t := range turns {
-		results[i] = w.decide(ctx, t)
+		if results[i] = w.decide(ctx, t); results[i] == nil {
+			items[i].Settle() // its answer is on its way while the next is decided
+		}
 	}
 	w.deps.Metrics.batch(len(items), time.Since(began))
 	if len(items) > 0 {
@@ -189,11 +192,7 @@ func (w *Worker) apply(ctx engine.Context, effects []Effect) error {
 			}
 			w.deps.Metrics.spent(len(e.Effects.Spent))
 		case SendReply:
-			options := []goka.ContextOption{engine.WithHeaders(goka.Headers{engine.HeaderRequest: []byte(e.RequestID)})}
-			if e.Partition >= 0 {
-				options = append(options, engine.ToPartition(e.Partition))
-			}
-			ctx.Emit(goka.Stream(e.Topic), e.Key, e.Reply, options...)
+			engine.EmitTo(ctx, goka.Stream(e.Topic), e.Partition, e.Key, e.Reply, kgo.RecordHeader{Key: engine.HeaderRequest, Value: []byte(e.RequestID)})
 		case Note:
 			w.deps.Metrics.count(e)
 		default:
