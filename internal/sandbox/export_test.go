@@ -14,6 +14,16 @@ import (
 func WithCopies(cfg Config) Config      { cfg.copyImages = true; return cfg }
 func WithInterpreter(cfg Config) Config { cfg.interpret = true; return cfg }
 
+// WithCooling makes instances that are one too many give up their memory after d.
+func WithCooling(cfg Config, d time.Duration) Config { cfg.staysWarm = d; return cfg }
+
+// Cold is how many instances in the pool have no memory of their own.
+func Cold(m *Module) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.cold)
+}
+
 // CheckFresh tells how an instance differs from the base image.
 func CheckFresh(i *Instance) error {
 	mem, ok := i.g.mem.Read(0, i.g.mem.Size())

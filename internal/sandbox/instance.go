@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -25,8 +26,9 @@ type Instance struct {
 	calls   int
 	own     int // bytes of memory that were not shared after the call weighed; 0 when it was not looked up
 	weighed int
-	broken  bool // trapped, exited or stopped: its memory means nothing any more
-	gone    bool // released
+	broken  bool      // trapped, exited or stopped: its memory means nothing any more
+	gone    bool      // released
+	since   time.Time // when it became idle
 }
 
 // Start runs the flow's first step: start is an encoded fairlead.app.v1.Start. The yield is the caller's to keep.
@@ -116,7 +118,7 @@ func (i *Instance) reset() error {
 	if !ok {
 		return errors.New("the memory cannot be read")
 	}
-	if err := i.m.image.restore(i.linear, mem); err != nil {
+	if err := i.m.image.restore(i.linear, mem, &i.m.r.pages); err != nil {
 		return err
 	}
 	for n, g := range i.globals {

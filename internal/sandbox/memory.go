@@ -10,7 +10,7 @@ import (
 // baseImage is an instance's memory after _initialize, from which every instance starts. There are two ways to
 // start: by copying it, everywhere; or by mapping it, on Linux, where an instance shares the pages that it does not
 // change with all others, so that it costs the pages that it changed and not its size, and goes back to the image
-// by forgetting them.
+// by putting those back.
 type baseImage struct {
 	bytes  []byte
 	shared *sharedImage // nil when the image can only be copied
@@ -36,12 +36,12 @@ func (a *allocator) Allocate(_, max uint64) experimental.LinearMemory {
 }
 
 // restore puts the base image into an instance's memory, which has the image's size.
-func (b *baseImage) restore(l *linear, mem []byte) error {
+func (b *baseImage) restore(l *linear, mem []byte, pages *pageMap) error {
 	if len(mem) != len(b.bytes) {
 		return errors.New("the memory is not of the base image's size")
 	}
 	if b.shared != nil && l != nil {
-		done, err := l.show(b.shared)
+		done, err := l.show(b.shared, pages)
 		if done || err != nil {
 			return err
 		}

@@ -1,12 +1,11 @@
 package sandbox
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,65 +18,10 @@ const canMap = true
 type sharedImage struct {
 	file  *os.File
 	image []byte
-	habit habit
 }
 
 // page is the size of what is shared or changed as a whole. A machine with larger pages only forgets less well.
 const page = 4096
-
-// habit is which pages all flows of a module change. They are put back by copying, which is cheaper than to forget
-// them and to fault them in again for the next flow. Whatever it holds, a reset gives the base image.
-type habit struct {
-	mu      sync.Mutex
-	looked  int
-	changed []uint8 // for each page, in how many of the instances looked at it was changed
-	spans   atomic.Pointer[[]span]
-}
-
-// span is a range of pages as offsets in the memory.
-type span struct{ from, to int }
-
-const (
-	// habitLooks is how many instances are looked at.
-	habitLooks = 4
-	// habitMax bounds what is copied at each reset, bytes.
-	habitMax = 1 << 20
-)
-
-// look compares an instance that is about to be reset with the image.
-func (h *habit) look(mem, image []byte) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.looked == habitLooks {
-		return
-	}
-	if h.changed == nil {
-		h.changed = make([]uint8, len(image)/page)
-	}
-	for i := range h.changed {
-		if !bytes.Equal(mem[i*page:(i+1)*page], image[i*page:(i+1)*page]) {
-			h.changed[i]++
-		}
-	}
-	if h.looked++; h.looked < habitLooks {
-		return
-	}
-	spans := []span{}
-	total := 0
-	for i, n := range h.changed {
-		if n < habitLooks || total >= habitMax {
-			continue
-		}
-		total += page
-		if last := len(spans) - 1; last >= 0 && spans[last].to == i*page {
-			spans[last].to += page
-			continue
-		}
-		spans = append(spans, span{i * page, (i + 1) * page})
-	}
-	h.changed = nil
-	h.spans.Store(&spans)
-}
 
 // newSharedImage makes the file. Where the machine refuses it, images are copied.
 func newSharedImage(image []byte) (*sharedImage, error) {
@@ -162,13 +106,13 @@ func (l *linear) Free() {
 // shared is the image that the memory shows; nil before it shows one.
 func (l *linear) shared() *sharedImage { return l.shown }
 
-// show makes the memory read as the image, by mapping it or by forgetting what was changed since.
-func (l *linear) show(s *sharedImage) (bool, error) {
+// show makes the memory read as the image, by mapping it or by putting back what was changed since.
+func (l *linear) show(s *sharedImage, pages *pageMap) (bool, error) {
 	if !l.mapped || len(l.base) < len(s.image) {
 		return false, nil
 	}
 	if l.shown == s {
-		return true, l.forget(s)
+		return true, l.putBack(pages)
 	}
 	_, err := unix.MmapPtr(int(s.file.Fd()), 0, unsafe.Pointer(&l.base[0]), uintptr(len(s.image)), //nolint:gosec // the memory is this process's own mapping
 		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
@@ -179,31 +123,33 @@ func (l *linear) show(s *sharedImage) (bool, error) {
 	return true, nil
 }
 
-// forget drops what was changed since the image was shown, but for the pages that are changed each time.
-func (l *linear) forget(s *sharedImage) error {
-	spans := s.habit.spans.Load()
-	if spans == nil {
-		s.habit.look(l.base, s.image)
-		spans = &[]span{}
-	}
-	drop := func(from, to int) error {
-		if from == to {
-			return nil
+// mostKept bounds the memory of an instance's own that it keeps for its next flow, bytes. Most flows of a module change the
+// same pages: to copy a page of the image over one is much cheaper than to give it back, which the machine's other
+// processors must be told, and to fault it in again, which needs a page and copies it too.
+const mostKept = 1 << 20
+
+// putBack makes the memory read as the image again.
+func (l *linear) putBack(pages *pageMap) error {
+	pages.once.Do(pages.open)
+	image := l.shown.image
+	buf, entries := pages.entries(l, len(image))
+	defer pages.done(buf)
+	n := 0
+	for e := entries; len(e) > 0; e = e[8:] {
+		if ownPage(e) {
+			n += page
 		}
-		if err := unix.Madvise(l.base[from:to], unix.MADV_DONTNEED); err != nil {
-			return fmt.Errorf("forget changed pages: %w", err)
-		}
-		return nil
 	}
-	at := 0
-	for _, p := range *spans {
-		if err := drop(at, p.from); err != nil {
-			return err
-		}
-		copy(l.base[p.from:p.to], s.image[p.from:p.to])
-		at = p.to
+	// A flow that changed no page at all is not to be believed.
+	if n == 0 || n > mostKept {
+		return l.cool()
 	}
-	return drop(at, len(s.image))
+	for at := 0; len(entries) > 0; at, entries = at+page, entries[8:] {
+		if ownPage(entries) {
+			copy(l.base[at:at+page], image[at:])
+		}
+	}
+	return nil
 }
 
 // cool gives back the memory that is the instance's own; it reads as the image afterwards. It is an error that it shows none.
@@ -221,7 +167,8 @@ func (l *linear) cool() error {
 // there and whether it is a file's.
 type pageMap struct {
 	once sync.Once
-	file *os.File
+	file *os.File // nil where it cannot be opened, or does not tell the truth
+	bufs sync.Pool
 }
 
 const (
@@ -230,24 +177,88 @@ const (
 	pageOfFile  = 1 << 61
 )
 
-// own counts the bytes of pages that belong to this memory alone; false where the kernel does not tell.
-func (p *pageMap) own(l *linear, size int) (int, bool) {
-	p.once.Do(func() { p.file, _ = os.Open("/proc/self/pagemap") }) // nil where it cannot be opened
-	if p.file == nil || size == 0 || os.Getpagesize() != page {
-		return 0, false
+// ownPage tells whether the first of some entries is of a page that is this process's alone.
+func ownPage(entries []byte) bool {
+	e := le.Uint64(entries)
+	return e&(pagePresent|pageSwapped) != 0 && e&pageOfFile == 0
+}
+
+// open opens the account, and tries it: there are systems that have such a file and know less.
+func (p *pageMap) open() {
+	file, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		return
 	}
-	entries := make([]byte, size/page*8)
+	p.file = file
+	if !p.tried() {
+		p.file = nil
+		_ = file.Close() // it was only read
+	}
+}
+
+// tried looks at memory of which one page was changed, one read and one not touched.
+func (p *pageMap) tried() bool {
+	image := make([]byte, 3*page)
+	for i := range image {
+		image[i] = 1
+	}
+	s, err := newSharedImage(image)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = s.close() }() // nothing of it is needed any more
+	l := newLinear(uint64(len(image)))
+	if !l.mapped {
+		return false
+	}
+	defer l.Free()
+	if done, err := l.show(s, p); err != nil || !done {
+		return false
+	}
+	l.base[0]++
+	l.base[0] += l.base[page]
+	buf, entries := p.entries(l, len(image))
+	defer p.done(buf)
+	return entries != nil && ownPage(entries) && !ownPage(entries[8:]) && !ownPage(entries[16:])
+}
+
+// entries reads a memory's entries, eight bytes for each page; nil where the kernel does not tell. The buffer is given back with
+// done.
+func (p *pageMap) entries(l *linear, size int) (buf *[]byte, entries []byte) {
+	if p.file == nil || size == 0 || size%page != 0 || os.Getpagesize() != page {
+		return nil, nil
+	}
+	buf, ok := p.bufs.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	*buf = slices.Grow((*buf)[:0], size/page*8)
+	entries = (*buf)[:size/page*8]
 	at := int64(uintptr(unsafe.Pointer(&l.base[0])) / page * 8) //nolint:gosec // only the address is used
 	if _, err := p.file.ReadAt(entries, at); err != nil {
-		return 0, false
+		return buf, nil
 	}
+	return buf, entries
+}
+
+func (p *pageMap) done(buf *[]byte) {
+	if buf != nil {
+		p.bufs.Put(buf)
+	}
+}
+
+// own counts the bytes of pages that belong to this memory alone; false where the kernel does not tell.
+func (p *pageMap) own(l *linear, size int) (int, bool) {
+	p.once.Do(p.open)
+	buf, entries := p.entries(l, size)
+	defer p.done(buf)
 	n := 0
-	for ; len(entries) > 0; entries = entries[8:] {
-		if e := le.Uint64(entries); e&(pagePresent|pageSwapped) != 0 && e&pageOfFile == 0 {
+	for e := entries; len(e) > 0; e = e[8:] {
+		if ownPage(e) {
 			n += page
 		}
 	}
-	return n, true
+	return n, entries != nil
 }
 
 func (p *pageMap) close() error {

@@ -25,7 +25,7 @@ func (*linear) shared() *sharedImage { return nil }
 
 func (*linear) cool() error { return errors.New("images are not mapped here") }
 
-func (*linear) show(*sharedImage) (bool, error) { return false, nil }
+func (*linear) show(*sharedImage, *pageMap) (bool, error) { return false, nil }
 
 type pageMap struct{}
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -240,7 +241,7 @@ func (m *Module) NewInstance(ctx context.Context, env Env) (*Instance, error) {
 func (m *Module) newInstance(ctx context.Context, env Env) (*Instance, error) {
 	m.mu.Lock()
 	var i *Instance
-	for _, list := range []*[]*Instance{&m.idle, &m.cold} { // one with memory of its own first
+	for _, list := range []*[]*Instance{&m.idle, &m.cold} { // the one that was used last first
 		if n := len(*list); n > 0 {
 			i, (*list)[n-1] = (*list)[n-1], nil
 			*list = (*list)[:n-1]
@@ -266,29 +267,39 @@ func (m *Module) newInstance(ctx context.Context, env Env) (*Instance, error) {
 	return i, nil
 }
 
+// mostCooled is how many are cooled when another comes back, so that none has to wait for many.
+const mostCooled = 4
+
 // keep takes an instance that is in the state of the base image, unless there are enough.
 func (m *Module) keep(i *Instance) bool {
-	warm := max(0, m.r.cfg.IdleInstances)
-	if m.keepBelow(warm, i, false) {
-		return true
+	cfg := m.r.cfg
+	most := max(0, cfg.IdleInstances)
+	if cfg.IdleInstances > 0 && cfg.ColdInstances > 0 && i.linear != nil && i.linear.shared() != nil {
+		most += cfg.ColdInstances
 	}
-	if m.r.cfg.IdleInstances < 0 || m.r.cfg.ColdInstances < 0 || i.linear == nil || i.linear.cool() != nil {
-		return false
-	}
-	return m.keepBelow(m.r.cfg.ColdInstances, i, true)
-}
-
-// keepBelow takes an instance unless there are so many of its kind.
-func (m *Module) keepBelow(most int, i *Instance, cold bool) bool {
+	i.since = time.Now()
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	list := &m.idle
-	if cold {
-		list = &m.cold
-	}
-	if len(*list) >= most {
+	if len(m.idle)+len(m.cold) >= most {
+		m.mu.Unlock()
 		return false
 	}
-	*list = append(*list, i)
+	m.idle = append(m.idle, i)
+	old := 0 // the first ones came first, for the last one is taken first
+	for old < mostCooled && len(m.idle)-old > cfg.IdleInstances && i.since.Sub(m.idle[old].since) >= cfg.staysWarm {
+		old++
+	}
+	cooling := slices.Clone(m.idle[:old])
+	m.idle = slices.Delete(m.idle, 0, old)
+	m.mu.Unlock()
+	for _, c := range cooling {
+		if err := c.linear.cool(); err != nil {
+			m.r.cfg.Log.Warn("cool an instance", "error", err)
+			c.close(context.Background())
+			continue
+		}
+		m.mu.Lock()
+		m.cold = append(m.cold, c)
+		m.mu.Unlock()
+	}
 	return true
 }

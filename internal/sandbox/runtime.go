@@ -26,20 +26,22 @@ type Config struct {
 	CacheDir string
 	// Limits of every instance; zero fields mean DefaultLimits.
 	Limits Limits
-	// IdleInstances is how many finished instances of a module are kept for the next flow; zero means
-	// 2 × GOMAXPROCS, less than zero none.
+	// IdleInstances is how many finished instances of a module are kept for the next flow, each with the memory that flows
+	// change, a megabyte at most where base images are mapped. Zero means 64 there and 2 × GOMAXPROCS elsewhere, less than
+	// zero none.
 	IdleInstances int
-	// ColdInstances is how many more are kept where base images are mapped: without memory of their own, so that the next
-	// flow takes the pages that it changes anew, which costs a small part of what a new instance does. Zero means 128, less
-	// than zero none.
+	// ColdInstances is how many more are kept where base images are mapped. Those that were not needed for ten seconds have
+	// no memory of their own any more: the next flow takes the pages that it changes anew, which costs a small part of what
+	// a new instance does. Zero means 256, less than zero none.
 	ColdInstances int
 	// WallClock is how long one call may take before it is stopped whatever its budget; zero means 10 s.
 	WallClock time.Duration
 	// Log gets what happens to modules; nil discards it.
 	Log *slog.Logger
 
-	copyImages bool // copy base images even where they can be mapped
-	interpret  bool // do not compile
+	staysWarm  time.Duration // how long an instance that is one too many keeps memory of its own
+	copyImages bool          // copy base images even where they can be mapped
+	interpret  bool          // do not compile
 }
 
 // Runtime holds the installed modules.
@@ -96,10 +98,15 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 		return nil, fmt.Errorf("sandbox: limits %+v: pages are at most 65536 and nothing is negative", cfg.Limits)
 	}
 	if cfg.IdleInstances == 0 {
-		cfg.IdleInstances = 2 * runtime.GOMAXPROCS(0)
+		if cfg.IdleInstances = 2 * runtime.GOMAXPROCS(0); canMap && !cfg.copyImages {
+			cfg.IdleInstances = 64
+		}
 	}
 	if cfg.ColdInstances == 0 {
-		cfg.ColdInstances = 128
+		cfg.ColdInstances = 256
+	}
+	if cfg.staysWarm == 0 {
+		cfg.staysWarm = 10 * time.Second
 	}
 	if cfg.WallClock <= 0 {
 		cfg.WallClock = defaultWallClock
