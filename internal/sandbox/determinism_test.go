@@ -92,20 +92,27 @@ func TestSameSeedSameTranscript(t *testing.T) {
 	}
 	again, err = traced(t.Context(), m, 7)
 	check("an instance used before", again, err)
-	cold := install(t, rogue, sandbox.WithCooling(sandbox.Config{IdleInstances: 1, ColdInstances: 2}, time.Nanosecond))
-	var some []*sandbox.Instance
-	for range 4 {
-		i, err := cold.NewInstance(t.Context(), sandbox.Env{})
-		if err != nil {
-			t.Fatal(err)
+	kept := func(open time.Duration) (m *sandbox.Module) {
+		m = install(t, rogue, sandbox.WithCooling(sandbox.Config{IdleInstances: 1, ColdInstances: 2}, time.Nanosecond, open))
+		var some []*sandbox.Instance
+		for range 4 {
+			i, err := m.NewInstance(t.Context(), sandbox.Env{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			some = append(some, i)
 		}
-		some = append(some, i)
+		for _, i := range some {
+			i.Release(t.Context())
+		}
+		return m
 	}
-	for _, i := range some {
-		i.Release(t.Context())
-	}
+	cold := kept(time.Hour)
 	if n, c := sandbox.Idle(cold), sandbox.Cold(cold); (n != 3 || c != 2) && sandbox.Maps(cold) {
 		t.Errorf("%d instances are kept of which %d are cold, want three and two", n, c)
+	}
+	if few := kept(time.Nanosecond); sandbox.Cold(few) > 1 {
+		t.Errorf("%d cold instances are kept beyond their time", sandbox.Cold(few))
 	}
 	warm, err := cold.NewInstance(t.Context(), sandbox.Env{})
 	if err != nil {

@@ -14,8 +14,11 @@ import (
 func WithCopies(cfg Config) Config      { cfg.copyImages = true; return cfg }
 func WithInterpreter(cfg Config) Config { cfg.interpret = true; return cfg }
 
-// WithCooling makes instances that are one too many give up their memory after d.
-func WithCooling(cfg Config, d time.Duration) Config { cfg.staysWarm = d; return cfg }
+// WithCooling makes instances that are too many give up their memory after warm, and be closed after open.
+func WithCooling(cfg Config, warm, open time.Duration) Config {
+	cfg.staysWarm, cfg.staysOpen = warm, open
+	return cfg
+}
 
 // Cold is how many instances in the pool have no memory of their own.
 func Cold(m *Module) int {

@@ -267,8 +267,8 @@ func (m *Module) newInstance(ctx context.Context, env Env) (*Instance, error) {
 	return i, nil
 }
 
-// mostCooled is how many are cooled when another comes back, so that none has to wait for many.
-const mostCooled = 4
+// mostAtOnce is how many instances are cooled, and closed, when another comes back, so that none has to wait for many.
+const mostAtOnce = 4
 
 // keep takes an instance that is in the state of the base image, unless there are enough.
 func (m *Module) keep(i *Instance) bool {
@@ -284,22 +284,33 @@ func (m *Module) keep(i *Instance) bool {
 		return false
 	}
 	m.idle = append(m.idle, i)
-	old := 0 // the first ones came first, for the last one is taken first
-	for old < mostCooled && len(m.idle)-old > cfg.IdleInstances && i.since.Sub(m.idle[old].since) >= cfg.staysWarm {
-		old++
-	}
-	cooling := slices.Clone(m.idle[:old])
-	m.idle = slices.Delete(m.idle, 0, old)
+	cooling := takeOld(&m.idle, cfg.IdleInstances, i.since.Add(-cfg.staysWarm))
+	closing := takeOld(&m.cold, 0, i.since.Add(-cfg.staysOpen))
 	m.mu.Unlock()
 	for _, c := range cooling {
 		if err := c.linear.cool(); err != nil {
 			m.r.cfg.Log.Warn("cool an instance", "error", err)
-			c.close(context.Background())
+			closing = append(closing, c)
 			continue
 		}
 		m.mu.Lock()
 		m.cold = append(m.cold, c)
 		m.mu.Unlock()
 	}
+	for _, c := range closing {
+		c.close(context.Background())
+	}
 	return true
+}
+
+// takeOld takes a few instances out of a list that have been idle since before then, but for so many that stay. The first ones
+// have been idle for longest, because the last one is used first.
+func takeOld(list *[]*Instance, stay int, then time.Time) []*Instance {
+	n := 0
+	for n < mostAtOnce && len(*list)-n > stay && !(*list)[n].since.After(then) {
+		n++
+	}
+	old := slices.Clone((*list)[:n])
+	*list = slices.Delete(*list, 0, n)
+	return old
 }

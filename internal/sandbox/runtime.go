@@ -32,7 +32,8 @@ type Config struct {
 	IdleInstances int
 	// ColdInstances is how many more are kept where base images are mapped. Those that were not needed for ten seconds have
 	// no memory of their own any more: the next flow takes the pages that it changes anew, which costs a small part of what
-	// a new instance does. Zero means 256, less than zero none.
+	// a new instance does. After a minute they are closed. Both happens when other instances come back. Zero means 1024,
+	// less than zero none.
 	ColdInstances int
 	// WallClock is how long one call may take before it is stopped whatever its budget; zero means 10 s.
 	WallClock time.Duration
@@ -40,6 +41,7 @@ type Config struct {
 	Log *slog.Logger
 
 	staysWarm  time.Duration // how long an instance that is one too many keeps memory of its own
+	staysOpen  time.Duration // how long it is kept
 	copyImages bool          // copy base images even where they can be mapped
 	interpret  bool          // do not compile
 }
@@ -103,10 +105,13 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 		}
 	}
 	if cfg.ColdInstances == 0 {
-		cfg.ColdInstances = 256
+		cfg.ColdInstances = 1024
 	}
 	if cfg.staysWarm == 0 {
 		cfg.staysWarm = 10 * time.Second
+	}
+	if cfg.staysOpen == 0 {
+		cfg.staysOpen = time.Minute
 	}
 	if cfg.WallClock <= 0 {
 		cfg.WallClock = defaultWallClock
