@@ -81,7 +81,7 @@ const (
 	wantedSlowRatio = 1.8    // two notaries to one, with slow commits
 	slowMillis      = 20
 	// fewInACommit is little enough for commits to take most of the time, and not the processors.
-	fewInACommit = 50
+	fewInACommit = 20
 )
 
 // verdict says whether what is wanted is there.
