@@ -336,6 +336,7 @@ func TestFalseInitiators(t *testing.T) {
 		{"forged", "a signature that is not one of transaction", ""},
 		{"stranger", "which need not sign", ""},
 		{"huge", "has more than 8388608 bytes", ""},
+		{"unstorable", "a vault stores at most", ""}, // once it is signed by all
 		{"chain-unnotarised", "without its notary's signature", ""},
 		{"chain-unsigned", "lacks the signatures", ""},
 		{"chain-other", "was asked for", ""},
@@ -352,7 +353,11 @@ func TestFalseInitiators(t *testing.T) {
 		t.Run(c.how, func(t *testing.T) {
 			w := newWorld(t)
 			a := w.issue(w.alice, 10)
-			o := w.alice.Start("attack", attacked{payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}}, c.how}).Wait()
+			pay := payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}}
+			if c.how == "unstorable" {
+				pay.Filler = 454_000
+			}
+			o := w.alice.Start("attack", attacked{pay, c.how}).Wait()
 			w.net.Settle()
 			bob := w.bob.Flows()[0].Wait()
 			if c.text == "" && bob.Err != nil || c.text != "" && (bob.Err == nil || !strings.Contains(bob.Err.Message, c.text)) {

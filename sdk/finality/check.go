@@ -41,6 +41,17 @@ func (s *signing) own(signatures []ledger.Signature) error {
 	return err
 }
 
+// storable is an error for a transaction that a vault might not take with all of its signatures, the notary's among them: one that
+// is final and stored nowhere would be lost.
+func storable(tx *ledger.Transaction) error {
+	n, signatures := len(tx.Encode()), len(tx.Content().Signatories)+1
+	if most := ledger.MaxStored - signatures*ledger.MaxSignature; n > most {
+		return failed(flow.ErrLimit, "transaction %s has %d bytes; a vault stores at most %d with its signatures, and %d signatures leave room for %d: split it, or keep large data outside of states",
+			tx.ID(), n, ledger.MaxStored, signatures, max(0, most))
+	}
+	return nil
+}
+
 // claims say that some signatures are of one transaction.
 func claims(id ledger.Hash, signatures ...ledger.Signature) []vault.Claim {
 	out := make([]vault.Claim, len(signatures))

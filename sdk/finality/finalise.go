@@ -64,8 +64,8 @@ func (p *initiator) prepare(own []ledger.Signature) error {
 	if len(own)+len(p.Sign) == 0 {
 		return failed(ErrSignature, "transaction %s has no signature of whoever finalises it", p.tx.ID())
 	}
-	if n := len(p.tx.Encode()); n > ledger.MaxStored {
-		return failed(flow.ErrLimit, "transaction %s has %d bytes; a vault stores at most %d with its signatures: split it, or keep large data outside of states", p.tx.ID(), n, ledger.MaxStored)
+	if err := storable(p.tx); err != nil {
+		return err
 	}
 	if _, err := p.signing.add("this party", own); err != nil {
 		return err

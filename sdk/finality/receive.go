@@ -79,6 +79,9 @@ func (p *responder) proposal() (message, error) {
 	if until := windowEnd(p.tx); until.After(p.ctx.Now().Add(p.maxWindow())) {
 		return m, failed(ErrRefused, "%s refuses transaction %s: its time window ends at %s, and none is taken here that ends more than %s from now", p.ctx.Identity().X500Name, p.tx.ID(), until.Format(time.RFC3339), p.maxWindow())
 	}
+	if err := storable(p.tx); err != nil {
+		return m, err
+	}
 	signatures := m.transactions[0].signatures
 	if len(signatures) == 0 {
 		return m, failed(ErrSignature, "%s has not signed transaction %s itself", p.s.Counterparty(), p.tx.ID())

@@ -3,6 +3,8 @@ package ledger
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"testing"
@@ -72,5 +74,29 @@ func TestParts(t *testing.T) {
 		if err1 == nil || err2 == nil || err3 == nil {
 			t.Errorf("%x was read: %v, %v, %v", b, err1, err2, err3)
 		}
+	}
+}
+
+// The longest signature that can be checked leaves no more room than is kept for it.
+func TestLongestSignature(t *testing.T) {
+	ids := make([]Hash, MaxBatch)
+	_, proofs, err := BatchRoot(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const more = (8192 - 1024) / 8 // of the modulus, to the longest that is checked; beside a few bytes of lengths
+	s := Signature{By: append(der, make([]byte, more+16)...), Bytes: make([]byte, 8192/8), Proof: proofs[MaxBatch/2],
+		Metadata: SignatureMetadata{TimeUs: 1 << 60, Scheme: "SHA512withRSAandMGF1", PlatformVersion: 1 << 31}}
+	s.Metadata.KeyID = KeyID(s.By)
+	if n := len(s.Encode()); n > MaxSignature || n < MaxSignature/2 {
+		t.Errorf("the longest signature has %d bytes, %d are left for it", n, MaxSignature)
 	}
 }
