@@ -90,8 +90,11 @@ func curious(a *attacker) error {
 		return err
 	}
 	m, err := a.next()
-	if err != nil || m.kind != failure {
-		return fmt.Errorf("Alice gave %v, %v", m.kind, err)
+	if err != nil {
+		return fmt.Errorf("Alice's answer: %w", err)
+	}
+	if m.kind != failure {
+		return fmt.Errorf("Alice gave %v", m.kind)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func TestLedgerMoves(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			got := vault.Absent
+			var got vault.Status
 			if c[2] == 'u' {
 				err = vault.SetStatus(ctx, tx.ID(), status[c[4]])
 				got = status[c[4]]
