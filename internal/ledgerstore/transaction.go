@@ -137,13 +137,14 @@ func ParseSignatures(id ledger.Hash, encoded [][]byte) (Signatures, error) {
 // maxWeight bounds what is stored of a transaction with its signatures, so that it can be handed back at once.
 const maxWeight = rows.MaxBytes - 8<<10
 
-// Weight asks how many bytes are stored of a transaction and its signatures.
-func Weight(id ledger.Hash, into *int64) Ask {
-	return ask("SELECT coalesce((SELECT sum(length(content)) FROM fl_component WHERE transaction_id = $1), 0) + coalesce((SELECT sum(length(content)) FROM fl_signature WHERE transaction_id = $1), 0)",
-		func(r *row) { *into = r.number() }, blob(id[:]))
+// Weight asks how many bytes are stored of a transaction and of its signatures by other keys than these are by.
+func (s Signatures) Weight(id ledger.Hash, into *int64) Ask {
+	return ask("SELECT coalesce((SELECT sum(length(content)) FROM fl_component WHERE transaction_id = $1), 0) + "+
+		"coalesce((SELECT sum(length(content)) FROM fl_signature WHERE transaction_id = $1 AND key_id <> ALL ($2)), 0)",
+		func(r *row) { *into = r.number() }, blob(id[:]), blobs(s.keys))
 }
 
-// Fit refuses signatures that would make a transaction too large to be handed back. Its error is a *[rows.Problem].
+// Fit refuses signatures that would make a transaction of such a [Signatures.Weight] too large to be handed back. Its error is a *[rows.Problem].
 func (s Signatures) Fit(id ledger.Hash, weight int64) error {
 	if n := weight + int64(s.Size()); n > maxWeight {
 		return tooLarge("transaction %s with these signatures has %d bytes; at most %d can be stored: leave out signatures that nobody needs", id, n, maxWeight)

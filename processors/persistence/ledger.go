@@ -128,7 +128,7 @@ func (p *Plan) persistTransaction(op *appv1.PersistTransaction) (*job, error) {
 	return &job{finish: result(out), run: func(x exchange) error {
 		facts, weight := &ledgerstore.Facts{}, int64(0)
 		x.ask(facts.Lock()...)
-		x.ask(facts.Of(tx.ID()), ledgerstore.Weight(tx.ID(), &weight))
+		x.ask(facts.Of(tx.ID()), signatures.Weight(tx.ID(), &weight))
 		if to == ledgerstore.Verified {
 			x.ask(facts.Verifying(tx)...)
 		}
@@ -260,7 +260,7 @@ func persistSignatures(op *appv1.PersistSignatures) (*job, error) {
 	return &job{finish: noResult, run: func(x exchange) error {
 		facts, weight := &ledgerstore.Facts{}, int64(0)
 		x.ask(facts.Lock()...)
-		if err := x.read(facts.Of(id), ledgerstore.Weight(id, &weight)); err != nil {
+		if err := x.read(facts.Of(id), signatures.Weight(id, &weight)); err != nil {
 			return err
 		}
 		if facts.Known.Status == ledgerstore.Absent {

@@ -284,29 +284,6 @@ func TestLargeTransaction(t *testing.T) {
 	w.want(id, "", w.alice, w.bob)
 }
 
-// Of transactions that are about as large as a vault stores, each is stored as verified by everybody, or refused before anybody
-// hears of it: the notary's signature comes when there is no way back.
-func TestAboutTheLargestTransaction(t *testing.T) {
-	verified, refused := 0, 0
-	for filler := 225_600; filler < 226_600; filler += 100 {
-		w := newWorld(t)
-		id, err := w.pay(w.alice, payment{Command: "issue", Filler: filler, Outputs: []output{{bobName, 1}, {bobName, 2}}})
-		switch {
-		case err == nil:
-			w.want(id, "verified", w.alice, w.bob)
-			verified++
-		case err.Type == flow.ErrLimit.Type:
-			w.want(id, "", w.alice, w.bob)
-			refused++
-		default:
-			t.Errorf("filler %d: %v", filler, err)
-		}
-	}
-	if verified == 0 || refused == 0 {
-		t.Errorf("%d were stored and %d refused, want some of each", verified, refused)
-	}
-}
-
 // States that are tied together are spent together, by whoever has the whole transaction or is shown it.
 func TestEncumbrance(t *testing.T) {
 	w := newWorld(t)

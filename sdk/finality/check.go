@@ -2,6 +2,7 @@ package finality
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
@@ -41,13 +42,35 @@ func (s *signing) own(signatures []ledger.Signature) error {
 	return err
 }
 
-// storable is an error for a transaction that a vault might not take with all of its signatures, the notary's among them: one that
-// is final and stored nowhere would be lost.
+// storable is an error for a transaction that a vault might not take with all of its signatures, the notary's among them, or with
+// which states come whose proof it might not take: what is final and stored nowhere would be lost.
 func storable(tx *ledger.Transaction) error {
-	n, signatures := len(tx.Encode()), len(tx.Content().Signatories)+1
+	c := tx.Content()
+	for _, k := range append(slices.Clone(c.Signatories), c.Notary.Key) {
+		if len(k) > ledger.MaxKey {
+			return failed(flow.ErrLimit, "transaction %s is to be signed by key %s of %d bytes; a key has at most %d", tx.ID(), ledger.KeyID(k), len(k), ledger.MaxKey)
+		}
+	}
+	n, signatures := len(tx.Encode()), len(c.Signatories)+1
 	if most := ledger.MaxStored - signatures*ledger.MaxSignature; n > most {
 		return failed(flow.ErrLimit, "transaction %s has %d bytes; a vault stores at most %d with its signatures, and %d signatures leave room for %d: split it, or keep large data outside of states",
 			tx.ID(), n, ledger.MaxStored, signatures, max(0, most))
+	}
+	tied := map[string][]int{}
+	for i, o := range c.Outputs {
+		if o.Encumbrance != "" {
+			tied[o.Encumbrance] = append(tied[o.Encumbrance], i)
+		}
+	}
+	for tag, outputs := range tied {
+		proof, err := tx.Source(outputs...)
+		if err != nil {
+			return fmt.Errorf("prove the outputs of transaction %s with encumbrance %q: %w", tx.ID(), tag, err)
+		}
+		if n, most := len(proof.Encode()), ledger.MaxStored-ledger.MaxSignature; n > most {
+			return failed(flow.ErrLimit, "the proof of the %d outputs of transaction %s with encumbrance %q, which are spent together, has %d bytes; a vault stores at most %d: tie fewer",
+				len(outputs), tx.ID(), tag, n, most)
+		}
 	}
 	return nil
 }

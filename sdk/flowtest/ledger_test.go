@@ -341,8 +341,8 @@ func TestManySignatures(t *testing.T) {
 		t.Errorf("450 signatures were asked for in %d parts, want 3: %v", n, o.Steps)
 	}
 	o = onLedger(t, alice, func(ctx *flow.Context) (any, error) {
-		claims := claimsOf(200, func(s *ledger.Signature) { // 200 of these are 800 KB
-			s.By = append(bytes.Clone(s.By), make([]byte, 4000-len(s.By))...)
+		claims := claimsOf(200, func(s *ledger.Signature) { // 200 of these are 540 KB, more than a part has
+			s.By = append(bytes.Clone(s.By), make([]byte, 2500-len(s.By))...)
 			s.Metadata.KeyID = ledger.KeyID(s.By)
 		})
 		checked, err := vault.CheckSignatures(ctx, claims...)

@@ -153,6 +153,9 @@ var (
 
 // Check is what remains of [Signature.Verify]: a good verdict on it makes the signature one of the transaction.
 func (s Signature) Check(id Hash) (Check, error) {
+	if n := s.most(); n > MaxSignature {
+		return Check{}, fmt.Errorf("%w: it has up to %d bytes, a right one has at most %d", ErrSignature, n, MaxSignature)
+	}
 	if s.Metadata.KeyID != KeyID(s.By) {
 		return Check{}, fmt.Errorf("%w: its metadata names the key %s, it is by %s", ErrSignature, s.Metadata.KeyID, KeyID(s.By))
 	}
@@ -172,6 +175,16 @@ func (s Signature) Judged(id Hash, verdict error) error {
 		return nil
 	}
 	return fmt.Errorf("%w by %s of transaction %s: %w", ErrSignature, s.Metadata.KeyID, id, verdict)
+}
+
+// most is a bound of the encoding's length.
+func (s Signature) most() int {
+	const metadata, each = 160, sha256.Size + 2
+	n := len(s.By) + len(s.Bytes) + len(s.Metadata.Scheme) + metadata
+	if s.Proof != nil {
+		n += each * len(s.Proof.Hashes)
+	}
+	return n
 }
 
 // Encode returns the canonical encoding.

@@ -11,7 +11,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/internal/canonical"
 )
 
-// Bounds of what a transaction may hold. All but MaxStored and MaxSignature belong to [Version].
+// Bounds of what a transaction may hold. All but MaxStored belong to [Version].
 const (
 	// MaxComponent is how long the encoding of one component may be, bytes.
 	MaxComponent = 512 << 10
@@ -20,9 +20,11 @@ const (
 	// MaxStored is how long the encoding of a transaction with its signatures may be for a vault to store it, bytes. It is the
 	// platform's limit today and no part of the rules.
 	MaxStored = 448 << 10
-	// MaxSignature is how long the encoding of a signature of a transaction may become, bytes: with the longest key that is
-	// checked here and a proof of a full batch it stays below. So much of MaxStored is left to each signature that is to come.
+	// MaxSignature is how long the encoding of a right signature of a transaction is at most, bytes: with the longest key that is
+	// checked, RSA with 8,192 bits, and a proof of a full batch it stays below. So much of MaxStored is left to each signature.
 	MaxSignature = 3 << 10
+	// MaxKey is how long the encoding of a key may be that signs transactions, bytes.
+	MaxKey = 1280
 	// MaxComponents is how many components a group may have.
 	MaxComponents = 65_536
 	// MaxName is how long a name may be: of a type, contract, symbol, tag or member, bytes.

@@ -96,13 +96,19 @@ type vnodeConns struct {
 	busy       int
 	idle       []*conn // the oldest first
 	waiters    []*waiter
+	since      time.Time // when it was given a place last, of those for which somebody has waited all the time or gave up
 	generation int
 }
 
 type waiter struct {
 	granted chan grant
-	since   time.Time
 }
+
+// places is how many of the pool's it has.
+func (v *vnodeConns) places() int { return v.busy + len(v.idle) }
+
+// impatient tells that it has waited for long enough.
+func (v *vnodeConns) impatient() bool { return time.Since(v.since) >= patience }
 
 // patience is how long a caller whose virtual node has a connection at work waits for that one, and how long another
 // virtual node's must have been idle, before that is closed to make room: a connection costs the server more than many
@@ -221,9 +227,12 @@ func (p *Pool) place(ctx context.Context, vnode string) (grant, error) {
 		v = &vnodeConns{}
 		p.vnodes[vnode] = v
 	}
-	w := &waiter{make(chan grant, 1), time.Now()}
+	w := &waiter{make(chan grant, 1)}
 	if len(v.waiters) == 0 {
 		p.turns = append(p.turns, vnode)
+		if v.since.IsZero() {
+			v.since = time.Now()
+		}
 	}
 	v.waiters = append(v.waiters, w)
 	old := p.dropOld()
@@ -289,10 +298,10 @@ func (p *Pool) release(vnode string, c *conn) {
 	}
 }
 
-// dispatch gives places to those who wait, one to each virtual node in turn; first to those without any who lost patience,
-// or a virtual node that always has somebody waiting would keep its connections for ever. The lock is held.
+// dispatch gives places to those who wait, one to each virtual node in turn; of those who lost patience first to the one that has
+// the fewest, or a virtual node that always has somebody waiting would keep its connections for ever. The lock is held.
 func (p *Pool) dispatch() {
-	slices.SortStableFunc(p.turns, func(a, b string) int { return cmp.Compare(p.urgency(a), p.urgency(b)) })
+	slices.SortStableFunc(p.turns, func(a, b string) int { return cmp.Compare(p.rank(a), p.rank(b)) })
 	for progress := true; progress; {
 		progress = false
 		for range len(p.turns) {
@@ -303,6 +312,9 @@ func (p *Pool) dispatch() {
 				v.busy++
 				v.waiters[0].granted <- g
 				v.waiters = v.waiters[1:]
+				if v.since = time.Now(); len(v.waiters) == 0 {
+					v.since = time.Time{}
+				}
 				progress = true
 			}
 			if len(v.waiters) > 0 {
@@ -312,13 +324,12 @@ func (p *Pool) dispatch() {
 	}
 }
 
-// urgency is less for a virtual node with waiters that comes first. The lock is held.
-func (p *Pool) urgency(vnode string) int {
-	v := p.vnodes[vnode]
-	if v.busy == 0 && len(v.idle) == 0 && time.Since(v.waiters[0].since) >= patience {
-		return 0
+// rank is less for a virtual node with waiters that comes earlier. The lock is held.
+func (p *Pool) rank(vnode string) int {
+	if v := p.vnodes[vnode]; v.impatient() {
+		return v.places()
 	}
-	return 1
+	return p.cfg.Max + 1
 }
 
 // grant finds a place for a virtual node. The lock is held.
@@ -346,17 +357,18 @@ func (p *Pool) grant(v *vnodeConns) (grant, bool) {
 }
 
 // evict finds an idle connection that makes room for a virtual node: the one that was idle for the longest, of those
-// that have others if there is one. The lock is held.
+// that have others if there is one. A virtual node that has a place already gets another only when it has lost patience, and
+// only that of a connection that nobody needed meanwhile, or of one that has two more than itself. The lock is held.
 func (p *Pool) evict(v *vnodeConns) (from *vnodeConns) {
-	if v.busy > 0 && time.Since(v.waiters[0].since) < patience {
+	if v.busy > 0 && !v.impatient() {
 		return nil
 	}
 	var lone bool
 	for _, o := range p.vnodes {
-		if len(o.idle) == 0 || v.busy > 0 && time.Since(o.idle[0].since) < patience {
+		if len(o.idle) == 0 || v.busy > 0 && time.Since(o.idle[0].since) < patience && o.places() < v.places()+2 {
 			continue
 		}
-		alone := o.busy+len(o.idle) == 1
+		alone := o.places() == 1
 		if from == nil || lone && !alone || lone == alone && o.idle[0].since.Before(from.idle[0].since) {
 			from, lone = o, alone
 		}

@@ -86,37 +86,65 @@ func TestAVirtualNodeWithoutAConnectionGetsOneAtOnce(t *testing.T) {
 	}
 }
 
-// TestAVirtualNodeThatIsAlwaysBusyMakesRoom has one that always has callers waiting, and so never an idle connection, and
-// another that has none.
-func TestAVirtualNodeThatIsAlwaysBusyMakesRoom(t *testing.T) {
-	p := NewPool(Config{Max: 1, MaxPerVnode: 1})
-	first := places(t, p, "B", 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+// hungry keeps callers of a virtual node waiting for connections all the time, until ctx ends.
+func hungry(ctx context.Context, p *Pool, vnode string, n int) *sync.WaitGroup {
 	var callers sync.WaitGroup
-	defer callers.Wait()
-	defer cancel()
-	for range 4 {
+	for range n {
 		callers.Go(func() {
 			for ctx.Err() == nil {
-				g, err := p.place(ctx, "B")
+				g, err := p.place(ctx, vnode)
 				if err != nil {
 					return
 				}
 				if g.conn == nil {
-					g.conn = &conn{vnode: "B", generation: g.generation}
+					g.conn = &conn{vnode: vnode, generation: g.generation}
 				}
+				g.evicted = nil
 				runtime.Gosched()
-				p.release("B", g.conn)
+				p.release(vnode, g.conn)
 			}
 		})
 	}
-	for p.Stats().Waiting < 4 {
-		runtime.Gosched()
-	}
-	p.release("B", first[0])
-	if g, err := p.place(ctx, "C"); err != nil || g.evicted == nil {
-		t.Errorf("C was given %+v, %v, want the place of B's", g, err)
-	} else {
-		p.release("C", g.conn)
+	return &callers
+}
+
+// TestAVirtualNodeThatIsAlwaysBusyMakesRoom has one that always has callers waiting, and so never an idle connection: for one that
+// has none, also when each of its callers has little time, and for one of which all connections but one are in long transactions.
+func TestAVirtualNodeThatIsAlwaysBusyMakesRoom(t *testing.T) {
+	for name, c := range map[string]struct {
+		max, of, callers int // all places, C's that are at work for long, B's callers
+		each             time.Duration
+	}{
+		"one without":                 {1, 0, 8, time.Minute},
+		"callers with little time":    {1, 0, 200, 4 * patience / 5},
+		"one with a long transaction": {4, 1, 8, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := NewPool(Config{Max: c.max, MaxPerVnode: c.max})
+			places(t, p, "C", c.of)
+			first := places(t, p, "B", c.max-c.of)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			callers := hungry(ctx, p, "B", c.callers)
+			defer callers.Wait()
+			defer cancel()
+			for p.Stats().Waiting < c.callers {
+				runtime.Gosched()
+			}
+			giveBack(p, "B", first)
+			for ctx.Err() == nil {
+				short, stop := context.WithTimeout(ctx, c.each)
+				g, err := p.place(short, "C")
+				stop()
+				if err != nil {
+					continue
+				}
+				if g.evicted == nil {
+					t.Errorf("C was given %+v, want the place of one of B's", g)
+				}
+				p.release("C", nil)
+				return
+			}
+			t.Error("C got no connection while B was given thousands")
+		})
 	}
 }
