@@ -352,11 +352,12 @@ func TestLargeTransaction(t *testing.T) {
 		signatures = append(signatures, sign(tx.ID(), fmt.Sprint("signer ", n)))
 	}
 	c.ok(&appv1.PersistSignatures{Id: bytesOf(tx.ID()), Signatures: signatures[:100]}, nil)
+	c.ok(&appv1.PersistSignatures{Id: bytesOf(tx.ID()), Signatures: signatures[:300]}, nil) // those that are there count once
 	c.fails(&appv1.PersistSignatures{Id: bytesOf(tx.ID()), Signatures: signatures[100:]}, "too-large", "leave out")
 	c.fails(&appv1.PersistTransaction{Transaction: tx.Encode(), Status: verified, Signatures: signatures[100:]}, "too-large")
 	found := &appv1.FoundTransaction{}
 	c.ok(&appv1.FindTransaction{Id: bytesOf(tx.ID()), Resolve: true}, found)
-	if !bytes.Equal(found.GetTransaction(), tx.Encode()) || len(found.GetSignatures()) != 101 {
+	if !bytes.Equal(found.GetTransaction(), tx.Encode()) || len(found.GetSignatures()) != 301 {
 		t.Errorf("found %d bytes and %d signatures", len(found.GetTransaction()), len(found.GetSignatures()))
 	}
 	if got := c.unconsumed("Big", 10); len(got) != 1 || len(got[0].GetOutput()) < 440<<10 {
