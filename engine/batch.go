@@ -18,11 +18,28 @@ type Item[T any] struct {
 	Msg T
 }
 
-// Settle says that this item is done and will be returned nil for: what it wrote is sent while the rest of the batch is worked
-// off. It is called in the goroutine in which run was called. The item's context is of no use afterwards.
+// Settle says that this item is done and will be returned nil for: what it wrote may be sent while the rest of the batch is worked
+// off, as soon as all items before it are settled too. It is called in the goroutine in which run was called. To write
+// through the item's context afterwards fails the record.
 func (it Item[T]) Settle() {
-	if rc, ok := it.Context.(*recordContext); ok && rc.early {
-		rc.early = false
+	rc, ok := it.Context.(*recordContext)
+	if !ok {
+		return
+	}
+	rc.settled = true
+	if rc.early != nil {
+		rc.early.send()
+	}
+}
+
+// earlyItems are those of a batch of which nothing was sent yet.
+type earlyItems []*pendingItem
+
+// send sends what those at the head wrote that are settled.
+func (e *earlyItems) send() {
+	for ; len(*e) > 0 && (*e)[0].rc.settled; *e = (*e)[1:] {
+		rc := (*e)[0].rc
+		rc.sent = true
 		rc.settle()
 	}
 }
@@ -162,42 +179,39 @@ func (s *session) runBatch(sctx context.Context, d *batchDef, items []*pendingIt
 
 // settleBatch runs some items and settles each.
 func (s *session) settleBatch(sctx context.Context, d *batchDef, items []*pendingItem) error {
-	// One alone may still panic after it was settled, and then what it wrote must not have been sent.
-	early := len(items) > 1
-	for _, it := range items {
-		it.rc.early = early
-	}
 	results, err := s.callBatch(sctx, d, items)
 	if err != nil {
 		return err
 	}
 	failedKeys := map[string]bool{}
 	for i, it := range items {
-		p, key := it.rc.p, string(it.rc.src.key)
-		settledEarly := early && !it.rc.early
-		it.rc.early = false
-		if settledEarly && results[i] != nil {
-			return errSolo // what it wrote is on its way
+		if len(items) > 1 && (results[i] != nil && (it.rc.sent || len(it.rc.out) > 0) || failedKeys[string(it.rc.src.key)] && !d.independent) {
+			return errSolo // what it wrote is on its way, or cannot be taken back alone
 		}
-		if len(items) > 1 && (results[i] != nil && len(it.rc.out) > 0 || failedKeys[key] && !d.independent) {
-			return errSolo
+		var retry *RetryError
+		if errors.As(results[i], &retry) {
+			failedKeys[string(it.rc.src.key)] = true
 		}
-		out := settled
-		switch {
-		case settledEarly:
-		case results[i] == nil:
-			it.rc.settle()
-		default:
-			var retry *RetryError
-			if errors.As(results[i], &retry) {
-				failedKeys[key] = true
-			}
-			out = p.failed(it.rc, results[i], it.attempts, it.firstFailed, it.pos)
-		}
+	}
+	settle := func(it *pendingItem, out outcome) {
 		// In this order: settling one from the retry store takes the next of its key into the batch.
 		it.done()
 		if it.settle != nil {
 			it.settle(out)
+		}
+	}
+	for i, it := range items {
+		if results[i] == nil {
+			if !it.rc.sent {
+				it.rc.settle()
+			}
+			settle(it, settled)
+		}
+	}
+	// What follows a failure is written now, after what all items wrote, and so it is sent.
+	for i, it := range items {
+		if results[i] != nil {
+			settle(it, it.rc.p.failed(it.rc, results[i], it.attempts, it.firstFailed, it.pos))
 		}
 	}
 	return nil
@@ -207,7 +221,15 @@ func (s *session) settleBatch(sctx context.Context, d *batchDef, items []*pendin
 func (s *session) callBatch(sctx context.Context, d *batchDef, items []*pendingItem) (results []error, err error) {
 	ctx, cancel := context.WithTimeout(sctx, s.e.cfg.TransactionTimeout/3)
 	defer cancel()
+	if early := earlyItems(items); len(items) > 1 { // one alone may still panic after it was settled
+		for _, it := range items {
+			it.rc.early = &early
+		}
+	}
 	defer func() {
+		for _, it := range items {
+			it.rc.early, it.rc.settled = nil, false
+		}
 		r := recover()
 		if r == nil {
 			return

@@ -39,7 +39,9 @@ type recordContext struct {
 	bytes    int
 	onSettle []func()
 	decoding bool
-	early    bool // an item of a batch that may be settled before the batch has ended
+	// An item of a batch may be settled, and sent, before that has ended; early are those that may, nil afterwards.
+	early         *earlyItems
+	settled, sent bool
 	// value caches the decoded row of the table.
 	value       any
 	valueLoaded bool
@@ -243,8 +245,10 @@ func EmitTo(ctx Context, topic goka.Stream, partition int32, key string, value a
 		return
 	}
 	rc.emitTo(topic, key, value, func(rec *kgo.Record) {
-		rec.Partition = max(-1, partition)
 		addHeaders(rec, headers)
+		if partition >= 0 {
+			rec.Partition = partition
+		}
 	})
 }
 
@@ -278,6 +282,9 @@ func (rc *recordContext) emit(topic, key string, value any, codec Codec, stamp f
 }
 
 func (rc *recordContext) add(rec *kgo.Record) {
+	if rc.settled {
+		rc.Fail(errors.New("the item was settled before: write first, then settle"))
+	}
 	if trace := rc.src.header(HeaderTrace); trace != "" && headerOf(rec, HeaderTrace) == "" {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: HeaderTrace, Value: []byte(trace)})
 	}

@@ -113,6 +113,9 @@ func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) (err 
 		if err := s.end(kgo.TryAbort); err != nil && !errors.Is(err, errAborted) {
 			return err
 		}
+		// What was refused of it, or did not fit, is nothing that the next transaction writes.
+		s.produceErr.Store(nil)
+		s.overflowed.Store(nil)
 		return nil
 	} else if err != nil {
 		return err
