@@ -93,7 +93,7 @@ func TestPebbleSortedAndStaged(t *testing.T) {
 		}
 		return out
 	}
-	apply, drop, err := p.Stage(rows)
+	_, drop, err := p.Stage(rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,8 @@ func TestPebbleSortedAndStaged(t *testing.T) {
 		t.Errorf("%v is there before it is applied", got)
 	}
 	drop()
-	if apply, _, err = p.Stage(rows); err != nil {
+	apply, _, err := p.Stage(rows)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := apply(more); err != nil {

@@ -32,7 +32,7 @@ func TestMemoryWithoutMapping(t *testing.T) {
 // TestPutBack has memories changed in many ways, one after another, and back to the image each time: in few pages, in more than
 // are kept, in none, and where the kernel's account of pages is missing or lies.
 func TestPutBack(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test repeats
+	rnd := rand.New(rand.NewPCG(1, 2))
 	image := make([]byte, 4*mostKept)
 	for n := range len(image) / page / 2 { // every other page is zero
 		for at := range page {

@@ -61,7 +61,7 @@ func newContext(h registry.Host, start *wire.Start) *Context {
 		c.properties[p.Name] = p.Value
 	}
 	c.log = slog.New(newLogHandler(h))
-	c.rand = rand.New(source{h})
+	c.rand = rand.New(source{h}) //nolint:gosec // its source is the flow's own stream, which repeats in a replay
 	return c
 }
 

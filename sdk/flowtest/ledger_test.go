@@ -380,7 +380,7 @@ func TestTooLarge(t *testing.T) {
 			case size < ledger.MaxStored && err != nil:
 				return nil, err
 			case size >= ledger.MaxStored && (!errors.As(err, &e) || !slices.Contains([]string{"too-large", flow.ErrLimit.Type}, e.Type)):
-				return nil, fmt.Errorf("%d bytes: %v", size, err)
+				return nil, errors.Join(fmt.Errorf("%d bytes were not refused as too large", size), err)
 			}
 		}
 		return nil, nil

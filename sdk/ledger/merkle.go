@@ -91,7 +91,7 @@ type proven struct {
 // proof must be needed.
 func rootOf(prefix byte, n int, shown []proven, proof []Hash) (Hash, error) {
 	for i, s := range shown {
-		if s.index < 0 || s.index >= n || i > 0 && s.index <= shown[i-1].index {
+		if s.index < 0 || s.index >= n || i > 0 && s.index <= shown[i-1].index { //nolint:gosec // i is greater than zero
 			return Hash{}, fmt.Errorf("%w: leaf %d of %d is out of place", ErrProof, s.index, n)
 		}
 	}
