@@ -69,7 +69,7 @@ func TestMain(m *testing.M) {
 		if dataDir, err = os.MkdirTemp("", "app"); err != nil {
 			panic(err)
 		}
-		defer os.RemoveAll(dataDir) //nolint:errcheck // a temporary directory
+		defer os.RemoveAll(dataDir)
 		return m.Run()
 	}())
 }
