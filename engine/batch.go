@@ -54,8 +54,9 @@ type BatchOptions struct {
 // Batch is an input whose records are worked off together: once for each transaction, run gets all that the poll
 // brought, of all partitions of the session, in input order within a partition, and returns an error (or nil) for
 // each. What nil, [Retry], [Poison] and [Fatal] mean is as for a [Callback]. Writes of an item are seen by the items
-// after it; an item should decide before it writes: when one that has written returns an error, the transaction is
-// aborted and its records are run one by one.
+// after it, and are sent in the order of the items, so what several write to one row is to be written in that order too; an
+// item should decide before it writes: when one that has written returns an error, the transaction is aborted and its records
+// are run one by one.
 //
 // The context ends after a third of the transaction time-out; items that cannot be done by then should be retried.
 func Batch[T any](topic goka.Stream, codec Codec, opts BatchOptions, run func(ctx context.Context, items []Item[T]) []error) goka.Edge {

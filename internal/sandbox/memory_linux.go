@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -169,6 +170,7 @@ type pageMap struct {
 	once sync.Once
 	file *os.File // nil where it cannot be opened, or does not tell the truth
 	bufs sync.Pool
+	log  *slog.Logger // nil discards
 }
 
 const (
@@ -186,13 +188,15 @@ func ownPage(entries []byte) bool {
 // open opens the account, and tries it: there are systems that have such a file and know less.
 func (p *pageMap) open() {
 	file, err := os.Open("/proc/self/pagemap")
-	if err != nil {
-		return
+	if err == nil {
+		if p.file = file; !p.tried() {
+			p.file = nil
+			_ = file.Close() // it was only read
+			err = errors.New("it does not tell which pages were changed")
+		}
 	}
-	p.file = file
-	if !p.tried() {
-		p.file = nil
-		_ = file.Close() // it was only read
+	if err != nil && p.log != nil {
+		p.log.Warn("instances forget the pages that they changed instead of putting them back, which takes more time", "account", "/proc/self/pagemap", "reason", err)
 	}
 }
 

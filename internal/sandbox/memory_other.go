@@ -2,7 +2,10 @@
 
 package sandbox
 
-import "errors"
+import (
+	"errors"
+	"log/slog"
+)
 
 // canMap tells that base images can be mapped.
 const canMap = false
@@ -27,7 +30,7 @@ func (*linear) cool() error { return errors.New("images are not mapped here") }
 
 func (*linear) show(*sharedImage, *pageMap) (bool, error) { return false, nil }
 
-type pageMap struct{}
+type pageMap struct{ log *slog.Logger }
 
 func (*pageMap) own(*linear, int) (int, bool) { return 0, false }
 

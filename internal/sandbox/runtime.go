@@ -120,6 +120,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Runtime{cfg: cfg, modules: map[[32]byte]*installation{}}
+	r.pages.log = cfg.Log
 	if cfg.CacheDir != "" {
 		if err := os.MkdirAll(cfg.CacheDir, 0o700); err != nil {
 			return nil, fmt.Errorf("sandbox: make the directory of compiled modules: %w", err)
