@@ -37,18 +37,13 @@ func compareLocal(t *testing.T, c *enginetest.Cluster, g *engine.Graph, keys ...
 	}
 }
 
-// Items that are settled in another order than they wrote are sent in the order of the batch: the topic must end with the value
-// that local storage has.
-func TestSettledOutOfOrder(t *testing.T) {
+// settling runs 20 records in a batch of a worker's.
+func settling(t *testing.T, run func(items []engine.Item[string])) (*enginetest.Cluster, *engine.Graph) {
+	t.Helper()
 	c := enginetest.NewCluster(t)
 	g := engine.Define("settling",
 		engine.Batch("in", text, engine.BatchOptions{Independent: true}, func(_ context.Context, items []engine.Item[string]) []error {
-			for i, it := range items {
-				it.Store("s").Set([]byte("x"), []byte(it.Msg))
-				if i == len(items)-1 {
-					it.Settle() // the others are settled when the batch has ended
-				}
-			}
+			run(items)
 			return make([]error, len(items))
 		}),
 		asked(), engine.Store("s"), goka.Output("told", text))
@@ -57,26 +52,31 @@ func TestSettledOutOfOrder(t *testing.T) {
 		c.Produce(t, "in", fmt.Sprint("k", n), fmt.Sprint("m", n), text)
 	}
 	c.Start(t, g)
+	return c, g
+}
+
+// Items that are settled in another order than they wrote are sent in the order of the batch: the topic must end with the value
+// that local storage has.
+func TestSettledOutOfOrder(t *testing.T) {
+	c, g := settling(t, func(items []engine.Item[string]) {
+		for i, it := range items {
+			it.Store("s").Set([]byte("x"), []byte(it.Msg))
+			if i == len(items)-1 {
+				it.Settle() // the others are settled when the batch has ended
+			}
+		}
+	})
 	compareLocal(t, c, g, "x")
 }
 
 // An item that writes after it was settled fails, whether it is alone or not: what it writes may be too late.
 func TestWriteAfterSettle(t *testing.T) {
-	c := enginetest.NewCluster(t)
-	g := engine.Define("settling",
-		engine.Batch("in", text, engine.BatchOptions{Independent: true}, func(_ context.Context, items []engine.Item[string]) []error {
-			for _, it := range items {
-				it.Settle()
-				it.Store("s").Set([]byte(it.Msg), []byte("1"))
-			}
-			return make([]error, len(items))
-		}),
-		asked(), engine.Store("s"), goka.Output("told", text))
-	c.CreateTopics(t, 1, g)
-	for n := range 20 {
-		c.Produce(t, "in", fmt.Sprint("k", n), fmt.Sprint("m", n), text)
-	}
-	c.Start(t, g)
+	c, g := settling(t, func(items []engine.Item[string]) {
+		for _, it := range items {
+			it.Settle()
+			it.Store("s").Set([]byte(it.Msg), []byte("1"))
+		}
+	})
 	c.Consume(t, "settling.dlq", 20)
 	compareLocal(t, c, g, "m3", "m11")
 }

@@ -94,7 +94,7 @@ func (i *Instance) Release(ctx context.Context) {
 	}
 	next := &Instance{m: i.m, mod: i.mod, linear: i.linear, funcs: i.funcs, globals: i.globals}
 	next.g.mem, next.g.left, next.g.stack, next.g.full = i.g.mem, i.g.left, i.g.stack, i.g.full
-	if next.reset() != nil || !i.m.keep(next) {
+	if next.reset() != nil || !i.m.keep(ctx, next) {
 		next.close(ctx)
 	}
 }

@@ -135,12 +135,7 @@ func (l *linear) putBack(pages *pageMap) error {
 	image := l.shown.image
 	buf, entries := pages.entries(l, len(image))
 	defer pages.done(buf)
-	n := 0
-	for e := entries; len(e) > 0; e = e[8:] {
-		if ownPage(e) {
-			n += page
-		}
-	}
+	n := ownBytes(entries)
 	// A flow that changed no page at all is not to be believed.
 	if n == 0 || n > mostKept {
 		return l.cool()
@@ -183,6 +178,16 @@ const (
 func ownPage(entries []byte) bool {
 	e := le.Uint64(entries)
 	return e&(pagePresent|pageSwapped) != 0 && e&pageOfFile == 0
+}
+
+// ownBytes is how much memory the pages have that are this process's alone.
+func ownBytes(entries []byte) (n int) {
+	for ; len(entries) > 0; entries = entries[8:] {
+		if ownPage(entries) {
+			n += page
+		}
+	}
+	return n
 }
 
 // open opens the account, and tries it: there are systems that have such a file and know less.
@@ -256,13 +261,7 @@ func (p *pageMap) own(l *linear, size int) (int, bool) {
 	p.once.Do(p.open)
 	buf, entries := p.entries(l, size)
 	defer p.done(buf)
-	n := 0
-	for e := entries; len(e) > 0; e = e[8:] {
-		if ownPage(e) {
-			n += page
-		}
-	}
-	return n, entries != nil
+	return ownBytes(entries), entries != nil
 }
 
 func (p *pageMap) close() error {

@@ -271,7 +271,7 @@ func (m *Module) newInstance(ctx context.Context, env Env) (*Instance, error) {
 const mostAtOnce = 4
 
 // keep takes an instance that is in the state of the base image, unless there are enough.
-func (m *Module) keep(i *Instance) bool {
+func (m *Module) keep(ctx context.Context, i *Instance) bool {
 	cfg := m.r.cfg
 	most := max(0, cfg.IdleInstances)
 	if cfg.IdleInstances > 0 && cfg.ColdInstances > 0 && i.linear != nil && i.linear.shared() != nil {
@@ -298,7 +298,7 @@ func (m *Module) keep(i *Instance) bool {
 		m.mu.Unlock()
 	}
 	for _, c := range closing {
-		c.close(context.Background())
+		c.close(ctx)
 	}
 	return true
 }

@@ -3,6 +3,7 @@ package finality
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
@@ -62,7 +63,8 @@ func storable(tx *ledger.Transaction) error {
 			tied[o.Encumbrance] = append(tied[o.Encumbrance], i)
 		}
 	}
-	for tag, outputs := range tied {
+	for _, tag := range slices.Sorted(maps.Keys(tied)) {
+		outputs := tied[tag]
 		proof, err := tx.Source(outputs...)
 		if err != nil {
 			return fmt.Errorf("prove the outputs of transaction %s with encumbrance %q: %w", tx.ID(), tag, err)

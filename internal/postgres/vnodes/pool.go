@@ -96,7 +96,7 @@ type vnodeConns struct {
 	busy       int
 	idle       []*conn // the oldest first
 	waiters    []*waiter
-	since      time.Time // when it was given a place last, of those for which somebody has waited all the time or gave up
+	hungry     time.Time // since when its callers have had no place, those that gave up too; zero when the last one got one
 	generation int
 }
 
@@ -108,7 +108,7 @@ type waiter struct {
 func (v *vnodeConns) places() int { return v.busy + len(v.idle) }
 
 // impatient tells that it has waited for long enough.
-func (v *vnodeConns) impatient() bool { return time.Since(v.since) >= patience }
+func (v *vnodeConns) impatient() bool { return time.Since(v.hungry) >= patience }
 
 // patience is how long a caller whose virtual node has a connection at work waits for that one, and how long another
 // virtual node's must have been idle, before that is closed to make room: a connection costs the server more than many
@@ -230,8 +230,8 @@ func (p *Pool) place(ctx context.Context, vnode string) (grant, error) {
 	w := &waiter{make(chan grant, 1)}
 	if len(v.waiters) == 0 {
 		p.turns = append(p.turns, vnode)
-		if v.since.IsZero() {
-			v.since = time.Now()
+		if v.hungry.IsZero() {
+			v.hungry = time.Now()
 		}
 	}
 	v.waiters = append(v.waiters, w)
@@ -312,8 +312,8 @@ func (p *Pool) dispatch() {
 				v.busy++
 				v.waiters[0].granted <- g
 				v.waiters = v.waiters[1:]
-				if v.since = time.Now(); len(v.waiters) == 0 {
-					v.since = time.Time{}
+				if v.hungry = time.Now(); len(v.waiters) == 0 {
+					v.hungry = time.Time{}
 				}
 				progress = true
 			}
