@@ -1,6 +1,7 @@
 package finality
 
 import (
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 	"github.com/fairleadio/fairlead/sdk/vault"
@@ -11,65 +12,23 @@ import (
 type archive struct {
 	allowed map[ledger.Hash]bool // false once it was given
 	left    int
-	code    map[ledger.Hash]*offered
-}
-
-// offered is a package that a party may ask for: its parts from the first on, each once.
-type offered struct {
-	named       ledger.Package
-	next, parts uint32 // parts is 0 until it is known
+	code    travel.Offers
 }
 
 func archiveOf(tx *ledger.Transaction, most int) archive {
-	a := archive{allowed: map[ledger.Hash]bool{}, left: most, code: map[ledger.Hash]*offered{}}
+	a := archive{allowed: map[ledger.Hash]bool{}, left: most, code: travel.Offers{}}
 	a.grow(tx)
 	return a
 }
 
 // grow lets what a transaction depends on be asked for, and the packages that it names.
 func (a *archive) grow(tx *ledger.Transaction) {
-	a.offer(tx.Content().Metadata)
+	a.code.Add(tx.Content().Metadata)
 	for _, id := range tx.Dependencies() {
 		if _, known := a.allowed[id]; !known {
 			a.allowed[id] = true
 		}
 	}
-}
-
-// offer lets packages be asked for.
-func (a *archive) offer(m ledger.Metadata) {
-	for _, p := range m.Packages {
-		if a.code[p.Checksum] == nil {
-			a.code[p.Checksum] = &offered{named: p}
-		}
-	}
-}
-
-// parts are the calls that read what a party asks for of a package.
-func (a *archive) parts(who string, want codeParts) ([]*flow.Pending[vault.PackagePart], error) {
-	o := a.code[want.checksum]
-	if o == nil || want.first != o.next || o.parts > 0 && o.next == o.parts {
-		return nil, failed(ErrBackchain, "%s asks for part %d of package %s, which no transaction names that it was shown, or which it has had", who, want.first, want.checksum)
-	}
-	to := o.next + 1
-	if o.parts > 0 {
-		to = min(o.next+partsAtOnce, o.parts)
-	}
-	var out []*flow.Pending[vault.PackagePart]
-	for n := o.next; n < to; n++ {
-		out = append(out, vault.ReadPackageCall(o.named, int(n)))
-	}
-	return out, nil
-}
-
-// take makes the answer of parts that were read.
-func (a *archive) take(want codeParts, read []*flow.Pending[vault.PackagePart]) codeParts {
-	o, given := a.code[want.checksum], codeParts{checksum: want.checksum, first: want.first}
-	for _, r := range read {
-		given.parts, given.data = uint32(r.Value().Parts), append(given.data, r.Value().Data)
-	}
-	o.next, o.parts = o.next+uint32(len(read)), given.parts
-	return given
 }
 
 // gave is told of transactions that a party got without asking.
@@ -110,7 +69,7 @@ func (p *initiator) give(asking []*counterparty, wants []message) error {
 			continue
 		}
 		var err error
-		if reads[i], err = asking[i].archive.parts(asking[i].s.Counterparty(), m.code); err != nil {
+		if reads[i], err = asking[i].archive.code.Read(asking[i].s.Counterparty(), m.code); err != nil {
 			return err
 		}
 		for _, r := range reads[i] {
@@ -132,7 +91,7 @@ func (p *initiator) give(asking []*counterparty, wants []message) error {
 			m.transactions = append(m.transactions, signedTransaction{found.Transaction, found.Signatures})
 		}
 		if wants[i].kind == packageWanted {
-			m.kind, m.code = packageGiven, c.archive.take(wants[i].code, reads[i])
+			m.kind, m.code = packageGiven, c.archive.code.Give(wants[i].code, reads[i])
 		}
 		c.reply = receiveCall(c.s)
 		calls = append(calls, sendCall(c.s, m), c.reply)

@@ -27,7 +27,7 @@
 // # Packages
 //
 // A transaction is verified by the packages that it names. A party whose cluster lacks one gets it from the initiator, if its
-// cluster takes it: see vault.PutPackageCall.
+// cluster takes it: see vault.PutPackageCall. So does a notary that verifies.
 //
 // # What it asks of the platform
 //

@@ -3,6 +3,7 @@ package finality
 import (
 	"errors"
 
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/flow"
 )
 
@@ -19,7 +20,7 @@ var (
 	// ErrSignature: a signature is wrong, missing, or by a key that need not sign.
 	ErrSignature = &flow.Error{Type: "bad-signature"}
 	// ErrBackchain: what the transaction's states come from is not shown, not right, or more than is looked at.
-	ErrBackchain = &flow.Error{Type: "bad-backchain"}
+	ErrBackchain = travel.ErrRefused
 	// ErrNotary: the group has no such notary, or not with this key.
 	ErrNotary = &flow.Error{Type: "unknown-notary"}
 )

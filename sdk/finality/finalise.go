@@ -178,7 +178,7 @@ func (p *initiator) propose() error {
 		m.proofs = append(m.proofs, signedProof{f.Filtered, f.Signatures})
 		if metadata, err := f.Filtered.Metadata(); err == nil {
 			for _, c := range p.parties {
-				c.archive.offer(metadata)
+				c.archive.code.Add(metadata)
 			}
 		}
 	}

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/internal/canonical"
 	"github.com/fairleadio/fairlead/sdk/ledger"
-	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // messageVersion is the version of the messages. Each message has it, for the session's protocol is the application's.
@@ -84,19 +84,8 @@ type message struct {
 	class      class
 	reason     string
 	// code is what the last two kinds are about.
-	code codeParts
+	code travel.Parts
 }
-
-// codeParts are parts of the file of a package of code.
-type codeParts struct {
-	checksum ledger.Hash
-	// first is the number of the first part, parts how many the file has: zero in what asks for them.
-	first, parts uint32
-	data         [][]byte
-}
-
-// partsAtOnce is how many parts of a package a message has at most; the first has one, which tells how many there are.
-const partsAtOnce = 7
 
 // signedTransaction is a transaction with signatures.
 type signedTransaction struct {
@@ -137,12 +126,7 @@ func (m message) encode() []byte {
 	w.Text(10, m.reason)
 	putTransactions(&w, 11, m.sources)
 	if m.kind == packageWanted || m.kind == packageGiven {
-		w.Blob(12, m.code.checksum[:])
-		w.Uint(13, uint64(m.code.first))
-		w.Uint(14, uint64(m.code.parts))
-		for _, b := range m.code.data {
-			w.Item(15, b)
-		}
+		m.code.Put(&w, 12)
 	}
 	return w.Bytes()
 }
@@ -219,12 +203,7 @@ func readMessage(b []byte) (message, error) {
 	m.signatures = takeSignatures(r, 8, note)
 	m.class, m.reason = class(r.Uint32(9)), r.Text(10)
 	takeTransactions(11, &m.sources)
-	m.code = codeParts{checksum: takeHash(r.Blob(12)), first: r.Uint32(13), parts: r.Uint32(14)}
-	r.Items(15, func(b []byte) {
-		if m.code.data = append(m.code.data, b); len(m.code.data) > partsAtOnce {
-			note(fmt.Errorf("it has more than %d parts of a package", partsAtOnce))
-		}
-	})
+	m.code = travel.Take(r, 12, note)
 	if err := r.End(); err != nil {
 		return message{}, err
 	}
@@ -293,9 +272,9 @@ func (m message) fits() error {
 	case final:
 		right = bare && len(m.ids) == 0 && len(m.signatures) > 0 && noFailure
 	case packageWanted:
-		right = bare && len(m.ids)+len(m.signatures) == 0 && noFailure && m.code.parts == 0 && len(m.code.data) == 0
+		right = bare && len(m.ids)+len(m.signatures) == 0 && noFailure && m.code.Asks()
 	case packageGiven:
-		right = bare && len(m.ids)+len(m.signatures) == 0 && noFailure && m.code.fits()
+		right = bare && len(m.ids)+len(m.signatures) == 0 && noFailure && m.code.Gives()
 	case failure:
 		right = bare && len(m.ids)+len(m.signatures) == 0 && (m.class == classFatal || m.class == classUnknown) && utf8.ValidString(m.reason)
 	default:
@@ -305,21 +284,6 @@ func (m message) fits() error {
 		return fmt.Errorf("a %s has other parts", m.kind)
 	}
 	return nil
-}
-
-// fits tells whether these are the parts that follow the first of them, and as long as parts are.
-func (c codeParts) fits() bool {
-	n := uint64(len(c.data))
-	if n == 0 || uint64(c.first)+n > uint64(c.parts) {
-		return false
-	}
-	for i, b := range c.data {
-		last := uint64(c.first)+uint64(i)+1 == uint64(c.parts)
-		if len(b) == 0 || len(b) > vault.PackagePartBytes || len(b) < vault.PackagePartBytes && !last {
-			return false
-		}
-	}
-	return true
 }
 
 // take decodes a message of the other side, which must be of one of some kinds and about the transaction. A failure is an

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
@@ -49,6 +50,8 @@ func samples(t testing.TB) []message {
 		{kind: final, id: id, signatures: s.signatures},
 		{kind: failure, id: id, class: classUnknown, reason: "because"},
 		{kind: asked, id: id},
+		{kind: packageWanted, id: id, code: travel.Parts{Checksum: ledger.Hash{1}, First: 3}},
+		{kind: packageGiven, id: id, code: travel.Parts{Checksum: ledger.Hash{1}, Count: 1, Data: [][]byte{[]byte("file")}}},
 	}
 }
 
@@ -68,7 +71,7 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%s with an unknown field is read", m.kind)
 		}
 		other := m
-		other.kind = m.kind%asked + 1
+		other.kind = m.kind%packageGiven + 1
 		if got, err := decodeMessage(other.encode()); err == nil && (len(got.transactions) != len(m.transactions) || len(got.ids) > 0) {
 			t.Errorf("%s is read as %s", m.kind, got.kind)
 		}

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 	registerForgers()
 	registerCheats()
 	registerLiars()
+	registerNotaryLiars()
 	registerCoins()
 	m.Run()
 }

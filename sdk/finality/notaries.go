@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -63,6 +64,8 @@ type question struct {
 	tx      *ledger.Transaction
 	notary  ledger.Notary
 	request []byte
+	// shown are the transactions that the notary was shown by which packages it may ask for; it need not verify without.
+	shown []ledger.Metadata
 }
 
 // ask shows a notary what it must see that does not verify, or is only asked what it has decided.
@@ -71,12 +74,12 @@ func ask(tx *ledger.Transaction, mode notary.Mode) (question, error) {
 	if err != nil {
 		return question{}, err
 	}
-	return question{tx, tx.Content().Notary, notary.Request{Mode: mode, Filtered: f}.Encode()}, nil
+	return question{tx: tx, notary: tx.Content().Notary, request: notary.Request{Mode: mode, Filtered: f}.Encode()}, nil
 }
 
 // askToVerify shows a notary all of a transaction, with the proofs of what it consumes and looks at.
 func askToVerify(tx *ledger.Transaction, signatures []ledger.Signature, proofs []*ledger.Filtered, signed []vault.SignedFiltered) (question, error) {
-	n := tx.Content().Notary
+	shown := []ledger.Metadata{tx.Content().Metadata}
 	whole := &notary.Whole{Transaction: tx, Signatures: signatures}
 	for _, f := range proofs {
 		i := slices.IndexFunc(signed, func(s vault.SignedFiltered) bool { return s.Filtered == f })
@@ -89,8 +92,11 @@ func askToVerify(tx *ledger.Transaction, signatures []ledger.Signature, proofs [
 			return question{}, failed(ErrBackchain, "transaction %s, which transaction %s comes from, is in the vault without its notary's signature", f.ID(), tx.ID())
 		}
 		whole.Proofs = append(whole.Proofs, notary.Proof{Filtered: f, Signature: notarys[0]})
+		if m, err := f.Metadata(); err == nil {
+			shown = append(shown, m)
+		}
 	}
-	return question{tx, n, notary.Request{Mode: notary.Write, Whole: whole}.Encode()}, nil
+	return question{tx, tx.Content().Notary, notary.Request{Mode: notary.Write, Whole: whole}.Encode(), shown}, nil
 }
 
 // answerCall receives the answer.
@@ -98,13 +104,51 @@ func answerCall(s *flow.Session) *flow.Pending[[]byte] {
 	return flow.ReceiveAtMostCall(s, notary.MaxAnswer)
 }
 
-// read takes an answer. Its error is [ErrInvalid] for a refusal that is for ever, and [ErrUnknown] for everything else: also
-// for an answer that is about another transaction, or signed by another key, for that says nothing of this one.
-func (q question) read(ctx *flow.Context, answer *flow.Pending[[]byte]) (ledger.Signature, error) {
+// hear takes the notary's answers, and gives it the packages that it asks for until it has decided. Its error is that of
+// read.
+func (q question) hear(ctx *flow.Context, s *flow.Session, answer *flow.Pending[[]byte]) (ledger.Signature, error) {
+	offers := travel.Offers{}
+	for _, m := range q.shown {
+		offers.Add(m)
+	}
+	for {
+		signature, wanted, err := q.read(ctx, answer)
+		if wanted == nil {
+			return signature, err
+		}
+		given, err := q.give(ctx, offers, *wanted)
+		if err != nil {
+			return signature, failed(ErrUnknown, "notary %s needs a package to decide on transaction %s, and it could not be given: %s", q.notary.Name, q.tx.ID(), err)
+		}
+		answer = answerCall(s)
+		_ = flow.All(ctx, flow.SendBytesCall(s, notary.Given{Transaction: q.tx.ID(), Parts: given}.Encode()), answer) // each call has its error
+	}
+}
+
+// give reads parts of a package that the notary may have.
+func (q question) give(ctx *flow.Context, offers travel.Offers, wanted travel.Parts) (travel.Parts, error) {
+	reads, err := offers.Read(q.notary.Name, wanted)
+	if err != nil {
+		return travel.Parts{}, err
+	}
+	calls := make([]flow.Call, len(reads))
+	for i, r := range reads {
+		calls[i] = r
+	}
+	if err := flow.All(ctx, calls...); err != nil {
+		return travel.Parts{}, err
+	}
+	return offers.Give(wanted, reads), nil
+}
+
+// read takes an answer; wanted is set when it asks for a package first. Its error is [ErrInvalid] for a refusal that is for
+// ever, and [ErrUnknown] for everything else: also for an answer that is about another transaction, or signed by another key,
+// for that says nothing of this one.
+func (q question) read(ctx *flow.Context, answer *flow.Pending[[]byte]) (signature ledger.Signature, wanted *travel.Parts, err error) {
 	name := q.notary.Name
 	b, err := answer.Result()
 	if err != nil {
-		return ledger.Signature{}, failed(ErrUnknown, "notary %s did not answer about transaction %s: %s", name, q.tx.ID(), err)
+		return signature, nil, failed(ErrUnknown, "notary %s did not answer about transaction %s: %s", name, q.tx.ID(), err)
 	}
 	a, err := notary.DecodeAnswer(b)
 	var checked *vault.Checked
@@ -116,13 +160,15 @@ func (q question) read(ctx *flow.Context, answer *flow.Pending[[]byte]) (ledger.
 	}
 	switch {
 	case err != nil:
-		return ledger.Signature{}, failed(ErrUnknown, "the answer of notary %s about transaction %s is not right: %s", name, q.tx.ID(), err)
+		return signature, nil, failed(ErrUnknown, "the answer of notary %s about transaction %s is not right: %s", name, q.tx.ID(), err)
 	case a.Class == notary.Signed:
-		return a.Signature, nil
+		return a.Signature, nil, nil
+	case a.Class == notary.Wants:
+		return signature, &a.Wanted, nil
 	case a.Class == notary.Fatal:
-		return ledger.Signature{}, failed(ErrInvalid, "notary %s refuses transaction %s: %s", name, q.tx.ID(), a.Reason)
+		return signature, nil, failed(ErrInvalid, "notary %s refuses transaction %s: %s", name, q.tx.ID(), a.Reason)
 	default:
-		return ledger.Signature{}, failed(ErrUnknown, "notary %s has not decided on transaction %s: %s", name, q.tx.ID(), a.Reason)
+		return signature, nil, failed(ErrUnknown, "notary %s has not decided on transaction %s: %s", name, q.tx.ID(), a.Reason)
 	}
 }
 
@@ -145,7 +191,7 @@ func (o Options) notarise(ctx *flow.Context, to service, q question, first *flow
 		if err == nil {
 			answer := answerCall(s)
 			_ = flow.All(ctx, append([]flow.Call{flow.SendBytesCall(s, q.request), answer}, beside...)...)
-			signature, err = q.read(ctx, answer)
+			signature, err = q.hear(ctx, s, answer)
 		}
 		if err == nil || errors.Is(err, ErrInvalid) {
 			return signature, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/flowtest"
@@ -172,18 +173,18 @@ func registerLiars() {
 }
 
 // prying is what the responder pry asks for, set by its test.
-var prying func(named ledger.Hash) []codeParts
+var prying func(named ledger.Hash) []travel.Parts
 
-func (l lie) answer(want codeParts) codeParts {
+func (l lie) answer(want travel.Parts) travel.Parts {
 	parts := slices.Collect(slices.Chunk(l.File, vault.PackagePartBytes))
-	out := codeParts{checksum: want.checksum, first: want.first + uint32(l.Skip), parts: uint32(len(parts))}
+	out := travel.Parts{Checksum: want.Checksum, First: want.First + uint32(l.Skip), Count: uint32(len(parts))}
 	if l.Parts > 0 {
-		out.parts = uint32(l.Parts)
+		out.Count = uint32(l.Parts)
 	}
 	if l.Other {
-		out.checksum[0]++
+		out.Checksum[0]++
 	}
-	out.data = parts[min(int(out.first), len(parts)-1):][:1]
+	out.Data = parts[min(int(out.First), len(parts)-1):][:1]
 	return out
 }
 
@@ -257,13 +258,13 @@ func TestPackagesOfStrangers(t *testing.T) {
 // A party reads no other packages than those that the transactions name which it was shown, and each part once.
 func TestPryingForPackages(t *testing.T) {
 	for name, c := range map[string]struct {
-		ask  func(named ledger.Hash) []codeParts
+		ask  func(named ledger.Hash) []travel.Parts
 		want string
 	}{
-		"another package": {func(ledger.Hash) []codeParts { return []codeParts{{checksum: ledger.Hash{7}}} }, "asks for part 0 of package 0700"},
-		"a later part":    {func(n ledger.Hash) []codeParts { return []codeParts{{checksum: n, first: 1}} }, "asks for part 1 of package"},
-		"twice":           {func(n ledger.Hash) []codeParts { return []codeParts{{checksum: n}, {checksum: n}} }, "asks for part 0 of package"},
-		"past the end":    {func(n ledger.Hash) []codeParts { return []codeParts{{checksum: n}, {checksum: n, first: 1}} }, "or which it has had"},
+		"another package": {func(ledger.Hash) []travel.Parts { return []travel.Parts{{Checksum: ledger.Hash{7}}} }, "asks for part 0 of package 0700"},
+		"a later part":    {func(n ledger.Hash) []travel.Parts { return []travel.Parts{{Checksum: n, First: 1}} }, "asks for part 1 of package"},
+		"twice":           {func(n ledger.Hash) []travel.Parts { return []travel.Parts{{Checksum: n}, {Checksum: n}} }, "asks for part 0 of package"},
+		"past the end":    {func(n ledger.Hash) []travel.Parts { return []travel.Parts{{Checksum: n}, {Checksum: n, First: 1}} }, "or which it has had"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			prying = c.ask

@@ -218,8 +218,8 @@ func TestCheatedNotary(t *testing.T) {
 		})
 	}
 	w.t = t
-	w.notary.Fail("verify", &flow.Error{Type: flow.ErrPackageMissing.Type, Message: "secret"})
-	if got := w.cheat(w.alice, honest, "without the package"); got != "4 the notary has a problem: it could not verify the transaction (package-missing)" {
+	w.notary.Fail("verify", &flow.Error{Type: flow.ErrTimeout.Type, Message: "secret"})
+	if got := w.cheat(w.alice, honest, "without an answer"); got != "4 the notary has a problem: it could not verify the transaction (timeout)" {
 		t.Error(got)
 	}
 	if got := w.cheat(w.alice, honest, "not at all"); got != "1 " {

@@ -9,7 +9,8 @@
 //
 // # What is spoken
 //
-// Protocol [Protocol] or [VerifyingProtocol], version 1: one [Request], one [Answer]. Both are canonical encodings
+// Protocol [Protocol] or [VerifyingProtocol], version 1: one [Request], one [Answer]; between them, a notary that verifies may
+// ask for packages of code ([Wants]), and gets parts of them ([Given]). All are canonical encodings
 // (ascending fields, shortest numbers, no default values, nothing unknown), and what is not the one encoding of a message is
 // refused.
 //
@@ -24,7 +25,8 @@
 // The whole transaction, all signatures, and of each transaction whose states it consumes or looks at what proves these
 // states, with the notary's own signature. It has verified those when it signed them, so nobody needs to see what they come
 // from. Before it decides it checks that all signatories have signed, that the proofs are of transactions that it has signed
-// with the same key, the rules of the ledger and all contracts. Its cluster needs the packages that transactions name. Asked
+// with the same key, the rules of the ledger and all contracts. What its cluster lacks of the packages that the transaction
+// names it asks for, and the cluster takes them by the rules of vault.PutPackageCall. Asked
 // only what it has decided ([Read]), it sees what the other kind does.
 //
 // A key belongs to one kind for ever: what a notary signed while it did not verify would count as verified afterwards.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/internal/canonical"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -87,6 +88,9 @@ const (
 	Unknown
 	// General: the notary could not tell; it may when it is asked again.
 	General
+	// Wants: a notary that verifies lacks a package by which it is to do so, and asks for parts of its file. It is sent
+	// [Given], and answers again.
+	Wants
 )
 
 // Answer is what a notary says of a transaction.
@@ -98,11 +102,20 @@ type Answer struct {
 	Signature ledger.Signature
 	// Result is how the notary's memory answered; 0 when it was not asked, or had no answer.
 	Result flow.UniquenessResult
-	// Reason is for people; empty for Signed.
+	// Reason is for people; empty for Signed and Wants.
 	Reason string
 	// Unknown are states that nobody has made, Conflicts those that others have consumed, with the transactions that have.
 	Unknown   []ledger.StateRef
 	Conflicts []Conflict
+	// Wanted is what is asked for, for Wants.
+	Wanted travel.Parts
+}
+
+// Given gives a notary parts of a package that it has asked for.
+type Given struct {
+	// Transaction is the transaction's id.
+	Transaction ledger.Hash
+	Parts       travel.Parts
 }
 
 // Conflict is a state and the transaction that has consumed it.
@@ -223,7 +236,46 @@ func (a Answer) Encode() []byte {
 			w.Blob(2, c.ConsumedBy[:])
 		})
 	}
+	if a.Class == Wants {
+		w.Message(9, func(w *canonical.Writer) { a.Wanted.Put(w, 1) })
+	}
 	return w.Bytes()
+}
+
+// Encode returns the canonical encoding.
+func (g Given) Encode() []byte {
+	var w canonical.Writer
+	w.Uint(1, Version)
+	w.Blob(2, g.Transaction[:])
+	w.Message(3, func(w *canonical.Writer) { g.Parts.Put(w, 1) })
+	return w.Bytes()
+}
+
+// DecodeGiven reads parts of a package. Whatever is not that is a flow.ErrBadMessage.
+func DecodeGiven(b []byte) (Given, error) {
+	const what = "what is given to the notary"
+	if len(b) > MaxRequest {
+		return Given{}, bad(what, fmt.Errorf("it has %d bytes, at most %d are allowed", len(b), MaxRequest))
+	}
+	r := canonical.NewReader(b)
+	var wrong error
+	version, g := r.Uint32(1), Given{Transaction: takeHash(r, 2)}
+	r.Message(3, func(r *canonical.Reader) { g.Parts = travel.Take(r, 1, func(err error) { wrong = err }) })
+	err := r.End()
+	switch {
+	case err != nil:
+	case version != Version:
+		err = fmt.Errorf("version %d is not known here, %d is", version, Version)
+	case wrong != nil:
+		err = wrong
+	case !g.Parts.Gives():
+		err = errors.New("it has other parts of a package than it says, or of another length")
+	case !bytes.Equal(g.Encode(), b):
+		err = fmt.Errorf("%w: a part has another length or place", canonical.ErrNotCanonical)
+	default:
+		return g, nil
+	}
+	return Given{}, bad(what, err)
 }
 
 func putRef(w *canonical.Writer, r ledger.StateRef) {
@@ -264,13 +316,15 @@ func DecodeAnswer(b []byte) (Answer, error) {
 		c.ConsumedBy = takeHash(r, 2)
 		a.Conflicts = append(a.Conflicts, c)
 	})
+	var wrong error
+	r.Message(9, func(r *canonical.Reader) { a.Wanted = travel.Take(r, 1, func(err error) { wrong = err }) })
 	if err := r.End(); err != nil {
 		return Answer{}, bad(what, err)
 	}
 	if version != Version {
 		return Answer{}, bad(what, fmt.Errorf("version %d is not known here, %d is", version, Version))
 	}
-	if a.Class < Signed || a.Class > General || a.Result < 0 || a.Result > flow.Malformed {
+	if a.Class < Signed || a.Class > Wants || a.Result < 0 || a.Result > flow.Malformed {
 		return Answer{}, bad(what, fmt.Errorf("class %d or result %d is not known here", a.Class, a.Result))
 	}
 	if a.Class == Signed {
@@ -278,6 +332,12 @@ func DecodeAnswer(b []byte) (Answer, error) {
 		if a.Signature, err = ledger.DecodeSignature(signature); err != nil {
 			return Answer{}, bad(what, err)
 		}
+	}
+	if wrong != nil {
+		return Answer{}, bad(what, wrong)
+	}
+	if !a.Wanted.Asks() {
+		return Answer{}, bad(what, errors.New("it asks for a package, and gives parts of it"))
 	}
 	if !bytes.Equal(a.Encode(), b) {
 		return Answer{}, bad(what, fmt.Errorf("%w: a part has another length or place", canonical.ErrNotCanonical))

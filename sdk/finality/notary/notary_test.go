@@ -3,14 +3,17 @@ package notary_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/flowtest"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 func TestMain(m *testing.M) {
@@ -245,7 +248,59 @@ func answers(id ledger.Hash) []notary.Answer {
 		{Transaction: id, Class: notary.Fatal, Result: flow.InputConflict, Reason: "r", Conflicts: []notary.Conflict{{State: ledger.StateRef{Transaction: id, Index: 3}, ConsumedBy: ledger.Hash{4}}}},
 		{Transaction: id, Class: notary.Fatal, Result: flow.InputUnknown, Reason: "r", Unknown: []ledger.StateRef{{Transaction: id}}},
 		{Transaction: id, Class: notary.General, Reason: "r"},
+		{Transaction: id, Class: notary.Wants, Wanted: travel.Parts{Checksum: ledger.Hash{1}, First: 2}},
 	}
+}
+
+// A package that is asked for or given is as long as it says, and nothing else.
+func TestParts(t *testing.T) {
+	given := notary.Given{Transaction: ledger.Hash{1}, Parts: travel.Parts{Checksum: ledger.Hash{2}, First: 1, Count: 3, Data: [][]byte{make([]byte, vault.PackagePartBytes), []byte("end")}}}
+	b := given.Encode()
+	if got, err := notary.DecodeGiven(b); err != nil || !bytes.Equal(got.Encode(), b) || len(got.Parts.Data) != 2 {
+		t.Errorf("%v", err)
+	}
+	with := func(change func(*travel.Parts)) []byte {
+		g := given
+		g.Parts.Data = slices.Clone(g.Parts.Data)
+		change(&g.Parts)
+		return g.Encode()
+	}
+	for text, b := range map[string][]byte{
+		"version 2 is not known here":          append([]byte{8, 2}, b[2:]...),
+		"has 4194305 bytes, at most":           make([]byte, notary.MaxRequest+1),
+		"more than 7 parts":                    with(func(p *travel.Parts) { p.Count, p.Data = 8, slices.Repeat(p.Data[:1], 8) }),
+		"other parts of a package than":        with(func(p *travel.Parts) { p.Count = 2 }),
+		"or of another length":                 with(func(p *travel.Parts) { p.Data[0] = []byte("short") }),
+		"a package than it says, or":           with(func(p *travel.Parts) { p.Data = nil }),
+		"than it says, or of another length":   with(func(p *travel.Parts) { p.Data[1] = nil }),
+		"what is given to the notary: the enc": b[:len(b)-1],
+	} {
+		if _, err := notary.DecodeGiven(b); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for text, a := range map[string]notary.Answer{
+		"asks for a package, and gives": {Class: notary.Wants, Wanted: given.Parts},
+		"more than 7 parts":             {Class: notary.Wants, Wanted: travel.Parts{Data: slices.Repeat([][]byte{{1}}, 8)}},
+	} {
+		if _, err := notary.DecodeAnswer(a.Encode()); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	other := notary.Answer{Class: notary.Wants}.Encode()
+	other[bytes.Index(other, []byte{0x18, byte(notary.Wants)})+1] = byte(notary.General)
+	if _, err := notary.DecodeAnswer(other); err == nil {
+		t.Error("an answer of another class asks for a package")
+	}
+}
+
+func FuzzGiven(f *testing.F) {
+	f.Add(notary.Given{Transaction: ledger.Hash{1}, Parts: travel.Parts{Checksum: ledger.Hash{2}, Count: 1, Data: [][]byte{[]byte("file")}}}.Encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if g, err := notary.DecodeGiven(b); err == nil && !bytes.Equal(g.Encode(), b) {
+			t.Errorf("%x is read as %x", b, g.Encode())
+		}
+	})
 }
 
 func FuzzRequest(f *testing.F) {

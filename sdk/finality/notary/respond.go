@@ -51,7 +51,7 @@ func RegisterVerifying() { flow.Responder(VerifyingProtocol, RespondVerifying, f
 func Respond(ctx *flow.Context, s *flow.Session) error { return respond(ctx, s, Protocol) }
 
 // RespondVerifying answers one request: the responder of a notary that verifies signatures, the ledger's rules and
-// contracts before it decides. It answers and fails as [Respond] does.
+// contracts before it decides. It answers and fails as [Respond] does; before, it asks for packages that it lacks.
 func RespondVerifying(ctx *flow.Context, s *flow.Session) error {
 	return respond(ctx, s, VerifyingProtocol)
 }
@@ -65,7 +65,7 @@ func respond(ctx *flow.Context, s *flow.Session, protocol string) error {
 	if err != nil {
 		return err
 	}
-	a := answer(ctx, s.Counterparty(), request, protocol, keys.Value(), me.Value())
+	a := answer(ctx, s, request, protocol, keys.Value(), me.Value())
 	if a.Class != Signed {
 		ctx.Log().Info("not signed", "transaction", a.Transaction.String(), "for", s.Counterparty(), "reason", a.Reason)
 	}
@@ -73,9 +73,9 @@ func respond(ctx *flow.Context, s *flow.Session, protocol string) error {
 }
 
 // answer decides on a request.
-func answer(ctx *flow.Context, originator string, r Request, protocol string, keys []flow.Key, me []flow.Member) Answer {
+func answer(ctx *flow.Context, s *flow.Session, r Request, protocol string, keys []flow.Key, me []flow.Member) Answer {
 	a := Answer{Transaction: r.ID()}
-	u, notary, err := r.uniqueness(originator)
+	u, notary, err := r.uniqueness(s.Counterparty())
 	if err != nil {
 		a.Class, a.Reason = Fatal, err.Error()
 		return a
@@ -94,7 +94,7 @@ func answer(ctx *flow.Context, originator string, r Request, protocol string, ke
 		return a
 	}
 	if r.Whole != nil {
-		if refusal := r.Whole.verify(ctx, a, keys); refusal.Class != 0 {
+		if refusal := r.Whole.verify(ctx, s, a, keys); refusal.Class != 0 {
 			return refusal
 		}
 	}

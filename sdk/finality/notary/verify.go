@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // verify verifies a transaction. It returns the refusal, or a, whose class is 0, when nothing is against it.
-func (o *Whole) verify(ctx *flow.Context, a Answer, keys []flow.Key) Answer {
+func (o *Whole) verify(ctx *flow.Context, s *flow.Session, a Answer, keys []flow.Key) Answer {
 	fatal := func(err error) Answer {
 		a.Class, a.Reason = Fatal, short(err.Error())
 		return a
@@ -29,6 +30,13 @@ func (o *Whole) verify(ctx *flow.Context, a Answer, keys []flow.Key) Answer {
 		return fatal(err)
 	}
 	v, err := ctx.Verify(o.Transaction, sources...)
+	if errors.Is(err, flow.ErrPackageMissing) {
+		if err := o.fetch(ctx, s); err != nil {
+			ctx.Log().Warn("a package is missing", "transaction", a.Transaction.String(), "reason", err.Error())
+			return a.general("it lacks a package by which the transaction is verified, and could not get it from "+s.Counterparty(), err)
+		}
+		v, err = ctx.Verify(o.Transaction, sources...)
+	}
 	if err != nil {
 		return a.general("it could not verify the transaction", err)
 	}
@@ -41,6 +49,31 @@ func (o *Whole) verify(ctx *flow.Context, a Answer, keys []flow.Key) Answer {
 		return fatal(errors.New(text))
 	}
 	return a
+}
+
+// maxPackageBytes is how much of packages a notary takes for one transaction.
+const maxPackageBytes = 64 << 20
+
+// fetch gets the packages that are missing from who shows the transaction. It is asked only when all who must sign have, and
+// what is consumed is proven.
+func (o *Whole) fetch(ctx *flow.Context, s *flow.Session) error {
+	id := o.Transaction.ID()
+	fetcher := travel.Fetcher{Ctx: ctx, From: s.Counterparty(), MaxBytes: maxPackageBytes, Ask: func(want travel.Parts) (travel.Parts, error) {
+		reply := flow.ReceiveAtMostCall(s, MaxRequest)
+		if err := flow.All(ctx, flow.SendBytesCall(s, Answer{Transaction: id, Class: Wants, Wanted: want}.Encode()), reply); err != nil {
+			return travel.Parts{}, err
+		}
+		given, err := DecodeGiven(reply.Value())
+		if err == nil && given.Transaction != id {
+			err = flow.Errorf(flow.ErrBadMessage.Type, "a package for transaction %s is given, this is about %s", given.Transaction, id)
+		}
+		return given.Parts, err
+	}}
+	var proofs []*ledger.Filtered
+	for _, p := range o.Proofs {
+		proofs = append(proofs, p.Filtered)
+	}
+	return fetcher.Fetch(travel.Named(o.Transaction, proofs...)...)
 }
 
 // claims are all signatures that are looked at: none where there are more than can be needed, which is refused.
