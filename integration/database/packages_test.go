@@ -183,6 +183,36 @@ func TestGivenPackageSurvivesCrashes(t *testing.T) {
 	}
 }
 
+// A flow is told that another one began to bring the same package to its virtual node, whoever asks again.
+func TestPackageThatIsComing(t *testing.T) {
+	f := withCode(t)
+	file := codeFileOf(t, "1.0", 600_000)
+	p, other := named("1.0", file), named("1.0", append([]byte("x"), file...))
+	begin := func(id, flow string, p *appv1.NamedPackage) string {
+		f.send(id, flow, clusterdb.CodeKey(p.GetChecksum()), &appv1.PackageRequest{Operation: &appv1.PackageRequest_Put{Put: &appv1.PutPackagePart{Package: p, Parts: 3, Data: file[:database.CodePartBytes]}}})
+		return f.said(id)
+	}
+	const alone, coming = "0 bytes", "2 bytes"
+	for _, c := range []struct {
+		id, flow string
+		p        *appv1.NamedPackage
+		want     string
+	}{
+		{"1", "first", p, alone}, {"2", "second", p, coming}, {"3", "third", p, coming}, {"4", "second", p, coming}, {"5", "first", p, alone}, {"6", "second", other, alone},
+	} {
+		if got := begin(c.id, c.flow, c.p); got != c.want {
+			t.Errorf("request %s, of flow %s: %s, want %s", c.id, c.flow, got, c.want)
+		}
+	}
+	// Who is silent for long does not bring it.
+	if _, err := f.w.pool(f.w.clusterURL).Exec(t.Context(), "UPDATE cpi_upload SET at = at - interval '3 minutes' WHERE request_id LIKE '%/first/%'"); err != nil {
+		t.Fatal(err)
+	}
+	if got := begin("7", "second", p); got != alone {
+		t.Errorf("after the first is silent: %s", got)
+	}
+}
+
 // What is wrong with a package is found before anything of it is kept; flows that bring the same at once do not disturb each
 // other; and what an operator uploads later counts as the operator's.
 func TestGivenPackages(t *testing.T) {

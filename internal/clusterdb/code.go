@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/fairleadio/fairlead/internal/postgres"
 	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
@@ -92,6 +93,18 @@ func CodeFiles(ctx context.Context, q postgres.Queryer, keys []string) (map[stri
 func PutGivenPart(ctx context.Context, q postgres.Queryer, request, vnode string, part uint32, data []byte) error {
 	_, err := q.Exec(ctx, "INSERT INTO cpi_upload (request_id, part, data, vnode) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", request, int32(part), data, vnode)
 	return err
+}
+
+// silentFor is how long a flow that hands over a package may be silent until it no longer counts as bringing it.
+const silentFor = 2 * time.Minute
+
+// GivenEarlier tells whether another request than one hands over the same file, by [CodeKey], for the same virtual node, began
+// earlier, and has not been silent since. Requests end with the file's key.
+func GivenEarlier(ctx context.Context, q postgres.Queryer, request, vnode, key string) (there bool, err error) {
+	err = q.One(ctx, []any{&there}, `SELECT EXISTS (SELECT FROM cpi_upload u WHERE vnode = $2 AND vnode <> '' AND part = 0 AND request_id <> $1
+		AND right(request_id, length($3)) = $3 AND at < coalesce((SELECT at FROM cpi_upload WHERE request_id = $1 AND part = 0), 'infinity')
+		AND (SELECT max(at) FROM cpi_upload WHERE request_id = u.request_id) > $4)`, request, vnode, key, time.Now().Add(-silentFor))
+	return there, err
 }
 
 // GivenBytes is how many bytes of packages that are not whole yet the flows of a virtual node have handed over.

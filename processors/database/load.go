@@ -332,6 +332,12 @@ func loadPackage(ctx context.Context, q postgres.Queryer, e PackageAsked) (State
 			l.s.Parts, err = clusterdb.UploadParts(ctx, q, id, op.Put.GetPart())
 			return err
 		})
+		if op.Put.GetPart() == 0 && op.Put.GetParts() > 1 {
+			l.try(func() (err error) {
+				l.s.Coming, err = clusterdb.GivenEarlier(ctx, q, id, e.Request.GetVnode(), e.Key)
+				return err
+			})
+		}
 	}
 	return l.s, l.err
 }

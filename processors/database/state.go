@@ -54,6 +54,8 @@ type State struct {
 	// such that were taken; Limits what they may.
 	Given, Received uint64
 	Limits          CodeLimits
+	// Coming: another flow of the virtual node is handing over the same file, and began earlier.
+	Coming bool
 
 	Operation *clusterdb.Operation
 	// Parts counts the parts of an upload that are there, this one included.

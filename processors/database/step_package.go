@@ -185,7 +185,7 @@ func (s State) putCode(e PackageAsked, p *appv1.PutPackagePart) (o Outcome, err 
 	}
 	o.put(PutGivenPart{Operation: id, Vnode: e.Request.GetVnode(), Part: p.GetPart(), Data: p.GetData()})
 	if s.Parts < p.GetParts() {
-		return o, o.answer(nil)
+		return o, o.answer(&appv1.PutPackageResult{Coming: s.Coming})
 	}
 	op := s.begin(id, operationv1.OperationKind_OPERATION_KIND_RECEIVE_PACKAGE, e.Key, clusterdb.Work{
 		Step: stepVerify, Attempt: e.ID, Actor: "virtual node " + e.Request.GetVnode(), Reply: e.Reply, Request: e.ID, Parts: p.GetParts(), SHA256: of.GetChecksum(),

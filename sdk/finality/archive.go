@@ -23,7 +23,7 @@ func archiveOf(tx *ledger.Transaction, most int) archive {
 
 // grow lets what a transaction depends on be asked for, and the packages that it names.
 func (a *archive) grow(tx *ledger.Transaction) {
-	a.code.Add(tx.Content().Metadata)
+	a.code.Add(tx.Content().Metadata.Packages...)
 	for _, id := range tx.Dependencies() {
 		if _, known := a.allowed[id]; !known {
 			a.allowed[id] = true

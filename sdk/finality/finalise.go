@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -174,15 +175,12 @@ func byTransaction(all []vault.SignedFiltered) map[ledger.Hash][]*ledger.Filtere
 // together: the parties verify for themselves, and nothing is notarised before all of it is known.
 func (p *initiator) propose() error {
 	m := message{kind: proposal, id: p.tx.ID(), transactions: []signedTransaction{{p.tx, p.signing.all}}, others: len(p.parties) > 1, sources: p.sources}
+	var shown []*ledger.Filtered
 	for _, f := range p.signed {
-		m.proofs = append(m.proofs, signedProof{f.Filtered, f.Signatures})
-		if metadata, err := f.Filtered.Metadata(); err == nil {
-			for _, c := range p.parties {
-				c.archive.code.Add(metadata)
-			}
-		}
+		m.proofs, shown = append(m.proofs, signedProof{f.Filtered, f.Signatures}), append(shown, f.Filtered)
 	}
 	for _, c := range p.parties {
+		c.archive.code.Add(travel.Named(p.tx, shown...)...)
 		c.archive.gave(p.sources)
 	}
 	verify := flow.VerifyCall(p.tx, encodings(p.proofs)...)

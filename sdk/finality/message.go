@@ -171,6 +171,9 @@ func readMessage(b []byte) (message, error) {
 	m.kind, m.id = kind(r.Uint32(2)), takeHash(r.Blob(3))
 	takeTransactions := func(field int, into *[]signedTransaction) {
 		r.Messages(field, func(r *canonical.Reader) {
+			if wrong != nil {
+				return
+			}
 			encoded := r.Blob(1)
 			signatures := takeSignatures(r, 2, note)
 			if wrong != nil || len(*into) == batch {
@@ -185,6 +188,9 @@ func readMessage(b []byte) (message, error) {
 	takeTransactions(4, &m.transactions)
 	m.others = r.Uint32(5) == 1
 	r.Messages(6, func(r *canonical.Reader) {
+		if wrong != nil {
+			return
+		}
 		encoded := r.Blob(1)
 		signatures := takeSignatures(r, 2, note)
 		if wrong != nil || len(m.proofs) == maxProofs {
@@ -196,10 +202,13 @@ func readMessage(b []byte) (message, error) {
 		m.proofs = append(m.proofs, signedProof{f, signatures})
 	})
 	r.Items(7, func(b []byte) {
-		if m.ids = append(m.ids, takeHash(b)); len(m.ids) > batch {
-			note(fmt.Errorf("it asks for more than %d transactions", batch))
+		if len(m.ids) <= batch { // one more tells that there are too many
+			m.ids = append(m.ids, takeHash(b))
 		}
 	})
+	if len(m.ids) > batch {
+		note(fmt.Errorf("it asks for more than %d transactions", batch))
+	}
 	m.signatures = takeSignatures(r, 8, note)
 	m.class, m.reason = class(r.Uint32(9)), r.Text(10)
 	takeTransactions(11, &m.sources)
@@ -237,18 +246,21 @@ func takeHash(b []byte) (h ledger.Hash) {
 }
 
 func takeSignatures(r *canonical.Reader, field int, note func(error)) (out []ledger.Signature) {
+	var wrong error // what follows the first is not read: a message may have millions
 	r.Items(field, func(b []byte) {
-		if len(out) == maxSignatures {
-			note(fmt.Errorf("it has more than %d signatures", maxSignatures))
-			return
+		switch {
+		case wrong != nil:
+		case len(out) == maxSignatures:
+			wrong = fmt.Errorf("it has more than %d signatures", maxSignatures)
+		default:
+			var s ledger.Signature
+			s, wrong = ledger.DecodeSignature(b)
+			out = append(out, s)
 		}
-		s, err := ledger.DecodeSignature(b)
-		if err != nil {
-			note(err)
-			return
-		}
-		out = append(out, s)
 	})
+	if wrong != nil {
+		note(wrong)
+	}
 	return out
 }
 

@@ -51,6 +51,10 @@ func registerCoins() {
 		_, err := Options{MaxBytes: 3000}.Receive(ctx, s, nil)
 		return err
 	})
+	flow.Responder("pay-less-code", func(ctx *flow.Context, s *flow.Session) error {
+		_, err := Options{MaxPackageBytes: 400_000}.Receive(ctx, s, nil)
+		return err
+	})
 	flow.Register("statuses", func(ctx *flow.Context, ids []string) ([]string, error) {
 		var hashes []ledger.Hash
 		for _, id := range ids {

@@ -64,8 +64,8 @@ type question struct {
 	tx      *ledger.Transaction
 	notary  ledger.Notary
 	request []byte
-	// shown are the transactions that the notary was shown by which packages it may ask for; it need not verify without.
-	shown []ledger.Metadata
+	// packages are those that the notary may ask for, to verify.
+	packages []ledger.Package
 }
 
 // ask shows a notary what it must see that does not verify, or is only asked what it has decided.
@@ -79,7 +79,6 @@ func ask(tx *ledger.Transaction, mode notary.Mode) (question, error) {
 
 // askToVerify shows a notary all of a transaction, with the proofs of what it consumes and looks at.
 func askToVerify(tx *ledger.Transaction, signatures []ledger.Signature, proofs []*ledger.Filtered, signed []vault.SignedFiltered) (question, error) {
-	shown := []ledger.Metadata{tx.Content().Metadata}
 	whole := &notary.Whole{Transaction: tx, Signatures: signatures}
 	for _, f := range proofs {
 		i := slices.IndexFunc(signed, func(s vault.SignedFiltered) bool { return s.Filtered == f })
@@ -92,11 +91,8 @@ func askToVerify(tx *ledger.Transaction, signatures []ledger.Signature, proofs [
 			return question{}, failed(ErrBackchain, "transaction %s, which transaction %s comes from, is in the vault without its notary's signature", f.ID(), tx.ID())
 		}
 		whole.Proofs = append(whole.Proofs, notary.Proof{Filtered: f, Signature: notarys[0]})
-		if m, err := f.Metadata(); err == nil {
-			shown = append(shown, m)
-		}
 	}
-	return question{tx, tx.Content().Notary, notary.Request{Mode: notary.Write, Whole: whole}.Encode(), shown}, nil
+	return question{tx, tx.Content().Notary, notary.Request{Mode: notary.Write, Whole: whole}.Encode(), travel.Named(tx, proofs...)}, nil
 }
 
 // answerCall receives the answer.
@@ -104,29 +100,41 @@ func answerCall(s *flow.Session) *flow.Pending[[]byte] {
 	return flow.ReceiveAtMostCall(s, notary.MaxAnswer)
 }
 
+// heard is what came of one attempt to ask a notary.
+type heard struct {
+	signature ledger.Signature
+	// gave: it was given packages, and the answer came after that. inVain: it asks for one that it cannot be given, nor will be.
+	gave, inVain bool
+}
+
 // hear takes the notary's answers, and gives it the packages that it asks for until it has decided. Its error is that of
-// read.
-func (q question) hear(ctx *flow.Context, s *flow.Session, answer *flow.Pending[[]byte]) (ledger.Signature, error) {
+// read, or [ErrUnknown].
+func (q question) hear(ctx *flow.Context, s *flow.Session, answer *flow.Pending[[]byte]) (out heard, err error) {
 	offers := travel.Offers{}
-	for _, m := range q.shown {
-		offers.Add(m)
-	}
+	offers.Add(q.packages...)
 	for {
-		signature, wanted, err := q.read(ctx, answer)
-		if wanted == nil {
-			return signature, err
+		var wanted *travel.Parts
+		if out.signature, wanted, err = q.read(ctx, answer); wanted == nil {
+			return out, err
 		}
 		given, err := q.give(ctx, offers, *wanted)
 		if err != nil {
-			return signature, failed(ErrUnknown, "notary %s needs a package to decide on transaction %s, and it could not be given: %s", q.notary.Name, q.tx.ID(), err)
+			out.inVain = !errors.Is(err, flow.ErrTimeout)
+			if wrong := s.Close(); wrong != nil { // the notary waits for the package otherwise
+				ctx.Log().Info("the session with the notary is not closed", "reason", wrong.Error())
+			}
+			return out, failed(ErrUnknown, "notary %s needs a package to decide on transaction %s, and it could not be given: %s", q.notary.Name, q.tx.ID(), err)
 		}
-		answer = answerCall(s)
+		out.gave, answer = true, answerCall(s)
 		_ = flow.All(ctx, flow.SendBytesCall(s, notary.Given{Transaction: q.tx.ID(), Parts: given}.Encode()), answer) // each call has its error
 	}
 }
 
-// give reads parts of a package that the notary may have.
+// give reads parts of a package that the notary may have. After the time window there is nothing to decide.
 func (q question) give(ctx *flow.Context, offers travel.Offers, wanted travel.Parts) (travel.Parts, error) {
+	if until := windowEnd(q.tx); !ctx.Now().Before(until) {
+		return travel.Parts{}, failed(ErrUnknown, "the time window ended at %s", until.Format(time.RFC3339))
+	}
 	reads, err := offers.Read(q.notary.Name, wanted)
 	if err != nil {
 		return travel.Parts{}, err
@@ -175,10 +183,13 @@ func (q question) read(ctx *flow.Context, answer *flow.Pending[[]byte]) (signatu
 // again is the first wait between two attempts.
 const again = time.Second
 
+// mostGiven is in how many attempts a notary is given packages: what it has not taken twice it will not take.
+const mostGiven = 2
+
 // notarise asks until there is an answer, at most as often as the options say. The first attempt uses a session that is
 // open, and goes out together with other calls, whose errors are theirs.
 func (o Options) notarise(ctx *flow.Context, to service, q question, first *flow.Session, beside []flow.Call) (ledger.Signature, error) {
-	wait := again
+	wait, given := again, 0
 	for attempt := 1; ; attempt++ {
 		s, err := first, error(nil)
 		if s == nil {
@@ -187,21 +198,24 @@ func (o Options) notarise(ctx *flow.Context, to service, q question, first *flow
 			s, err = open.Result()
 			beside = nil
 		}
-		var signature ledger.Signature
+		var out heard
 		if err == nil {
 			answer := answerCall(s)
 			_ = flow.All(ctx, append([]flow.Call{flow.SendBytesCall(s, q.request), answer}, beside...)...)
-			signature, err = q.hear(ctx, s, answer)
+			out, err = q.hear(ctx, s, answer)
 		}
 		if err == nil || errors.Is(err, ErrInvalid) {
-			return signature, err
+			return out.signature, err
 		}
-		if attempt >= o.attempts() {
-			return signature, failed(ErrUnknown, "after %d attempts: %s", attempt, err)
+		if out.gave {
+			given++
+		}
+		if attempt >= o.attempts() || given >= mostGiven || out.inVain {
+			return out.signature, failed(ErrUnknown, "after %d attempts: %s", attempt, err)
 		}
 		ctx.Log().Warn("the notary is asked again", "transaction", q.tx.ID().String(), "attempt", attempt, "reason", err.Error())
 		if err := ctx.Sleep(wait); err != nil {
-			return signature, failed(ErrUnknown, "%s", err)
+			return out.signature, failed(ErrUnknown, "%s", err)
 		}
 		wait = min(2*wait, time.Minute)
 		first, beside = nil, nil

@@ -18,7 +18,7 @@ func (b *backchain) lacks(err error) bool {
 // that is to be verified.
 func (b *backchain) fetchPackages() error {
 	b.coded = true
-	fetcher := travel.Fetcher{Ctx: b.ctx, From: b.s.Counterparty(), MaxBytes: b.maxPackageBytes(), Ask: func(want travel.Parts) (travel.Parts, error) {
+	fetcher := travel.Fetcher{Ctx: b.ctx, From: b.s.Counterparty(), MaxBytes: b.maxPackageBytes(), Waits: 5, Ask: func(want travel.Parts) (travel.Parts, error) {
 		reply := receiveCall(b.s)
 		if err := flow.All(b.ctx, sendCall(b.s, message{kind: packageWanted, id: b.id, code: want}), reply); err != nil {
 			return travel.Parts{}, err

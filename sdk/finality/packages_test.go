@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/finality/notary"
@@ -111,8 +112,10 @@ type lie struct {
 	File    []byte
 	// Parts, when set, is how many it says there are; Skip how many the first that it gives is behind.
 	Parts, Skip int
-	// Other gives a package that was not asked for.
-	Other bool
+	// Later, when set, is how many it says there are from the second message on.
+	Later int
+	// Other gives a package that was not asked for; Stop gives the first part and waits then.
+	Other, Stop bool
 }
 
 // registerLiars registers who pays and lies about packages; the answer is why it was refused.
@@ -145,6 +148,9 @@ func registerLiars() {
 					say.transactions = append(say.transactions, signedTransaction{found.Transaction, found.Signatures})
 				}
 				continue
+			}
+			if in.Stop && m.code.First > 0 {
+				return "", ctx.Sleep(time.Hour)
 			}
 			say = message{kind: packageGiven, id: tx.ID(), code: in.answer(m.code)}
 		}
@@ -181,6 +187,9 @@ func (l lie) answer(want travel.Parts) travel.Parts {
 	if l.Parts > 0 {
 		out.Count = uint32(l.Parts)
 	}
+	if l.Later > 0 && want.First > 0 {
+		out.Count = uint32(l.Later)
+	}
 	if l.Other {
 		out.Checksum[0]++
 	}
@@ -199,7 +208,8 @@ func TestLiesAboutPackages(t *testing.T) {
 		"another file":          {lie{File: bytes.Repeat([]byte("evil"), 100_000)}, "package coins 1.0, which O=Alice, L=London, C=GB gave: package coins 1.0: the file has another SHA-256"},
 		"a byte of it changed":  {lie{File: append([]byte("x"), one.File[1:]...)}, "the file has another SHA-256"},
 		"very many parts":       {lie{File: one.File, Parts: 1 << 20}, "and others have more than 67108864 bytes together: let an operator upload them"},
-		"another number later":  {lie{File: one.File, Parts: 3}, "a package given has other parts"},
+		"more than there are":   {lie{File: one.File, Parts: 3}, "a package given has other parts"},
+		"another number later":  {lie{File: bytes.Repeat([]byte("evil"), 4*vault.PackagePartBytes/4), Later: 5}, "gave part 1 of 5 of package"},
 		"a part that is behind": {lie{File: one.File, Skip: 1}, "gave part 1 of 2 of package"},
 		"another package":       {lie{File: one.File, Other: true}, "asked was part 0 of package"},
 	} {
@@ -276,5 +286,171 @@ func TestPryingForPackages(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+// put is how flowtest tells that a part of a package is handed over.
+const put = "hand over part"
+
+// handed counts the parts of packages that the flows of a member handed over.
+func handed(m *flowtest.Member) (n int) {
+	for _, f := range m.Flows() {
+		for _, step := range f.Wait().Steps {
+			for _, r := range step.Requests {
+				if strings.HasPrefix(r, put) {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// When many are paid by a new version at once, one of their flows brings its file.
+func TestOneBringsThePackageForAll(t *testing.T) {
+	w := newWorld(t)
+	const parts, payments = 30, 6
+	install(release("1.0", "bank", parts), w.alice)
+	a := w.issue(w.alice, 1, 2, 3, 4, 5, 6)
+	install(release("2.0", "bank", 1), w.alice, w.bob)
+	var all []*flowtest.Flow
+	for i := range payments {
+		all = append(all, w.alice.Start("pay", payment{Inputs: []string{ref(a, i)}, Outputs: []output{{bobName, i + 1}}}))
+	}
+	w.net.Settle()
+	for _, f := range all {
+		if o := f.Wait(); o.Err != nil {
+			t.Error(o.Err)
+		}
+	}
+	// The others hand over the first part, and once more to have it dropped.
+	if n, want := handed(w.bob), parts+2*(payments-1); n != want {
+		t.Errorf("%d parts were handed over of a file of %d, for %d payments; want %d", n, parts, payments, want)
+	}
+}
+
+// Whoever waits for another flow's package brings it when that does not come.
+func TestPackageThatAnotherDoesNotBring(t *testing.T) {
+	w := newWorld(t)
+	one := release("1.0", "bank", 9)
+	install(one, w.alice)
+	a := w.issue(w.alice, 1, 2)
+	install(release("2.0", "bank", 1), w.alice, w.bob)
+	// The first payer says nothing any more after the first part.
+	w.alice.Start("lie", lie{File: one.File, Stop: true, Payment: payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 1}}}})
+	w.net.Advance(0)
+	began := w.net.Now()
+	o := w.alice.Start("pay", payment{Inputs: []string{ref(a, 1)}, Outputs: []output{{bobName, 2}}})
+	for !o.Ended() {
+		w.net.Advance(time.Second)
+	}
+	if err := o.Wait().Err; err != nil {
+		t.Fatal(err)
+	}
+	if d := w.net.Now().Sub(began); d < 30*time.Second || d > 40*time.Second {
+		t.Errorf("it took %s", d)
+	}
+}
+
+// A package that several transactions name is bounded together with the others.
+func TestPackagesAreTooMuchTogether(t *testing.T) {
+	w := newWorld(t)
+	install(release("1.0", "bank", 2), w.alice)
+	a := w.issue(w.alice, 1)
+	install(release("1.1", "bank", 2), w.alice)
+	b := w.issue(w.alice, 2)
+	install(release("2.0", "bank", 1), w.alice, w.bob)
+	in := payment{Inputs: []string{ref(a, 0), ref(b, 0)}, Outputs: []output{{bobName, 3}}, Protocol: "pay-less-code"}
+	if _, err := w.pay(w.alice, in); err == nil || !strings.Contains(err.Message, "and others have more than 400000 bytes together") {
+		t.Errorf("%v", err)
+	}
+	in.Inputs, in.Outputs = in.Inputs[:1], []output{{bobName, 1}}
+	if _, err := w.pay(w.alice, in); err != nil {
+		t.Errorf("one of them: %v", err)
+	}
+}
+
+// The end of a package's check is waited for again, for a large one takes long to compile.
+func TestPackageThatIsCheckedForLong(t *testing.T) {
+	for _, verifies := range []bool{false, true} {
+		t.Run(fmt.Sprintf("notary %v", verifies), func(t *testing.T) {
+			w := newWorld(t)
+			takes := w.bob
+			if verifies {
+				w.notary.Publish(notary.PropertyBackchain, "false")
+				install(release("1.0", "bank", 1), w.notary)
+				takes = w.notary
+			} else {
+				install(release("1.0", "bank", 1), w.bob)
+			}
+			install(release("2.0", "bank", 1), w.alice)
+			in := payment{Command: "issue", Outputs: []output{{bobName, 1}}}
+			if verifies {
+				in.Outputs[0].To = aliceName
+			}
+			if _, err := w.pay(w.alice, in); err != nil {
+				t.Fatal(err)
+			}
+			at, n := 0, 0
+			for _, f := range takes.Flows() {
+				for _, step := range f.Wait().Steps {
+					for _, r := range step.Requests {
+						if n++; strings.HasPrefix(r, put) && at == 0 {
+							at = n
+						}
+					}
+				}
+			}
+			install(release("3.0", "bank", 1), w.alice)
+			takes.FailRequest(at, flow.ErrTimeout)
+			if _, err := w.pay(w.alice, in); err != nil || at == 0 {
+				t.Errorf("request %d has no answer: %v", at, err)
+			}
+			if got := versionsOf(takes); !slices.Contains(got, "3.0") {
+				t.Errorf("the cluster has %v", got)
+			}
+		})
+	}
+}
+
+// Of the packages of a transaction that made a state, those are asked for by which it may be verified whose it is: versions of
+// the packages that the consuming transaction names.
+func TestNamedPackages(t *testing.T) {
+	one, two := release("1.0", "bank", 1).Named(), release("2.0", "bank", 1).Named()
+	bonds := flowtest.Package{Name: "bonds", Version: "1.0", Signer: "fund", File: []byte("bonds")}.Named()
+	stranger := release("0.9", "mallory", 1).Named()
+	tx := func(packages []ledger.Package, inputs ...ledger.StateRef) *ledger.Transaction {
+		c := sample(t).tx.Content()
+		c.Metadata.Packages, c.Inputs = packages, inputs
+		tx, err := ledger.New(c, ledger.Salt{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tx
+	}
+	made := func(packages ...ledger.Package) *ledger.Filtered {
+		f, err := tx(packages).Source(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	pays := tx([]ledger.Package{two})
+	for _, c := range []struct {
+		made []ledger.Package
+		want []ledger.Package
+	}{
+		{nil, []ledger.Package{two}},
+		{[]ledger.Package{one}, []ledger.Package{two}}, // its metadata tell
+		{[]ledger.Package{one, bonds}, []ledger.Package{two, one}},
+		{[]ledger.Package{bonds, stranger}, []ledger.Package{two}},
+	} {
+		var proofs []*ledger.Filtered
+		if c.made != nil {
+			proofs = append(proofs, made(c.made...))
+		}
+		if got := travel.Named(pays, proofs...); !slices.Equal(got, c.want) {
+			t.Errorf("made by %v: %v, want %v", c.made, got, c.want)
+		}
 	}
 }

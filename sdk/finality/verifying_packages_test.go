@@ -50,7 +50,7 @@ func TestNotaryWithoutThePackage(t *testing.T) {
 		two  flowtest.Package
 		want string
 	}{
-		"signed by somebody else": {release("2.0", "mallory", 1), "(package-untrusted)"},
+		"signed by somebody else": {release("2.0", "mallory", 1), "its own package has none of the name and signers of coins 2.0, which its operator puts into its bundle (fairlead app package create-cpb) (package-untrusted)"},
 		"signed by nobody":        {release("2.0", "", 1), "(package-untrusted)"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,19 +67,102 @@ func TestNotaryWithoutThePackage(t *testing.T) {
 			}
 		})
 	}
-	t.Run("refused", func(t *testing.T) {
+}
+
+// What a notary does not take twice is not given to it again, and what cannot be given is asked for once.
+func TestPackageThatIsInVain(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(w *world, two flowtest.Package)
+		flows int
+		want  string
+	}{
+		"it is refused with the last part": {func(w *world, two flowtest.Package) {
+			two.Signer = "mallory" // for the network from now on
+			install(two, w.carol)
+		}, 2, "it lacks a package by which the transaction is verified, and could not get it from " + aliceName + " (package-refused)"},
+		"its file is not kept": {func(w *world, _ flowtest.Package) {
+			w.alice.Fail("package", &flow.Error{Type: flow.ErrNotFound.Type, Message: "not kept here"})
+		}, 1, "needs a package to decide on transaction"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newVerifyingWorld(t)
+			two := release("2.0", "bank", 9)
+			install(release("1.0", "bank", 1), w.notary)
+			install(two, w.alice)
+			c.spoil(w, two)
+			id, err := w.pay(w.alice, payment{Command: "issue", Outputs: []output{{aliceName, 10}}})
+			if err == nil || err.Type != ErrUnknown.Type || !strings.Contains(err.Message, c.want) {
+				t.Errorf("%v", err)
+			}
+			w.want(id, "unverified", w.alice)
+			if n := len(w.notary.Flows()); n != c.flows {
+				t.Errorf("the notary was asked %d times, want %d", n, c.flows)
+			}
+			for _, f := range w.notary.Flows() {
+				f.Wait() // none is left waiting
+			}
+		})
+	}
+	t.Run("its file cannot be read now", func(t *testing.T) {
 		w := newVerifyingWorld(t)
-		two := release("2.0", "bank", 1)
 		install(release("1.0", "bank", 1), w.notary)
-		install(two, w.alice)
-		for range 5 {
-			w.notary.Fail("package", &flow.Error{Type: flow.ErrPackageRefused.Type, Message: "secret"})
+		install(release("2.0", "bank", 9), w.alice)
+		w.alice.Fail("package", flow.ErrTimeout)
+		o := w.alice.Start("pay", payment{Command: "issue", Outputs: []output{{aliceName, 10}}})
+		w.net.Advance(again / 2)
+		if all := w.notary.Flows(); len(all) != 1 || !all[0].Ended() {
+			t.Errorf("%d flows of the notary wait for the package", len(all))
 		}
-		out := w.cheat(w.alice, payment{Command: "issue", Outputs: []output{{aliceName, 10}}}, "not at all")
-		if out != "4 the notary has a problem: it lacks a package by which the transaction is verified, and could not get it from "+aliceName+" (package-refused)" {
-			t.Error(out)
+		if err := o.Wait().Err; err != nil {
+			t.Error(err)
 		}
 	})
+}
+
+// After the time window there is nothing to decide, so the notary asks for no package and is given none.
+func TestPackageAfterTheWindow(t *testing.T) {
+	w := newVerifyingWorld(t)
+	install(release("1.0", "bank", 1), w.notary)
+	install(release("2.0", "bank", 1), w.alice)
+	_, err := w.pay(w.alice, payment{Command: "issue", Outputs: []output{{aliceName, 10}}, After: -10, For: 5})
+	if err == nil || !strings.Contains(err.Message, "(package-missing)") {
+		t.Errorf("%v", err)
+	}
+	if n := handed(w.notary); n > 0 {
+		t.Errorf("%d parts were handed over", n)
+	}
+	prying = func(n ledger.Hash) []travel.Parts { return []travel.Parts{{Checksum: n}} }
+	w.notary.Publish(notary.PropertyProtocol, "prying-notary")
+	_, err = w.pay(w.alice, payment{Command: "issue", Outputs: []output{{aliceName, 10}}, After: -10, For: 5})
+	if err == nil || !strings.Contains(err.Message, "the time window ended at ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A state that was made beside another application's: only the versions of its own application come into question.
+func TestPackageOfAnotherApplication(t *testing.T) {
+	for _, verifies := range []bool{false, true} {
+		t.Run(fmt.Sprintf("notary %v", verifies), func(t *testing.T) {
+			w := newVerifyingWorld(t)
+			var a string
+			w.alice.Start("issue-two", flowtest.Package{Name: "bonds", Version: "1.0", Signer: "fund", File: []byte("bonds")}).Wait().Result(t, &a)
+			one, two := release("1.0", "bank", 1), release("2.0", "bank", 1)
+			lacks := w.bob
+			if verifies {
+				lacks = w.notary
+			}
+			install(one, lacks)
+			install(two, w.alice)
+			id, err := w.pay(w.alice, payment{Inputs: []string{ref(a, 0)}, Outputs: []output{{bobName, 10}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.want(id, "verified", w.alice, w.bob)
+			if n := len(lacks.Flows()); n > 2 { // with the issue, for the notary
+				t.Errorf("%d flows", n)
+			}
+		})
+	}
 }
 
 // lieToNotary is the argument of flow lie-to-notary: what is given when the notary asks for a package.
@@ -90,6 +173,27 @@ type lieToNotary struct {
 }
 
 func registerNotaryLiars() {
+	// A coin is issued by version 1.0 in a transaction that names another package, too.
+	flow.Register("issue-two", func(ctx *flow.Context, more flowtest.Package) (string, error) {
+		tx, _, err := build(ctx, payment{Command: "issue", Outputs: []output{{ctx.Identity().X500Name, 10}}})
+		if err != nil {
+			return "", err
+		}
+		c := tx.Content()
+		c.Metadata.Packages = []ledger.Package{release("1.0", "bank", 1).Named(), more.Named()}
+		if tx, err = ledger.New(c, ledger.Salt(ctx.RandomBytes(32))); err != nil {
+			return "", err
+		}
+		own, err := vault.Sign(ctx, tx.Content().Signatories[0], tx.ID())
+		if err != nil {
+			return "", err
+		}
+		f, err := Finalise(ctx, tx, own)
+		if err != nil {
+			return "", err
+		}
+		return f.ID().String(), nil
+	})
 	flow.Register("lie-to-notary", func(ctx *flow.Context, in lieToNotary) (string, error) {
 		tx, _, err := build(ctx, in.Lie.Payment)
 		if err != nil {
@@ -163,7 +267,8 @@ func TestLiesToNotary(t *testing.T) {
 		"the file itself":            {lieToNotary{Lie: lie{File: two.File}}, "1 "},
 		"another file":               {lieToNotary{Lie: lie{File: bytes.Repeat([]byte("evil"), 100_000)}}, problem + " (package-refused)"},
 		"very many parts":            {lieToNotary{Lie: lie{File: two.File, Parts: 1 << 20}}, problem + " (bad-backchain)"},
-		"another number later":       {lieToNotary{Lie: lie{File: two.File, Parts: 3}}, problem + " (bad-message)"},
+		"more than there are":        {lieToNotary{Lie: lie{File: two.File, Parts: 3}}, problem + " (bad-message)"},
+		"another number later":       {lieToNotary{Lie: lie{File: bytes.Repeat([]byte("evil"), 4*vault.PackagePartBytes/4), Later: 5}}, problem + " (bad-message)"},
 		"a part that is behind":      {lieToNotary{Lie: lie{File: two.File, Skip: 1}}, problem + " (bad-message)"},
 		"another package":            {lieToNotary{Lie: lie{File: two.File, Other: true}}, problem + " (bad-message)"},
 		"for another transaction":    {lieToNotary{Lie: lie{File: two.File}, OtherTransaction: true}, problem + " (bad-message)"},

@@ -38,6 +38,7 @@ type Member struct {
 	own         *Package // that is installed, nil when every package counts as there
 	code        map[ledger.Hash]Package
 	given       map[given]map[uint32][]byte
+	begun       []given // in their order
 }
 
 // key is a key pair of a member.

@@ -144,6 +144,7 @@ func (f *Flow) putPackage(o *wire.PutPackagePart) wire.Answer {
 	case !ok:
 		return fault(flow.ErrInvalidArgument.Type, "package: checksum and signer are needed")
 	case here || m.own == nil:
+		delete(m.given, given{f.id.String(), named.Checksum})
 		return wire.Result(nil)
 	case named.Signer == named.Checksum:
 		return refused("nobody has signed it")
@@ -160,8 +161,13 @@ func (f *Flow) putPackage(o *wire.PutPackagePart) wire.Answer {
 		m.given[at] = map[uint32][]byte{}
 	}
 	parts := m.given[at]
+	if len(parts) == 0 {
+		m.begun = append(m.begun, at)
+	}
 	if parts[o.Part] = o.Data; len(parts) < int(o.Parts) {
-		return wire.Result(nil)
+		// Whoever began earlier, and has not ended.
+		i := slices.IndexFunc(m.begun, func(g given) bool { return g.checksum == at.checksum && m.given[g] != nil })
+		return wire.Result(&wire.PutPackageResult{Coming: o.Part == 0 && m.begun[i] != at})
 	}
 	delete(m.given, at)
 	var file []byte

@@ -60,13 +60,19 @@ func ReadPackageCall(p ledger.Package, part int) *flow.Pending[PackagePart] {
 }
 
 // PutPackageCall hands over a part of a package's file that came from another party. Once all are there the cluster checks the
-// package, and the call that brought the last ends when transactions are verified by it. Nothing in it can be started.
+// package, and the call that brought the last ends when transactions are verified by it. Nothing in it can be started. With the
+// first part of several it tells whether another flow of the virtual node is handing over the same file, and began earlier: who
+// then waits some seconds and asks [MissingPackagesCall] may be spared the rest.
 //
 // flow.ErrPackageRefused says why it is not taken: it is not the file that is named, not signed, signed by somebody who is not
 // trusted for a package of that name, or too large. A package that is there already is no error.
-func PutPackageCall(p ledger.Package, part, parts int, data []byte) *flow.Action {
+func PutPackageCall(p ledger.Package, part, parts int, data []byte) *flow.Pending[bool] {
 	o := &wire.PutPackagePart{Package: wirePackage(p), Part: uint32(part), Parts: uint32(parts), Data: data}
-	return flow.NewCall(&wire.PackageRequest{Operation: o}, func([]byte) (done struct{}, err error) { return done, nil })
+	return flow.NewCall(&wire.PackageRequest{Operation: o}, func(result []byte) (bool, error) {
+		var r wire.PutPackageResult
+		err := receive(result, &r)
+		return r.Coming, err
+	})
 }
 
 func wirePackage(p ledger.Package) *wire.NamedPackage {

@@ -151,22 +151,27 @@ func (o *Whole) put(w *canonical.Writer) {
 	}
 }
 
-// take reads it; what is not right is told to note, the first of which counts.
-func (o *Whole) take(r *canonical.Reader, note func(error)) {
-	tx, err := ledger.Decode(r.Blob(1))
-	note(err)
-	o.Transaction = tx
-	signature := func(b []byte) ledger.Signature {
-		s, err := ledger.DecodeSignature(b)
-		note(err)
-		return s
-	}
-	r.Items(2, func(b []byte) { o.Signatures = append(o.Signatures, signature(b)) })
-	r.Messages(3, func(r *canonical.Reader) {
-		f, err := ledger.DecodeFiltered(r.Blob(1))
-		note(err)
-		o.Proofs = append(o.Proofs, Proof{f, signature(r.Blob(2))})
+// take reads it, until something is not right: a message may have millions of parts.
+func (o *Whole) take(r *canonical.Reader) (err error) {
+	o.Transaction, err = ledger.Decode(r.Blob(1))
+	r.Items(2, func(b []byte) {
+		if err == nil {
+			var s ledger.Signature
+			s, err = ledger.DecodeSignature(b)
+			o.Signatures = append(o.Signatures, s)
+		}
 	})
+	r.Messages(3, func(r *canonical.Reader) {
+		if err != nil {
+			return
+		}
+		var p Proof
+		if p.Filtered, err = ledger.DecodeFiltered(r.Blob(1)); err == nil {
+			p.Signature, err = ledger.DecodeSignature(r.Blob(2))
+		}
+		o.Proofs = append(o.Proofs, p)
+	})
+	return err
 }
 
 // bad is the error of a message that cannot be read.
@@ -187,11 +192,7 @@ func DecodeRequest(b []byte) (Request, error) {
 	filtered := r.Blob(3)
 	r.Message(4, func(r *canonical.Reader) {
 		out.Whole = &Whole{}
-		out.Whole.take(r, func(err error) {
-			if wrong == nil {
-				wrong = err
-			}
-		})
+		wrong = out.Whole.take(r)
 	})
 	err := r.End()
 	switch {

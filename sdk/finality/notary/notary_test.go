@@ -273,6 +273,8 @@ func TestParts(t *testing.T) {
 		"or of another length":                 with(func(p *travel.Parts) { p.Data[0] = []byte("short") }),
 		"a package than it says, or":           with(func(p *travel.Parts) { p.Data = nil }),
 		"than it says, or of another length":   with(func(p *travel.Parts) { p.Data[1] = nil }),
+		"it says, or of another length":        with(func(p *travel.Parts) { p.Data[1] = make([]byte, vault.PackagePartBytes+1) }),
+		"a part has another length or place":   bytes.Replace(b, append([]byte{0x12, 32}, given.Transaction[:]...), append([]byte{0x12, 31}, given.Transaction[:31]...), 1),
 		"what is given to the notary: the enc": b[:len(b)-1],
 	} {
 		if _, err := notary.DecodeGiven(b); err == nil || !strings.Contains(err.Error(), text) {
@@ -291,6 +293,24 @@ func TestParts(t *testing.T) {
 	other[bytes.Index(other, []byte{0x18, byte(notary.Wants)})+1] = byte(notary.General)
 	if _, err := notary.DecodeAnswer(other); err == nil {
 		t.Error("an answer of another class asks for a package")
+	}
+}
+
+// What is too much is not read, however much follows.
+func TestManyParts(t *testing.T) {
+	many := func(n int) []byte {
+		return notary.Given{Parts: travel.Parts{Count: 1, Data: make([][]byte, n)}}.Encode()
+	}
+	few, lots := many(10), many(1_900_000)
+	cost := func(b []byte) float64 {
+		return testing.AllocsPerRun(1, func() {
+			if _, err := notary.DecodeGiven(b); err == nil || !strings.Contains(err.Error(), "more than 7 parts") {
+				t.Error(err)
+			}
+		})
+	}
+	if a, b := cost(few), cost(lots); b > 2*a {
+		t.Errorf("%.0f allocations for 10 parts, %.0f for 1,900,000", a, b)
 	}
 }
 

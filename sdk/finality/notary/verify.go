@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/flow"
@@ -30,12 +31,15 @@ func (o *Whole) verify(ctx *flow.Context, s *flow.Session, a Answer, keys []flow
 		return fatal(err)
 	}
 	v, err := ctx.Verify(o.Transaction, sources...)
-	if errors.Is(err, flow.ErrPackageMissing) {
+	if errors.Is(err, flow.ErrPackageMissing) && ctx.Now().UnixMicro() < o.Transaction.Content().Window.UntilUs {
 		if err := o.fetch(ctx, s); err != nil {
 			ctx.Log().Warn("a package is missing", "transaction", a.Transaction.String(), "reason", err.Error())
 			return a.general("it lacks a package by which the transaction is verified, and could not get it from "+s.Counterparty(), err)
 		}
 		v, err = ctx.Verify(o.Transaction, sources...)
+	}
+	if errors.Is(err, flow.ErrPackageUntrusted) {
+		return a.general("its own package has none of the name and signers of "+o.packages()+", which its operator puts into its bundle (fairlead app package create-cpb)", err)
 	}
 	if err != nil {
 		return a.general("it could not verify the transaction", err)
@@ -51,14 +55,24 @@ func (o *Whole) verify(ctx *flow.Context, s *flow.Session, a Answer, keys []flow
 	return a
 }
 
+// packages names those by which the transaction is verified.
+func (o *Whole) packages() string {
+	var names []string
+	for _, p := range o.Transaction.Content().Metadata.Packages {
+		names = append(names, p.Name+" "+p.Version)
+	}
+	return short(strings.Join(names, ", "))
+}
+
 // maxPackageBytes is how much of packages a notary takes for one transaction.
 const maxPackageBytes = 64 << 20
 
-// fetch gets the packages that are missing from who shows the transaction. It is asked only when all who must sign have, and
-// what is consumed is proven.
+// fetch gets the packages that are missing from who shows the transaction. It is asked only when all who must sign have, what is
+// consumed is proven, and the time window has not ended. Who asks waits for a message for two minutes, which is why the end of
+// a package's check is waited for once: when it takes longer, it is there when the notary is asked again.
 func (o *Whole) fetch(ctx *flow.Context, s *flow.Session) error {
 	id := o.Transaction.ID()
-	fetcher := travel.Fetcher{Ctx: ctx, From: s.Counterparty(), MaxBytes: maxPackageBytes, Ask: func(want travel.Parts) (travel.Parts, error) {
+	fetcher := travel.Fetcher{Ctx: ctx, From: s.Counterparty(), MaxBytes: maxPackageBytes, Waits: 1, Ask: func(want travel.Parts) (travel.Parts, error) {
 		reply := flow.ReceiveAtMostCall(s, MaxRequest)
 		if err := flow.All(ctx, flow.SendBytesCall(s, Answer{Transaction: id, Class: Wants, Wanted: want}.Encode()), reply); err != nil {
 			return travel.Parts{}, err

@@ -92,7 +92,7 @@ func (m *PackagePart) fields(c *Codec) {
 	c.bytes(2, &m.Data)
 }
 
-// PutPackagePart hands over a part of a package's file.
+// PutPackagePart hands over a part of a package's file; the result is PutPackageResult.
 type PutPackagePart struct {
 	Package     *NamedPackage
 	Part, Parts uint32
@@ -105,3 +105,8 @@ func (m *PutPackagePart) fields(c *Codec) {
 	number(c, 3, &m.Parts)
 	c.bytes(4, &m.Data)
 }
+
+// PutPackageResult is the result of PutPackagePart.
+type PutPackageResult struct{ Coming bool }
+
+func (m *PutPackageResult) fields(c *Codec) { c.flag(1, &m.Coming) }

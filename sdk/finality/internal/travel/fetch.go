@@ -2,6 +2,8 @@ package travel
 
 import (
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -9,12 +11,19 @@ import (
 )
 
 // Named are the packages by which a transaction is verified, and those whose files tell which of several made a state. Proofs
-// show the states that it consumes and looks at.
+// show the states that it consumes and looks at. Of several, only versions of a package that the transaction names can have made
+// what it may consume: the others are of applications whose files nobody here may have or take.
 func Named(tx *ledger.Transaction, proofs ...*ledger.Filtered) []ledger.Package {
 	out := append([]ledger.Package{}, tx.Content().Metadata.Packages...)
 	for _, f := range proofs {
-		if m, err := f.Metadata(); err == nil && len(m.Packages) > 1 {
-			out = append(out, m.Packages...)
+		m, err := f.Metadata()
+		if err != nil || len(m.Packages) < 2 {
+			continue
+		}
+		for _, p := range m.Packages {
+			if slices.ContainsFunc(tx.Content().Metadata.Packages, func(now ledger.Package) bool { return now.Name == p.Name && now.Signer == p.Signer }) {
+				out = append(out, p)
+			}
 		}
 	}
 	return out
@@ -27,6 +36,9 @@ type Fetcher struct {
 	From string
 	// MaxBytes bounds all packages together.
 	MaxBytes int
+	// Waits is how often the end of a package's check is waited for, which takes long for a large program: each time for as long
+	// as a request of a flow may take. The other party hears nothing meanwhile.
+	Waits int
 	// Ask asks the party for parts from one on, and returns what it gave: parts that are what [Parts.Gives] says.
 	Ask func(Parts) (Parts, error)
 
@@ -62,8 +74,17 @@ func (f *Fetcher) fetch(p ledger.Package) error {
 		if parts = got.Count; first == 0 && (int64(parts)-1)*vault.PackagePartBytes > int64(f.left) {
 			return flow.Errorf(ErrRefused.Type, "package %s %s, by which a transaction is to be verified, and others have more than %d bytes together: let an operator upload them", p.Name, p.Version, f.MaxBytes)
 		}
-		if err := f.put(p, got); err != nil {
+		coming, err := f.put(p, got)
+		if err != nil {
 			return err
+		}
+		if coming {
+			if come, err := f.comes(p); err != nil {
+				return err
+			} else if come {
+				_, err = f.put(p, got) // it is there, so what was handed over is dropped
+				return err
+			}
 		}
 		for _, data := range got.Data {
 			f.left -= len(data)
@@ -73,29 +94,48 @@ func (f *Fetcher) fetch(p ledger.Package) error {
 	return nil
 }
 
-// putAttempts is how often the end of a package's check is waited for: a large program takes long to compile.
-const putAttempts = 5
+// firstWait and lastWait are for how long another flow is waited for that brings the same package, from one look to the next:
+// half a minute together, for parties give up sessions that are silent for long. It is somebody else's transfer, which may break.
+const firstWait, lastWait = time.Second, 16 * time.Second
 
-// put hands parts of a package over.
-func (f *Fetcher) put(p ledger.Package, got Parts) error {
-	var puts []flow.Call
-	call := func(i int) flow.Call {
-		return vault.PutPackageCall(p, int(got.First)+i, int(got.Count), got.Data[i])
-	}
-	for i := range got.Data {
-		puts = append(puts, call(i))
-	}
-	err := flow.All(f.Ctx, puts...)
-	for n := 1; n < putAttempts && errors.Is(err, flow.ErrTimeout); n++ {
-		puts = puts[:0]
-		for i := range got.Data { // those that are there are passed over
-			puts = append(puts, call(i))
+// comes waits for a package that another flow of the virtual node brings, and tells whether it has come. When many pay by a new
+// version at once, the first brings it for all.
+func (f *Fetcher) comes(p ledger.Package) (bool, error) {
+	for wait := firstWait; wait <= lastWait; wait *= 2 {
+		if err := f.Ctx.Sleep(wait); err != nil {
+			return false, err
 		}
-		err = flow.All(f.Ctx, puts...)
+		missing := vault.MissingPackagesCall(p)
+		if err := flow.All(f.Ctx, missing); err != nil {
+			return false, err
+		}
+		if len(missing.Value()) == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// put hands parts of a package over, and tells whether another flow brings it that began earlier.
+func (f *Fetcher) put(p ledger.Package, got Parts) (coming bool, err error) {
+	for n := 1; ; n++ {
+		puts := make([]*flow.Pending[bool], len(got.Data))
+		calls := make([]flow.Call, len(got.Data))
+		for i, data := range got.Data { // those that are there are passed over
+			puts[i] = vault.PutPackageCall(p, int(got.First)+i, int(got.Count), data)
+			calls[i] = puts[i]
+		}
+		err = flow.All(f.Ctx, calls...)
+		if err == nil {
+			return puts[0].Value(), nil
+		}
+		if n >= f.Waits || !errors.Is(err, flow.ErrTimeout) {
+			break
+		}
 	}
 	var e *flow.Error
 	if errors.As(err, &e) {
-		return flow.Errorf(e.Type, "package %s %s, which %s gave: %s", p.Name, p.Version, f.From, e.Message)
+		return false, flow.Errorf(e.Type, "package %s %s, which %s gave: %s", p.Name, p.Version, f.From, e.Message)
 	}
-	return err
+	return false, err
 }

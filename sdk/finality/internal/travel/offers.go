@@ -17,9 +17,9 @@ type offered struct {
 	next, parts uint32 // parts is 0 until it is known
 }
 
-// Add lets the packages of a transaction be asked for that was shown.
-func (o Offers) Add(m ledger.Metadata) {
-	for _, p := range m.Packages {
+// Add lets packages be asked for: those that are [Named] by transactions that were shown.
+func (o Offers) Add(packages ...ledger.Package) {
+	for _, p := range packages {
 		if o[p.Checksum] == nil {
 			o[p.Checksum] = &offered{named: p}
 		}

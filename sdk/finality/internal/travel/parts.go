@@ -38,12 +38,13 @@ func Take(r *canonical.Reader, field int, note func(error)) (p Parts) {
 	copy(p.Checksum[:], r.Blob(field))
 	p.First, p.Count = r.Uint32(field+1), r.Uint32(field+2)
 	r.Items(field+fields-1, func(b []byte) {
-		if len(p.Data) == AtOnce {
-			note(fmt.Errorf("it has more than %d parts of a package", AtOnce))
-			return
+		if len(p.Data) <= AtOnce { // one more tells that there are too many, however many follow
+			p.Data = append(p.Data, b)
 		}
-		p.Data = append(p.Data, b)
 	})
+	if len(p.Data) > AtOnce {
+		note(fmt.Errorf("it has more than %d parts of a package", AtOnce))
+	}
 	return p
 }
 

@@ -397,7 +397,7 @@ func (x *PackagePart) GetData() []byte {
 // PutPackagePart hands over a part of a package's file that another party gave. With the last part the package is checked
 // and becomes one by which transactions are verified; the answer comes then. It is the error "package-refused" when the file
 // is not the one that is named, or nobody signed it whom the cluster trusts for that name. A package that is there already
-// is no error, and nothing is done.
+// is no error, and nothing is done. The result is PutPackageResult.
 type PutPackagePart struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Package *NamedPackage          `protobuf:"bytes,1,opt,name=package,proto3" json:"package,omitempty"`
@@ -468,6 +468,53 @@ func (x *PutPackagePart) GetData() []byte {
 	return nil
 }
 
+// PutPackageResult is the result of PutPackagePart.
+type PutPackageResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Another flow of the virtual node began earlier to hand over the same file, and has not been silent since for two minutes:
+	// who waits a while need not bring it. It is told with the first part of a file that has several.
+	Coming        bool `protobuf:"varint,1,opt,name=coming,proto3" json:"coming,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutPackageResult) Reset() {
+	*x = PutPackageResult{}
+	mi := &file_fairlead_app_v1_package_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutPackageResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutPackageResult) ProtoMessage() {}
+
+func (x *PutPackageResult) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_package_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutPackageResult.ProtoReflect.Descriptor instead.
+func (*PutPackageResult) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_package_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PutPackageResult) GetComing() bool {
+	if x != nil {
+		return x.Coming
+	}
+	return false
+}
+
 var File_fairlead_app_v1_package_proto protoreflect.FileDescriptor
 
 const file_fairlead_app_v1_package_proto_rawDesc = "" +
@@ -497,7 +544,9 @@ const file_fairlead_app_v1_package_proto_rawDesc = "" +
 	"\apackage\x18\x01 \x01(\v2\x1d.fairlead.app.v1.NamedPackageR\apackage\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x14\n" +
 	"\x05parts\x18\x03 \x01(\rR\x05parts\x12\x12\n" +
-	"\x04data\x18\x04 \x01(\fR\x04dataBBZ@github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1;appv1b\x06proto3"
+	"\x04data\x18\x04 \x01(\fR\x04data\"*\n" +
+	"\x10PutPackageResult\x12\x16\n" +
+	"\x06coming\x18\x01 \x01(\bR\x06comingBBZ@github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1;appv1b\x06proto3"
 
 var (
 	file_fairlead_app_v1_package_proto_rawDescOnce sync.Once
@@ -511,7 +560,7 @@ func file_fairlead_app_v1_package_proto_rawDescGZIP() []byte {
 	return file_fairlead_app_v1_package_proto_rawDescData
 }
 
-var file_fairlead_app_v1_package_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_fairlead_app_v1_package_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_fairlead_app_v1_package_proto_goTypes = []any{
 	(*PackageRequest)(nil),      // 0: fairlead.app.v1.PackageRequest
 	(*NamedPackage)(nil),        // 1: fairlead.app.v1.NamedPackage
@@ -520,6 +569,7 @@ var file_fairlead_app_v1_package_proto_goTypes = []any{
 	(*ReadPackagePart)(nil),     // 4: fairlead.app.v1.ReadPackagePart
 	(*PackagePart)(nil),         // 5: fairlead.app.v1.PackagePart
 	(*PutPackagePart)(nil),      // 6: fairlead.app.v1.PutPackagePart
+	(*PutPackageResult)(nil),    // 7: fairlead.app.v1.PutPackageResult
 }
 var file_fairlead_app_v1_package_proto_depIdxs = []int32{
 	2, // 0: fairlead.app.v1.PackageRequest.find_missing:type_name -> fairlead.app.v1.FindMissingPackages
@@ -550,7 +600,7 @@ func file_fairlead_app_v1_package_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_app_v1_package_proto_rawDesc), len(file_fairlead_app_v1_package_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
