@@ -152,7 +152,7 @@ func notaryNamed(ctx *flow.Context, name string) (ledger.Notary, error) {
 		return ledger.Notary{}, err
 	}
 	if len(all) > 1 {
-		return ledger.Notary{}, badInput("the group has %d notaries: name one", len(all))
+		return ledger.Notary{}, badInput("the group has %d notaries: name one in field notary", len(all))
 	}
 	return ledger.Notary{Name: all[0].name, Key: all[0].keys[0]}, nil
 }
@@ -203,7 +203,10 @@ func notariesNamed(ctx *flow.Context, name string) ([]service, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, flow.Errorf("no-notary", "the group has no notary %s that publishes a key", name)
+		if name == "" {
+			return nil, flow.Errorf("no-notary", "the group has no notary that publishes a key: its operator makes one with fairlead key generate VNODE notary NOTARY")
+		}
+		return nil, flow.Errorf("no-notary", "the group has no notary %s that publishes a key: field notary is the X.500 name of a member with a key of category NOTARY", name)
 	}
 	return out, nil
 }

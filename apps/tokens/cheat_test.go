@@ -42,7 +42,7 @@ type cheating struct {
 
 // cheat takes an offer as Swap does, keeps the other side's signature, and says that it comes to nothing.
 func cheat(ctx *flow.Context, in cheating) (string, error) {
-	pay, err := valueOf(ctx, in.Pay)
+	pay, err := valueOf(ctx, "pay", in.Pay)
 	if err != nil {
 		return "", err
 	}

@@ -96,15 +96,20 @@ func tryChoose(ctx *flow.Context, issuers []ledger.PublicKey, symbol, notary str
 	if err != nil {
 		return purse{}, "", err
 	}
-	reason := error(flow.Errorf(notEnough, "there are no tokens %s of that issuer", symbol))
+	reason, asked := error(flow.Errorf(notEnough, "there are no tokens %s of that issuer", symbol)), 0
 	for _, issuer := range issuers {
 		for _, n := range notaries {
 			pool := tokens.Pool{Type: token.Type, Symbol: symbol, Issuer: ledger.KeyID(issuer), Notary: n.name}
 			claim, err := tokens.Claim(ctx, pool, need.String(), tokens.Options{})
 			if errors.Is(err, tokens.ErrNotEnough) || errors.Is(err, tokens.ErrTooMany) {
-				if !errors.Is(reason, tokens.ErrTooMany) { // which can be helped
+				switch {
+				case errors.Is(reason, tokens.ErrTooMany): // which can be helped
+				case asked > 0 && errors.Is(err, tokens.ErrNotEnough):
+					reason = flow.Errorf(notEnough, "%s; %s: what has different notaries is not spent together", reason, err)
+				default:
 					reason = err
 				}
+				asked++
 				if errors.Is(err, tokens.ErrNotEnough) && held == "" {
 					if held, err = enough(ctx, pool, need); err != nil {
 						return purse{}, "", err

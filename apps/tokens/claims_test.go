@@ -14,11 +14,11 @@ import (
 // Flows that only these tests have.
 func init() {
 	flow.Register("test-claim", func(ctx *flow.Context, in Money) (any, error) {
-		a, err := amountOf(in.Amount)
+		a, err := amountOf("amount", in.Amount)
 		if err != nil {
 			return nil, err
 		}
-		issuers, err := keysOf(ctx, in.Issuer)
+		issuers, err := keysOf(ctx, "issuer", in.Issuer)
 		if err != nil {
 			return nil, err
 		}

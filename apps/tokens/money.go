@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/fairleadio/fairlead/apps/tokens/token"
-	"github.com/fairleadio/fairlead/sdk/contract/amount"
 	"github.com/fairleadio/fairlead/sdk/contract/fungible"
 	"github.com/fairleadio/fairlead/sdk/finality"
 	"github.com/fairleadio/fairlead/sdk/flow"
@@ -26,15 +24,18 @@ type Issuing struct {
 
 // Issue makes tokens that this member stands for.
 func Issue(ctx *flow.Context, in Issuing) (Final, error) {
-	a, err := amountOf(in.Amount)
+	a, err := amountOf("amount", in.Amount)
 	if err != nil {
 		return Final{}, err
 	}
-	mine, err := keysOf(ctx, ctx.Identity().X500Name)
+	if err := checkSymbol("symbol", in.Symbol); err != nil {
+		return Final{}, err
+	}
+	mine, err := keysOf(ctx, "", ctx.Identity().X500Name)
 	if err != nil {
 		return Final{}, err
 	}
-	to, err := keysOf(ctx, in.To)
+	to, err := keysOf(ctx, "to", in.To)
 	if err != nil {
 		return Final{}, err
 	}
@@ -69,15 +70,18 @@ type Paying struct {
 
 // Pay gives tokens to another member, or merges and splits those of one's own. What is too much comes back as change.
 func Pay(ctx *flow.Context, in Paying) (Final, error) {
-	a, err := amountOf(in.Amount)
+	a, err := amountOf("amount", in.Amount)
 	if err != nil {
 		return Final{}, err
 	}
-	to, err := keysOf(ctx, in.To)
+	if err := checkSymbol("symbol", in.Symbol); err != nil {
+		return Final{}, err
+	}
+	to, err := keysOf(ctx, "to", in.To)
 	if err != nil {
 		return Final{}, err
 	}
-	issuers, err := keysOf(ctx, in.Issuer)
+	issuers, err := keysOf(ctx, "issuer", in.Issuer)
 	if err != nil {
 		return Final{}, err
 	}
@@ -119,17 +123,25 @@ func Receive(ctx *flow.Context, s *flow.Session) error {
 	if err != nil {
 		return err
 	}
-	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return token.AgreeToReceive(tx, mine) })
+	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return agreeToReceive(ctx, tx, mine) })
 	return err
+}
+
+// agreeToReceive tells whether this member takes what somebody pays: tokens, and such as it can spend.
+func agreeToReceive(ctx *flow.Context, tx *ledger.Resolved, mine token.Mine) error {
+	return errors.Join(finality.Spendable(ctx, tx), token.AgreeToReceive(tx, mine))
 }
 
 // Redeem gives tokens back to their issuer. If that takes a part of a token, it is split first, by a transaction before.
 func Redeem(ctx *flow.Context, in Money) (Final, error) {
-	a, err := amountOf(in.Amount)
+	a, err := amountOf("amount", in.Amount)
 	if err != nil {
 		return Final{}, err
 	}
-	issuers, err := keysOf(ctx, in.Issuer)
+	if err := checkSymbol("symbol", in.Symbol); err != nil {
+		return Final{}, err
+	}
+	issuers, err := keysOf(ctx, "issuer", in.Issuer)
 	if err != nil {
 		return Final{}, err
 	}
@@ -187,7 +199,7 @@ type Which struct {
 	Symbol string `json:"symbol,omitempty"`
 }
 
-// Held is what this member has of one kind.
+// Held is what this member has of one kind with one notary: tokens of different notaries are not spent together.
 type Held struct {
 	// Issuer is the X.500 name of who stands for it, empty when no active member has the key; Key is the key's hash.
 	Issuer string       `json:"issuer,omitempty"`
@@ -196,15 +208,17 @@ type Held struct {
 	Amount flow.Decimal `json:"amount"`
 	// Tokens is how many states that is.
 	Tokens int `json:"tokens"`
+	// Notary is the notary's name.
+	Notary string `json:"notary"`
 }
 
-// Balance tells what this member has, in the order of issuers' keys and symbols.
+// Balance tells what this member has, in the order of issuers' keys, symbols and notaries.
 func Balance(ctx *flow.Context, in Which) ([]Held, error) {
 	all, err := purses(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sums, counts, keys := map[fungible.Kind]amount.Amount{}, map[fungible.Kind]int{}, map[fungible.Kind]ledger.PublicKey{}
+	out, keys := []Held{}, map[fungible.Kind]ledger.PublicKey{}
 	for _, p := range all {
 		if in.Symbol != "" && p.kind.Symbol != in.Symbol {
 			continue
@@ -213,15 +227,11 @@ func Balance(ctx *flow.Context, in Which) ([]Held, error) {
 		if err != nil {
 			return nil, err
 		}
-		sums[p.kind] = sums[p.kind].Add(sum)
-		counts[p.kind] += len(p.held)
 		keys[p.kind] = p.held[0].Token.Issuer
+		out = append(out, Held{Key: p.kind.Issuer.String(), Symbol: p.kind.Symbol, Amount: flow.Decimal(sum.String()), Tokens: len(p.held), Notary: p.notary.Name})
 	}
-	out := []Held{}
-	for kind, sum := range sums {
-		out = append(out, Held{Key: kind.Issuer.String(), Symbol: kind.Symbol, Amount: flow.Decimal(sum.String()), Tokens: counts[kind]})
-	}
-	slices.SortFunc(out, func(a, b Held) int { return strings.Compare(a.Key+"/"+a.Symbol, b.Key+"/"+b.Symbol) })
+	order := func(h Held) []string { return []string{h.Key, h.Symbol, h.Notary} }
+	slices.SortFunc(out, func(a, b Held) int { return slices.Compare(order(a), order(b)) })
 	return out, named(ctx, out, keys)
 }
 
@@ -236,7 +246,9 @@ func named(ctx *flow.Context, out []Held, keys map[fungible.Kind]ledger.PublicKe
 	}
 	var asked []flow.PublicKey
 	for _, h := range out { // in an order that is the same each time
-		asked = append(asked, flow.PublicKey(byID[h.Key]))
+		if k := flow.PublicKey(byID[h.Key]); !slices.ContainsFunc(asked, func(o flow.PublicKey) bool { return string(o) == string(k) }) {
+			asked = append(asked, k)
+		}
 	}
 	members := flow.MembersByKeyCall(asked...)
 	if err := flow.All(ctx, members); err != nil {

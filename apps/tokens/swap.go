@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/fairleadio/fairlead/apps/tokens/token"
@@ -11,6 +12,7 @@ import (
 	"github.com/fairleadio/fairlead/sdk/finality"
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/ledger"
+	"github.com/fairleadio/fairlead/sdk/tokens"
 )
 
 // Row is an offer as it is kept in table offers: tokens that this member gives to one other for tokens that it takes.
@@ -59,15 +61,18 @@ func Offer(ctx *flow.Context, in Offering) (Offered, error) {
 	if in.Give.Symbol == in.Take.Symbol && in.Give.Issuer == in.Take.Issuer {
 		return Offered{}, badInput("what is given and what is taken are the same tokens")
 	}
-	to, err := ctx.Member(in.To)
+	to, err := memberOf(ctx, "to", in.To)
 	if err != nil {
 		return Offered{}, err
 	}
-	give, err := valueOf(ctx, in.Give)
+	if to.X500Name == ctx.Identity().X500Name {
+		return Offered{}, badInput("field to is this member itself: an offer is for another one")
+	}
+	give, err := valueOf(ctx, "give", in.Give)
 	if err != nil {
 		return Offered{}, err
 	}
-	take, err := valueOf(ctx, in.Take)
+	take, err := valueOf(ctx, "take", in.Take)
 	if err != nil {
 		return Offered{}, err
 	}
@@ -86,12 +91,16 @@ type value struct {
 	amount  amount.Amount
 }
 
-func valueOf(ctx *flow.Context, m Money) (value, error) {
-	a, err := amountOf(m.Amount)
+// valueOf reads money in a field of an argument.
+func valueOf(ctx *flow.Context, field string, m Money) (value, error) {
+	a, err := amountOf(field+".amount", m.Amount)
 	if err != nil {
 		return value{}, err
 	}
-	issuers, err := keysOf(ctx, m.Issuer)
+	if err := checkSymbol(field+".symbol", m.Symbol); err != nil {
+		return value{}, err
+	}
+	issuers, err := keysOf(ctx, field+".issuer", m.Issuer)
 	return value{issuers, m.Symbol, a}, err
 }
 
@@ -147,16 +156,19 @@ type prepared struct {
 // prepare has the other side lay out what it gives, and makes the draft of the exchange.
 func (in Swapping) prepare(ctx *flow.Context) (prepared, error) {
 	fail := func(err error) (prepared, error) { return prepared{}, err }
-	pay, err := valueOf(ctx, in.Pay)
+	pay, err := valueOf(ctx, "pay", in.Pay)
 	if err != nil {
 		return fail(err)
 	}
-	get, err := valueOf(ctx, in.Get)
+	get, err := valueOf(ctx, "get", in.Get)
 	if err != nil {
 		return fail(err)
 	}
 	mine, err := mineOf(ctx)
 	if err != nil {
+		return fail(err)
+	}
+	if _, err := memberOf(ctx, "with", in.With); err != nil {
 		return fail(err)
 	}
 	s, err := ctx.OpenSession(in.With, swapping)
@@ -170,7 +182,7 @@ func (in Swapping) prepare(ctx *flow.Context) (prepared, error) {
 	if !pay.is(q.Take) || q.Take.Check() != nil {
 		return fail(flow.Errorf(otherOffer, "%s takes %s %s and not %s %s", in.With, q.Take.Amount, q.Take.Symbol, pay.amount, pay.symbol))
 	}
-	laid, err := finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return token.AgreeToReceive(tx, mine) })
+	laid, err := finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return agreeToReceive(ctx, tx, mine) })
 	if err != nil {
 		return fail(err)
 	}
@@ -179,8 +191,11 @@ func (in Swapping) prepare(ctx *flow.Context) (prepared, error) {
 		return fail(flow.Errorf(otherOffer, "%s lays out nothing", in.With))
 	}
 	given, err := token.Read(c.Outputs[0])
-	if err != nil || !get.is(given) {
-		return fail(flow.Errorf(otherOffer, "%s gives something else than %s %s: %v", in.With, get.amount, get.symbol, errors.Join(err)))
+	if err != nil {
+		return fail(flow.Errorf(otherOffer, "%s gives something else than %s %s: %v", in.With, get.amount, get.symbol, err))
+	}
+	if !get.is(given) {
+		return fail(flow.Errorf(otherOffer, "%s gives something else than %s %s: %s %s, or tokens of another issuer; say in get what was offered", in.With, get.amount, get.symbol, given.Amount, given.Symbol))
 	}
 	p, err := choose(ctx, []ledger.PublicKey{q.Take.Issuer}, pay.symbol, c.Notary.Name, pay.amount)
 	if err != nil {
@@ -204,11 +219,17 @@ func (in Swapping) prepare(ctx *flow.Context) (prepared, error) {
 // believed.
 const noOffer, takenOffer, otherOffer = "no-offer", "offer-taken", "other-offer"
 
+// offerID is what ids of offers look like: those of flows.
+var offerID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 // Exchange is the side of who made an offer.
 func Exchange(ctx *flow.Context, s *flow.Session) error {
 	in, err := flow.Receive[ask](s)
 	if err != nil {
 		return err
+	}
+	if !offerID.MatchString(in.Offer) { // no row can have it as its key
+		return flow.Errorf(noOffer, "there is no offer %q for %s", in.Offer, s.Counterparty())
 	}
 	row, err := offers.Find(ctx, flow.RowKey{"id": in.Offer})
 	if errors.Is(err, flow.ErrNotFound) || err == nil && row.Counterparty != s.Counterparty() {
@@ -238,11 +259,11 @@ var errSigned = errors.New("the exchange is signed, and may still become final")
 
 // exchange lays out what is given, and signs when what is taken comes for it.
 func exchange(ctx *flow.Context, s *flow.Session, row Row) error {
-	give, err := valueOf(ctx, row.give())
+	give, err := valueOf(ctx, "give", row.give())
 	if err != nil {
 		return err
 	}
-	take, err := valueOf(ctx, row.take())
+	take, err := valueOf(ctx, "take", row.take())
 	if err != nil {
 		return err
 	}
@@ -251,6 +272,10 @@ func exchange(ctx *flow.Context, s *flow.Session, row Row) error {
 		return err
 	}
 	p, err := choose(ctx, give.issuers, give.symbol, "", give.amount)
+	if errors.Is(err, tokens.ErrNotEnough) || errors.Is(err, tokens.ErrTooMany) {
+		ctx.Log().Warn("what was offered cannot be given", "offer", row.ID, "reason", err.Error())
+		return flow.Errorf(notEnough, "%s cannot give now what it has offered", ctx.Identity().X500Name) // how much it has is its own business
+	}
 	if err != nil {
 		return err
 	}
@@ -272,7 +297,7 @@ func exchange(ctx *flow.Context, s *flow.Session, row Row) error {
 	given := token.Value{Kind: p.kind, Amount: give.amount}
 	taken := token.Value{Kind: fungible.Kind{Issuer: ledger.KeyID(take.issuers[0]), Symbol: take.symbol}, Amount: take.amount}
 	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error {
-		return errors.Join(soon(ctx, tx), token.AgreeToSwap(tx, mine, []ledger.StateRef{laid.Transaction.Output(0)}, given, taken))
+		return errors.Join(soon(ctx, tx), finality.Spendable(ctx, tx), token.AgreeToSwap(tx, mine, []ledger.StateRef{laid.Transaction.Output(0)}, given, taken))
 	})
 	if errors.Is(err, finality.ErrUnknown) {
 		return fmt.Errorf("%w: %w", errSigned, err)

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/fairleadio/fairlead/apps/tokens/token"
@@ -51,8 +52,8 @@ func badInput(format string, args ...any) error {
 	return flow.Errorf("bad-input", format, args...)
 }
 
-// amountOf reads an amount as people write it: 10.50 is 10.5.
-func amountOf(d flow.Decimal) (amount.Amount, error) {
+// amountOf reads an amount as people write it: 10.50 is 10.5. Field is the argument's, for the error.
+func amountOf(field string, d flow.Decimal) (amount.Amount, error) {
 	s := strings.TrimLeft(string(d), "0")
 	if whole, fraction, point := strings.Cut(s, "."); point {
 		if s = whole; s == "" {
@@ -64,19 +65,40 @@ func amountOf(d flow.Decimal) (amount.Amount, error) {
 	}
 	a, err := amount.Parse(s)
 	if err != nil {
-		return a, badInput("amount %q: it is a number more than 0, such as 10 or 0.25", string(d))
+		return a, badInput("field %s is %q: it is a number more than 0 in plain digits, such as 10 or 0.25", field, string(d))
 	}
 	return a, nil
 }
 
-// keysOf are a member's ledger keys, the current one first.
-func keysOf(ctx *flow.Context, name string) ([]ledger.PublicKey, error) {
+// checkSymbol refuses what is no symbol, before anything is asked with it. Field is the argument's, for the error.
+func checkSymbol(field, symbol string) error {
+	if err := token.CheckSymbol("field "+field, symbol); err != nil {
+		return badInput("%s", err)
+	}
+	return nil
+}
+
+// memberOf finds a member by its X.500 name. Field is the argument's, for the error.
+func memberOf(ctx *flow.Context, field, name string) (flow.Member, error) {
 	m, err := ctx.Member(name)
+	var e *flow.Error
+	switch {
+	case name == "":
+		return m, badInput("field %s is empty: it is the X.500 name of a member, such as O=Alice, L=London, C=GB", field)
+	case errors.As(err, &e):
+		return m, flow.Errorf(e.Type, "field %s is %q: %s. It is the X.500 name of a member, such as O=Alice, L=London, C=GB", field, name, e.Message)
+	}
+	return m, err
+}
+
+// keysOf are a member's ledger keys, the current one first. Field is the argument's, for the error.
+func keysOf(ctx *flow.Context, field, name string) ([]ledger.PublicKey, error) {
+	m, err := memberOf(ctx, field, name)
 	if err != nil {
 		return nil, err
 	}
 	if len(m.LedgerKeys) == 0 {
-		return nil, flow.Errorf("no-key", "%s has no ledger key", m.X500Name)
+		return nil, flow.Errorf("no-key", "%s has no ledger key: its operator makes one with fairlead key generate VNODE ledger LEDGER", m.X500Name)
 	}
 	var out []ledger.PublicKey
 	for _, k := range m.LedgerKeys {

@@ -45,7 +45,7 @@ type attack struct {
 
 // spend pays with tokens that were chosen long ago.
 func spend(ctx *flow.Context, in attack) (Final, error) {
-	to, err := keysOf(ctx, in.To)
+	to, err := keysOf(ctx, "to", in.To)
 	if err != nil {
 		return Final{}, err
 	}
@@ -66,7 +66,7 @@ func spend(ctx *flow.Context, in attack) (Final, error) {
 
 // propose wants another member to sign away its own tokens: this member signs, as it must to propose anything.
 func propose(ctx *flow.Context, in attack) (Final, error) {
-	mine, err := keysOf(ctx, ctx.Identity().X500Name)
+	mine, err := keysOf(ctx, "", ctx.Identity().X500Name)
 	if err != nil {
 		return Final{}, err
 	}
@@ -344,7 +344,7 @@ func TestSwap(t *testing.T) {
 	w.refused(w.alice, "tokens-swap", swap, flow.ErrSessionFailed.Type, "was taken")
 	// An offer of what is not there, and one that who takes it cannot pay.
 	id = offer(w.bob, w.alice.Name(), w.eur("1000"), w.gbp("1"))
-	w.refused(w.alice, "tokens-swap", Swapping{w.bob.Name(), id, w.gbp("1"), w.eur("1000")}, flow.ErrSessionFailed.Type, "1000 EUR are asked")
+	w.refused(w.alice, "tokens-swap", Swapping{w.bob.Name(), id, w.gbp("1"), w.eur("1000")}, flow.ErrSessionFailed.Type, "cannot give now what it has offered")
 	id = offer(w.bob, w.alice.Name(), w.eur("1"), w.gbp("1000"))
 	w.refused(w.alice, "tokens-swap", Swapping{w.bob.Name(), id, w.gbp("1000"), w.eur("1")}, notEnough, "GBP")
 	if o := w.bob.Start("tokens-offer", Offering{w.alice.Name(), w.eur("1"), w.eur("2")}).Wait(); o.Err == nil || o.Err.Type != "bad-input" {
@@ -453,7 +453,7 @@ func TestConservation(t *testing.T) {
 	for range 40 {
 		m, to := members[r.IntN(len(members))], members[r.IntN(len(members))]
 		what := cents(1 + r.IntN(500))
-		a, err := amountOf(what)
+		a, err := amountOf("amount", what)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -490,12 +490,12 @@ func TestConservation(t *testing.T) {
 
 func TestAmountOf(t *testing.T) {
 	for in, want := range map[flow.Decimal]string{"10": "10", "10.50": "10.5", "010": "10", "0.10": "0.1", "00.1": "0.1", "7.000": "7"} {
-		if a, err := amountOf(in); err != nil || a.String() != want {
+		if a, err := amountOf("amount", in); err != nil || a.String() != want {
 			t.Errorf("%s: %s, %v", in, a, err)
 		}
 	}
 	for _, in := range []flow.Decimal{"", "0", "0.00", "-1", "1e3", "+1", "1.-5"} {
-		if a, err := amountOf(in); err == nil {
+		if a, err := amountOf("amount", in); err == nil {
 			t.Errorf("%s: %s", in, a)
 		}
 	}

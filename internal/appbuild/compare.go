@@ -83,8 +83,11 @@ func (c *comparison) states(before, after *cpi.CPKContent) {
 		return out
 	}
 	old, now := contracts(before), contracts(after)
+	kept := len(old) == 0
 	for _, name := range old {
-		if !slices.Contains(now, name) {
+		if slices.Contains(now, name) {
+			kept = true
+		} else {
 			c.add(Warns, "contract "+name, "it is not there any more: this version cannot consume states with it, nor look at them")
 		}
 	}
@@ -93,9 +96,15 @@ func (c *comparison) states(before, after *cpi.CPKContent) {
 		for _, s := range before.Signers {
 			names = append(names, s.Name())
 		}
-		c.add(Notes, "signers", "states of version %s are taken when this one has the same signers: %s", before.Version, strings.Join(names, "; "))
+		c.add(Notes, "signers", "states of version %s are taken only when this one has the same signers: %s", before.Version, strings.Join(names, "; "))
 	}
+	order := cpi.CompareVersions(before.Version, after.Version)
 	switch {
+	case !kept, len(old) == 0 && after.CompatibleFrom == "": // there are no such states, or no contract for them
+	case order > 0:
+		c.add(Warns, "states", "those of version %s cannot be spent by this one, which is earlier", before.Version)
+	case order == 0:
+		c.add(Notes, "states", "those of version %s can be spent: it has the same version", before.Version)
 	case after.CompatibleFrom != "" && cpi.CompareVersions(before.Version, after.CompatibleFrom) >= 0:
 		c.add(Notes, "states", "those of version %s can be spent: compatible_from is %s", before.Version, after.CompatibleFrom)
 	case len(old) > 0:

@@ -167,3 +167,41 @@ func TestCompare(t *testing.T) {
 		}
 	}
 }
+
+// What becomes of states is said once, and nothing that says otherwise beside it.
+func TestCompareStates(t *testing.T) {
+	const gone, taken, not = "it is not there any more", "can be spent", "cannot be spent"
+	for what, c := range map[string]struct {
+		contracts []string
+		version   string
+		from      string
+		want      []string
+	}{
+		"taken":                   {[]string{"Bond"}, "1.1", "1.0", []string{taken + ": compatible_from is 1.0"}},
+		"not taken":               {[]string{"Bond"}, "1.1", "", []string{not + " by this one: if its contracts still hold for them, say compatible_from: 1.0"}},
+		"taken later":             {[]string{"Bond"}, "1.1", "1.0.1", []string{not}},
+		"built anew":              {[]string{"Bond"}, "1.0.0", "", []string{taken + ": it has the same version"}},
+		"earlier":                 {[]string{"Bond"}, "0.9", "", []string{not + " by this one, which is earlier"}},
+		"the contract is gone":    {[]string{"Coin"}, "1.1", "1.0", []string{gone}},
+		"another contract beside": {[]string{"Bond", "Coin"}, "1.1", "1.0", []string{taken}},
+	} {
+		var said []string
+		all := Compare(version(func(old *cpi.CPKContent) { old.Modules[0].Contracts = []string{"Bond"} }), version(func(now *cpi.CPKContent) {
+			now.Version, now.CompatibleFrom, now.Modules[0].Contracts = c.version, c.from, c.contracts
+		}))
+		for _, f := range all {
+			if f.What == "states" || strings.HasPrefix(f.What, "contract ") {
+				said = append(said, f.Text)
+			}
+		}
+		if len(said) != len(c.want) {
+			t.Errorf("%s: %q, want %q", what, said, c.want)
+			continue
+		}
+		for i := range said {
+			if !strings.Contains(said[i], c.want[i]) {
+				t.Errorf("%s: %q, want %q", what, said[i], c.want[i])
+			}
+		}
+	}
+}

@@ -102,9 +102,9 @@ func (c code) takes(now, made ledger.Package) string {
 	case order == 0: // built anew
 		return ""
 	case order > 0:
-		return fmt.Sprintf("%s, which is later than version %s", by, now.Version)
+		return fmt.Sprintf("%s, which is later than version %s: upgrade the virtual node to %s or later", by, now.Version, made.Version)
 	case c.compatibleFrom == "":
-		return fmt.Sprintf("%s, and version %s takes only states of its own: it has no compatible_from", by, now.Version)
+		return fmt.Sprintf("%s, and version %s takes only states of its own: it has no compatible_from; only a later version with one, no later than %s, takes them", by, now.Version, made.Version)
 	case cpi.CompareVersions(made.Version, c.compatibleFrom) < 0:
 		return fmt.Sprintf("%s, and version %s takes states of version %s and later (compatible_from)", by, now.Version, c.compatibleFrom)
 	}

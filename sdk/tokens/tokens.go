@@ -101,7 +101,7 @@ func ClaimCall(pool Pool, amount string, o Options) *flow.Pending[Claimed] {
 		if r.Limited {
 			return flow.Errorf(ErrTooMany.Type, "%s %s are asked: the tokens are too small for one claim; merge some first, by paying them to yourself", amount, pool.Symbol)
 		}
-		return flow.Errorf(ErrNotEnough.Type, "%s %s are asked, %s available", amount, pool.Symbol, r.Available)
+		return flow.Errorf(ErrNotEnough.Type, "%s %s are asked, %s available, of the issuer with key %s and with notary %s", amount, pool.Symbol, r.Available, pool.Issuer, pool.Notary)
 	})
 }
 

@@ -79,6 +79,9 @@ func (t Token) value() (amount.Amount, error) {
 	return a, errors.Join(errs...)
 }
 
+// CheckSymbol says what is wrong with a symbol; what names it in the error.
+func CheckSymbol(what, symbol string) error { return checkWord(what, symbol, MaxSymbol) }
+
 // checkWord takes letters and digits of ASCII and . _ - alone, so that no two words look the same to people and differ,
 // and none has to be escaped.
 func checkWord(what, s string, most int) error {
