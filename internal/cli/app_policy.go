@@ -22,7 +22,8 @@ func newGroupPolicyCommand(g *Globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "group-policy", Short: "Write the policy of a group, for create-cpi", Args: cobra.NoArgs,
 		Long: `Writes the policy of a static group: its id and its members, which all live on one cluster. A package is made for a group
-by create-cpi, and its virtual nodes can be these members.
+by create-cpi, and its virtual nodes are to be these members. Nothing enforces that yet: a virtual node of another name joins the
+group as well.
 
 A group has one id for its whole life: a virtual node is upgraded only to a package for the same group. Without --group
 a new one is made; give it when you write the policy again, as when a member joins.`,

@@ -105,7 +105,7 @@ func (g *Globals) repair(ctx context.Context, cmd *cobra.Command, c *restClient,
 			rows = append(rows, []string{id, "open", done.Open[id]})
 		}
 		if len(rows) == 0 {
-			_, err := fmt.Fprintf(g.Out, "%s has no unfinished transactions\n", vnode.X500Name)
+			_, err := fmt.Fprintf(g.Out, "%s has no unfinished transactions but those of the last minutes, which repair leaves alone\n", vnode.X500Name)
 			return err
 		}
 		return g.printTable([]string{"TRANSACTION", "IS", "WHY"}, rows)

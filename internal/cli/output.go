@@ -3,7 +3,9 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -22,8 +24,11 @@ func (g *Globals) printJSON(v any) error {
 func (g *Globals) printTable(headings []string, rows [][]string) error {
 	widths := make([]int, len(headings))
 	all := append([][]string{headings}, rows...)
-	for _, row := range all {
+	for n, row := range all {
+		all[n] = slices.Clone(row)
 		for i, cell := range row {
+			cell = inert(cell)
+			all[n][i] = cell
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
@@ -38,6 +43,24 @@ func (g *Globals) printTable(headings []string, rows [][]string) error {
 		}
 	}
 	return nil
+}
+
+// inert is a text whose control characters are shown and do nothing: much of what is printed was written by an application, or
+// by another member. New lines and tabs stay.
+func inert(text string) string {
+	acts := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	if !strings.ContainsFunc(text, acts) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if acts(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // Colours of changes.

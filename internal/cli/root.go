@@ -44,7 +44,7 @@ func Run(ctx context.Context, outside IO, args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errPending) {
-		fmt.Fprintf(outside.Err, "fairlead: %v\n", err)
+		fmt.Fprintf(outside.Err, "fairlead: %s\n", inert(err.Error()))
 		if errors.Is(err, context.DeadlineExceeded) {
 			fmt.Fprintln(outside.Err, "fairlead: it took longer than --timeout allows")
 		}

@@ -39,12 +39,14 @@ type tokenBalance struct {
 	Amount string `json:"amount"`
 	// Tokens is how many states that is.
 	Tokens int `json:"tokens"`
+	// Notary is whose states they are; empty from an application of before balances were told by notary.
+	Notary string `json:"notary,omitempty"`
 }
 
 func newTokensBalanceCommand(g *Globals) *cobra.Command {
 	var symbol string
 	cmd := &cobra.Command{
-		Use: "balance MEMBER", Short: "Show what a member has, by issuer and symbol", Args: cobra.ExactArgs(1),
+		Use: "balance MEMBER", Short: "Show what a member has, by issuer, symbol and notary", Args: cobra.ExactArgs(1),
 		Long: `Starts flow tokens-balance of the application apps/tokens on the member's virtual node and waits for it: the flow reads the
 member's own vault, through REST. Tokens that a flow has claimed count, until they are spent.`,
 		Example: "  fairlead tokens balance Alice --symbol USD",
@@ -80,14 +82,23 @@ func (g *Globals) showBalance(vnode virtualNode, held []tokenBalance) error {
 		return err
 	}
 	var rows [][]string
+	several := false
 	for _, h := range held {
 		issuer := h.Issuer
 		if issuer == "" {
 			issuer = "key " + h.Key
 		}
-		rows = append(rows, []string{h.Amount, h.Symbol, strconv.Itoa(h.Tokens), issuer})
+		rows = append(rows, []string{h.Amount, h.Symbol, strconv.Itoa(h.Tokens), issuer, h.Notary})
+		several = several || h.Notary != held[0].Notary
 	}
-	return g.printTable([]string{"AMOUNT", "SYMBOL", "TOKENS", "ISSUER"}, rows)
+	headings := []string{"AMOUNT", "SYMBOL", "TOKENS", "ISSUER", "NOTARY"}
+	if !several { // it says nothing then
+		headings = headings[:4]
+		for i := range rows {
+			rows[i] = rows[i][:4]
+		}
+	}
+	return g.printTable(headings, rows)
 }
 
 // idNotStartable is REST's stable id for a flow class that the virtual node does not have.

@@ -72,6 +72,8 @@ func TestTokensBalance(t *testing.T) {
 	}{
 		{"tokens balance Alice", `"flowStatus":"COMPLETED","json":[{"issuer":"O=Bank, L=London, C=GB","key":"AB","symbol":"USD","amount":"69.5","tokens":2},{"key":"CD","symbol":"EUR","amount":"7","tokens":1}]`, cli.ExitDone,
 			[]string{"AMOUNT", "69.5", "USD", "2", "O=Bank, L=London, C=GB", "key CD"}},
+		{"tokens balance Alice", `"flowStatus":"COMPLETED","json":[{"key":"CD","symbol":"EUR","amount":"7","tokens":1,"notary":"O=One"},{"key":"CD","symbol":"EUR","amount":"8","tokens":1,"notary":"O=Two"}]`, cli.ExitDone,
+			[]string{"NOTARY", "O=One", "O=Two"}},
 		{"-o json tokens balance Alice", `"flowStatus":"COMPLETED","json":[{"key":"CD","symbol":"EUR","amount":"7","tokens":1}]`, cli.ExitDone, []string{`"amount": "7"`}},
 		{"tokens balance Alice", `"flowStatus":"COMPLETED","json":[]`, cli.ExitDone, []string{"O=Alice, L=London, C=GB has no tokens"}},
 		{"tokens balance Alice", `"flowStatus":"FAILED","flowError":{"type":"timeout","message":"no answer"}`, cli.ExitError, []string{"is FAILED: timeout: no answer"}},

@@ -31,6 +31,8 @@ type Application struct {
 	Module []byte
 	// Flows are the classes that clients may start.
 	Flows []string
+	// Answers are the protocols of its responders.
+	Answers []string
 	// Contracts are the names of its contracts.
 	Contracts []string
 	// Package is the CPI with the module in it, Checksum and Version are its; empty for a cluster that publishes its
@@ -87,6 +89,7 @@ type buildCache struct {
 	Digest    string   `json:"digest"`
 	Module    string   `json:"module"`
 	Flows     []string `json:"flows"`
+	Answers   []string `json:"answers,omitempty"`
 	Contracts []string `json:"contracts,omitempty"`
 }
 
@@ -145,14 +148,14 @@ func (b builder) build(ctx context.Context, folder string) (Application, string,
 	sum := sha256.Sum256([]byte(folder))
 	base := filepath.Join(b.cache, appDir, app.Name+"-"+hex.EncodeToString(sum[:4]))
 	if module, c, ok := readBuild(base, digest); ok {
-		app.Module, app.Flows, app.Contracts = module, c.Flows, c.Contracts
+		app.Module, app.Flows, app.Answers, app.Contracts = module, c.Flows, c.Answers, c.Contracts
 		if b.signer == "" {
 			return app, digest, nil
 		}
 		if app.Package, err = os.ReadFile(base + ".cpi"); err == nil && app.name() {
 			return app, digest, nil
 		}
-		app.Flows, app.Contracts = nil, nil
+		app.Flows, app.Answers, app.Contracts = nil, nil, nil
 	}
 	built, err := b.source(ctx, folder, app.Name)
 	if err != nil {
@@ -162,6 +165,9 @@ func (b builder) build(ctx context.Context, folder string) (Application, string,
 	for _, f := range built.Modules[0].Flows {
 		if f.GetStartable() {
 			app.Flows = append(app.Flows, f.GetName())
+		}
+		if p := f.GetProtocol(); p != "" {
+			app.Answers = append(app.Answers, p)
 		}
 	}
 	if b.signer != "" {
@@ -177,7 +183,7 @@ func (b builder) build(ctx context.Context, folder string) (Application, string,
 		return Application{}, digest, err
 	}
 	module := sha256.Sum256(app.Module)
-	return app, digest, writeJSON(base+".json", buildCache{Digest: digest, Module: hex.EncodeToString(module[:]), Flows: app.Flows, Contracts: app.Contracts})
+	return app, digest, writeJSON(base+".json", buildCache{Digest: digest, Module: hex.EncodeToString(module[:]), Flows: app.Flows, Answers: app.Answers, Contracts: app.Contracts})
 }
 
 func (b builder) appbuild() appbuild.Builder { return appbuild.Builder{Runtime: b.sandbox} }

@@ -229,6 +229,9 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	if err := errors.Join(kafkaErr, <-serversErr, b.err); err != nil {
 		return err
 	}
+	if err := c.network.verifiable(c.apps); err != nil {
+		return err
+	}
 	for _, folder := range c.network.folders() {
 		a := c.apps[folder]
 		flows := "it only answers other flows" // as a notary's does

@@ -123,6 +123,23 @@ func (n Network) folders() []string {
 	return out
 }
 
+// verifiable refuses a notary that verifies contracts which its package does not have: nothing could be made final. The
+// applications are by folder.
+func (n Network) verifiable(apps map[string]Application) error {
+	for _, m := range n.Members {
+		if !m.Notary || !slices.Contains(apps[m.App].Answers, verifyingNotary) {
+			continue
+		}
+		for _, other := range n.Members {
+			if other.App != "" && other.App != m.App {
+				return fmt.Errorf("FL-DEV-012: --network %s: notary.application: %s verifies contracts, so its package must have those of %s, which a network of folders cannot say: name the folder of apps/notary, or put the bundle of both (fairlead app package create-cpb) on a virtual node of your own",
+					n.Name, apps[m.App].Name, apps[other.App].Name)
+			}
+		}
+	}
+	return nil
+}
+
 // virtualNodes are the members as virtual nodes.
 func (n Network) virtualNodes() ([]VirtualNode, error) {
 	var out []VirtualNode
@@ -333,6 +350,9 @@ func (f networkFile) network(dir string) (Network, error) {
 // notaryApp is the name of the application that a notary has unless the file says otherwise: in applications, or the one
 // of the repository around the file.
 const notaryApp = "notary"
+
+// verifyingNotary is the protocol of notaries that verify contracts, as the SDK has it.
+const verifyingNotary = "fairlead.notary.contractverifying"
 
 // member is the notary as a member, the zero value when there is none; applications are folders by name.
 func (n networkNotary) member(apps map[string]string, dir string) (m Member, errs []error) {

@@ -220,3 +220,25 @@ func main() {}
 		t.Errorf("%s", got)
 	}
 }
+
+// A notary that verifies contracts has them in its package, or can make nothing final: which is said before anything starts.
+func TestNotaryThatCannotVerify(t *testing.T) {
+	apps := map[string]Application{
+		"pay": {Name: "pay"}, "notary": {Name: "notary", Answers: []string{"fairlead.notary.nonvalidating"}},
+		"verifying": {Name: "notary-verifying", Answers: []string{"fairlead.notary.contractverifying"}}, "both": {Name: "both", Answers: []string{"x", "fairlead.notary.contractverifying"}},
+	}
+	for _, c := range []struct {
+		members, notary string
+		want            string
+	}{
+		{"pay", "notary", ""},
+		{"both", "both", ""},
+		{"pay", "verifying", "FL-DEV-012: --network n.yaml: notary.application: notary-verifying verifies contracts, so its package must have those of pay"},
+	} {
+		n := Network{Name: "n.yaml", Members: []Member{{Name: "O=Alice, L=London, C=GB", App: c.members}, {Name: "O=Notary, L=London, C=GB", App: c.notary, Notary: true}}}
+		err := n.verifiable(apps)
+		if err == nil && c.want != "" || err != nil && (c.want == "" || !strings.HasPrefix(err.Error(), c.want)) {
+			t.Errorf("%s, %s: %v, want %q", c.members, c.notary, err, c.want)
+		}
+	}
+}
