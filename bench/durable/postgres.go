@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/fairleadio/fairlead/integration/kafkatest"
@@ -85,15 +84,15 @@ func copyPostgres(ctx context.Context, first *pgserver.Server, from, to string) 
 	if err != nil {
 		return err
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(owner.Uid) == os.Geteuid() {
+	uid, gid, known := ownerOf(info)
+	if !known || uid == os.Geteuid() {
 		return nil
 	}
 	return filepath.WalkDir(filepath.Join(to, "data"), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+		return os.Lchown(path, uid, gid) //nolint:gosec // the folder is this run's own
 	})
 }
 

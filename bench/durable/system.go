@@ -117,7 +117,7 @@ func freeAddresses(n int) ([]string, error) {
 		if len(out) == n {
 			return out, nil
 		}
-		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", from+rand.IntN(to-from)))
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", from+rand.IntN(to-from))) //nolint:gosec // a free port is no secret
 		if err != nil {
 			continue // somebody has it
 		}

@@ -99,10 +99,11 @@ func stopDaemon(t *testing.T, cmd *exec.Cmd, ended chan error) {
 		t.Error(err)
 	}
 	select {
-	case <-ended:
+	case err := <-ended:
+		t.Log("the daemon ended:", err)
 	case <-time.After(30 * time.Second):
 		t.Error("the daemon did not stop")
 		_ = cmd.Process.Kill() // it may be gone by now
-		<-ended
+		t.Log("the daemon ended:", <-ended)
 	}
 }
