@@ -41,7 +41,7 @@ type spending struct {
 }
 
 func spend(ctx *flow.Context, in spending) (Final, error) {
-	to, err := keysOf(ctx, in.To)
+	to, err := keysOf(ctx, "to", in.To)
 	if err != nil {
 		return Final{}, err
 	}
