@@ -82,30 +82,56 @@ func TestOfferOfWhatIsNotThere(t *testing.T) {
 	w.refused(w.alice, "tokens-swap", Swapping{With: w.bob.Name(), Offer: o.Offer, Pay: w.gbp("1"), Get: w.eur("8")}, otherOffer, "gives something else than 8 EUR: 7 EUR")
 }
 
-// Nobody takes tokens that it could not spend: those that a later version of the application makes.
-func TestTokensOfALaterVersion(t *testing.T) {
-	w := newWorld(t)
-	version := func(v string) flowtest.Package {
-		return flowtest.Package{Name: "tokens", Version: v, Signer: "bank", File: []byte(v)}
+// Nobody takes tokens that it could not spend, whichever way they come: of a later version of the application, and of an earlier
+// one that its own does not take states of.
+func TestTokensOfAnotherVersion(t *testing.T) {
+	for name, c := range map[string]struct {
+		payers, takers, then flowtest.Package
+		want                 string
+	}{
+		"a later one":    {version("1.1.0", "1.0.0"), version("1.0.0", ""), version("1.1.0", "1.0.0"), "was made by package tokens 1.1.0, which is later than version 1.0.0: upgrade the virtual node to 1.1.0 or later"},
+		"an earlier one": {version("1.0.0", ""), version("1.1.0", ""), version("1.2.0", "1.0.0"), "was made by package tokens 1.0.0, and version 1.1.0 takes only states of its own: it has no compatible_from"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, m := range []*flowtest.Member{w.bank, w.alice} {
+				m.Install(c.payers)
+			}
+			for _, m := range []*flowtest.Member{w.mint, w.bob} {
+				m.Install(c.takers)
+			}
+			w.issue(w.alice, "10")
+			w.must(w.mint, "tokens-issue", Issuing{To: w.bob.Name(), Symbol: "EUR", Amount: "5"})
+			pay := Paying{To: w.bob.Name(), Money: w.gbp("3")}
+			w.refused(w.alice, "tokens-pay", pay, finality.ErrRefused.Type, "it could keep output 0 and not consume it, which "+c.want)
+			w.refused(w.bank, "tokens-issue", Issuing{To: w.bob.Name(), Symbol: "GBP", Amount: "1"}, finality.ErrRefused.Type, c.want)
+			// An exchange gives such tokens, too: whoever has the other version takes the offer, or makes it.
+			for _, x := range []struct {
+				makes, takes *flowtest.Member
+				give, get    Money
+			}{{w.bob, w.alice, w.eur("2"), w.gbp("1")}, {w.alice, w.bob, w.gbp("1"), w.eur("2")}} {
+				var o Offered
+				x.makes.Start("tokens-offer", Offering{x.takes.Name(), x.give, x.get}).Wait().Result(t, &o)
+				if f, err := w.run(x.takes, "tokens-swap", Swapping{With: x.makes.Name(), Offer: o.Offer, Pay: x.get, Get: x.give}); err == nil || !strings.Contains(err.Message, " was made by package tokens ") {
+					t.Errorf("an exchange that %s offers: %+v, %v", x.makes.Name(), f, err)
+				}
+			}
+			w.net.Advance(window)
+			for _, m := range []*flowtest.Member{w.alice, w.bob} {
+				w.must(m, "tokens-repair", Repairing{})
+				m.Install(c.then)
+			}
+			w.must(w.alice, "tokens-pay", pay)
+			w.must(w.bob, "tokens-pay", Paying{To: w.alice.Name(), Money: w.gbp("1")})
+			w.has(map[*flowtest.Member]string{w.alice: "8 GBP"})
+			if got := w.balance(w.bob); got != "5 EUR, 2 GBP" && got != "2 GBP, 5 EUR" { // in the order of issuers' keys
+				t.Errorf("Bob has %s", got)
+			}
+		})
 	}
-	for _, m := range []*flowtest.Member{w.bank, w.mint, w.alice, w.bob} {
-		m.Install(version("1.0.0"))
-	}
-	w.issue(w.alice, "10")
-	w.must(w.mint, "tokens-issue", Issuing{To: w.bob.Name(), Symbol: "EUR", Amount: "5"})
-	w.alice.Install(version("1.1.0"))
-	const text = "its states are made by version 1.1.0 of package tokens, and this party has version 1.0.0, which could not consume them"
-	pay := Paying{To: w.bob.Name(), Money: w.gbp("3")}
-	w.refused(w.alice, "tokens-pay", pay, finality.ErrRefused.Type, text)
-	// An exchange gives such tokens, too: whoever has the later version takes the offer, or makes it.
-	var o Offered
-	w.bob.Start("tokens-offer", Offering{w.alice.Name(), w.eur("2"), w.gbp("1")}).Wait().Result(t, &o)
-	w.refused(w.alice, "tokens-swap", Swapping{With: w.bob.Name(), Offer: o.Offer, Pay: w.gbp("1"), Get: w.eur("2")}, finality.ErrRefused.Type, text)
-	w.alice.Start("tokens-offer", Offering{w.bob.Name(), w.gbp("1"), w.eur("2")}).Wait().Result(t, &o)
-	w.refused(w.bob, "tokens-swap", Swapping{With: w.alice.Name(), Offer: o.Offer, Pay: w.eur("2"), Get: w.gbp("1")}, finality.ErrRefused.Type, text)
-	w.net.Advance(window)
-	w.must(w.alice, "tokens-repair", Repairing{})
-	w.bob.Install(version("1.1.0"))
-	w.must(w.alice, "tokens-pay", pay)
-	w.has(map[*flowtest.Member]string{w.alice: "7 GBP", w.bob: "3 GBP, 5 EUR"})
+}
+
+// version is one of this application's packages.
+func version(v, from string) flowtest.Package {
+	return flowtest.Package{Name: "tokens", Version: v, Signer: "bank", CompatibleFrom: from, File: []byte(v + from)}
 }

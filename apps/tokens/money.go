@@ -123,13 +123,13 @@ func Receive(ctx *flow.Context, s *flow.Session) error {
 	if err != nil {
 		return err
 	}
-	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return agreeToReceive(ctx, tx, mine) })
+	_, err = receive(ctx, s, func(tx *ledger.Resolved) error { return token.AgreeToReceive(tx, mine) })
 	return err
 }
 
-// agreeToReceive tells whether this member takes what somebody pays: tokens, and such as it can spend.
-func agreeToReceive(ctx *flow.Context, tx *ledger.Resolved, mine token.Mine) error {
-	return errors.Join(finality.Spendable(ctx, tx), token.AgreeToReceive(tx, mine))
+// receive takes part in a transaction that gives tokens to this member: such as it could spend alone.
+func receive(ctx *flow.Context, s *flow.Session, check func(*ledger.Resolved) error) (finality.Final, error) {
+	return finality.Options{Spendable: true}.Receive(ctx, s, check)
 }
 
 // Redeem gives tokens back to their issuer. If that takes a part of a token, it is split first, by a transaction before.

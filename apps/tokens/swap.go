@@ -182,7 +182,7 @@ func (in Swapping) prepare(ctx *flow.Context) (prepared, error) {
 	if !pay.is(q.Take) || q.Take.Check() != nil {
 		return fail(flow.Errorf(otherOffer, "%s takes %s %s and not %s %s", in.With, q.Take.Amount, q.Take.Symbol, pay.amount, pay.symbol))
 	}
-	laid, err := finality.Receive(ctx, s, func(tx *ledger.Resolved) error { return agreeToReceive(ctx, tx, mine) })
+	laid, err := receive(ctx, s, func(tx *ledger.Resolved) error { return token.AgreeToReceive(tx, mine) })
 	if err != nil {
 		return fail(err)
 	}
@@ -296,8 +296,8 @@ func exchange(ctx *flow.Context, s *flow.Session, row Row) error {
 	p.spent(ctx)
 	given := token.Value{Kind: p.kind, Amount: give.amount}
 	taken := token.Value{Kind: fungible.Kind{Issuer: ledger.KeyID(take.issuers[0]), Symbol: take.symbol}, Amount: take.amount}
-	_, err = finality.Receive(ctx, s, func(tx *ledger.Resolved) error {
-		return errors.Join(soon(ctx, tx), finality.Spendable(ctx, tx), token.AgreeToSwap(tx, mine, []ledger.StateRef{laid.Transaction.Output(0)}, given, taken))
+	_, err = receive(ctx, s, func(tx *ledger.Resolved) error {
+		return errors.Join(soon(ctx, tx), token.AgreeToSwap(tx, mine, []ledger.StateRef{laid.Transaction.Output(0)}, given, taken))
 	})
 	if errors.Is(err, finality.ErrUnknown) {
 		return fmt.Errorf("%w: %w", errSigned, err)

@@ -211,7 +211,7 @@ func (i *fakeInstance) answered(r *appv1.Request, result []byte) string {
 		var d appv1.LedgerDescription
 		read(&d)
 		m, err := ledger.DecodeMetadata(d.GetMetadata())
-		return fmt.Sprintf("ledger %d platform %d %s %s %.3s %.3s %v", m.LedgerVersion, m.PlatformVersion, m.Packages[0].Name, m.Packages[0].Version, m.Packages[0].Checksum, m.Packages[0].Signer, err)
+		return fmt.Sprintf("ledger %d platform %d %s %s %.3s %.3s %v", m.LedgerVersion, m.PlatformVersion, m.Packages[0].Name, m.Packages[0].Version, m.Packages[0].Checksum, m.Packages[0].Signer, err) + fmt.Sprintf(" takes %.3x from [%s] of %v", d.GetPackages()[0].GetChecksum(), d.GetPackages()[0].GetCompatibleFrom(), d.GetPackages()[0].GetContracts())
 	case *appv1.Request_Sign, *appv1.Request_Persist, *appv1.Request_Find, *appv1.Request_CheckUniqueness, *appv1.Request_Ledger, *appv1.Request_TokenBalance, *appv1.Request_Package:
 		return "ok " + string(result)
 	}

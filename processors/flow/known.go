@@ -54,7 +54,7 @@ func (t *turn) known(asked []journal.Asked) []Known {
 		case *appv1.Request_DescribeLedger:
 			out[i] = t.describeLedger()
 		case *appv1.Request_Verify:
-			out[i].Packages = contractPackages(t.cpi())
+			out[i].Packages = namesOf(contractPackages(t.cpi()))
 		case *appv1.Request_CheckUniqueness:
 			out[i] = t.notary()
 		case *appv1.Request_Emit:

@@ -149,35 +149,52 @@ func (t *turn) ledgerKey(op *appv1.SignTransactions) Known {
 	return known
 }
 
-// describeLedger tells what new transactions say of where they are made.
+// describeLedger tells what new transactions say of where they are made, and which states the packages take.
 func (t *turn) describeLedger() Known {
-	m := ledger.Metadata{LedgerVersion: ledger.Version, PlatformVersion: uint32(t.w.cfg.PlatformVersion), Packages: contractPackages(t.cpi())}
-	if len(m.Packages) == 0 {
+	installed := contractPackages(t.cpi())
+	if len(installed) == 0 {
 		return refused(TypeNotFound, "package %s has no contracts, so no transaction can be made with it: add a package with contracts to it", t.state.Head.GetCpiChecksum())
 	}
-	return t.result(&appv1.LedgerDescription{Metadata: m.Encode()})
+	m := ledger.Metadata{LedgerVersion: ledger.Version, PlatformVersion: uint32(t.w.cfg.PlatformVersion), Packages: namesOf(installed)}
+	out := &appv1.LedgerDescription{Metadata: m.Encode()}
+	for _, p := range installed {
+		out.Packages = append(out.Packages, &appv1.PackageDescription{Checksum: p.Checksum[:], CompatibleFrom: p.CompatibleFrom, Contracts: p.Contracts})
+	}
+	return t.result(out)
 }
 
 // contractPackages are the packages of code of a CPI that have contracts. The signer of one that is not signed is its
 // checksum: no signer has such a hash, and each transaction must name one.
-func contractPackages(cpi *cpiv1.Cpi) []ledger.Package {
-	with := map[string]bool{}
+func contractPackages(cpi *cpiv1.Cpi) []ledger.Installed {
+	contracts := map[string][]string{}
 	for _, m := range cpi.GetModules() {
-		if len(m.GetContracts()) > 0 {
-			with[string(m.GetSha256())] = true
-		}
+		contracts[string(m.GetSha256())] = m.GetContracts()
 	}
-	var out []ledger.Package
+	var out []ledger.Installed
 	for _, k := range cpi.GetCpks() {
-		if len(k.GetFileSha256()) != len(ledger.Hash{}) || !slices.ContainsFunc(k.GetModuleSha256S(), func(sha []byte) bool { return with[string(sha)] }) {
+		if len(k.GetFileSha256()) != len(ledger.Hash{}) {
 			continue
 		}
-		p := ledger.Package{Name: k.GetName(), Version: k.GetVersion(), Checksum: ledger.Hash(k.GetFileSha256())}
+		p := ledger.Installed{Package: ledger.Package{Name: k.GetName(), Version: k.GetVersion(), Checksum: ledger.Hash(k.GetFileSha256())}, CompatibleFrom: k.GetCompatibleFrom()}
+		for _, sha := range k.GetModuleSha256S() {
+			p.Contracts = append(p.Contracts, contracts[string(sha)]...)
+		}
+		if len(p.Contracts) == 0 {
+			continue
+		}
 		p.Signer = p.Checksum
 		if h, err := ledger.ParseHash(strings.TrimPrefix(k.GetSignerSummaryHash(), "SHA-256:")); err == nil {
 			p.Signer = h
 		}
 		out = append(out, p)
+	}
+	return out
+}
+
+// namesOf are packages as transactions name them.
+func namesOf(installed []ledger.Installed) (out []ledger.Package) {
+	for _, p := range installed {
+		out = append(out, p.Package)
 	}
 	return out
 }

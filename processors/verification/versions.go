@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/fairleadio/fairlead/internal/cpi"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
@@ -47,7 +46,7 @@ func versions(r *ledger.Resolved, named map[ledger.Hash]code, find func(ledger.H
 				missing = append(missing, lacking...)
 				continue
 			}
-			against(named[one.Checksum].takes(one, made))
+			against(ledger.Installed{Package: one, CompatibleFrom: named[one.Checksum].compatibleFrom}.Refuses(made))
 		}
 	}
 	if len(missing) > 0 {
@@ -82,40 +81,4 @@ func maker(s ledger.StateAndRef, now ledger.Package, find func(ledger.Hash) (cod
 		return made, nil
 	}
 	return made, missing
-}
-
-// takes is what is against consuming states that another package made under this one, which a transaction names as now. Empty
-// for nothing.
-func (c code) takes(now, made ledger.Package) string {
-	by := fmt.Sprintf("was made by package %s %s", made.Name, made.Version)
-	switch {
-	case made.Name == "":
-		return "was made by packages none of which has its contract"
-	case made.Checksum == now.Checksum:
-		return ""
-	case made.Name != now.Name:
-		return fmt.Sprintf("%s, and its contract is here that of package %s: name a version of package %s", by, now.Name, made.Name)
-	case signerOf(made) != signerOf(now):
-		return fmt.Sprintf("%s, signed by %s, and package %s %s is signed by %s: only the same signers make a version that takes its states", by, made.Signer, now.Name, now.Version, now.Signer)
-	}
-	switch order := cpi.CompareVersions(made.Version, now.Version); {
-	case order == 0: // built anew
-		return ""
-	case order > 0:
-		return fmt.Sprintf("%s, which is later than version %s: upgrade the virtual node to %s or later", by, now.Version, made.Version)
-	case c.compatibleFrom == "":
-		return fmt.Sprintf("%s, and version %s takes only states of its own: it has no compatible_from; only a later version with one, no later than %s, takes them", by, now.Version, made.Version)
-	case cpi.CompareVersions(made.Version, c.compatibleFrom) < 0:
-		return fmt.Sprintf("%s, and version %s takes states of version %s and later (compatible_from)", by, now.Version, c.compatibleFrom)
-	}
-	return ""
-}
-
-// signerOf is a package's signer, zero for one that nobody has signed: its signer is the file's checksum. Only a development
-// cluster has such packages, and so runs their contracts.
-func signerOf(p ledger.Package) ledger.Hash {
-	if p.Signer == p.Checksum {
-		return ledger.Hash{}
-	}
-	return p.Signer
 }

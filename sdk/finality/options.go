@@ -12,6 +12,10 @@ import (
 type Options struct {
 	// Visible decides which outputs the virtual node keeps as its states; [ParticipantsKeep] without it.
 	Visible func(output ledger.State, mine Mine) bool
+	// Spendable is for [Receive] where states are worth something: it refuses a transaction of which the virtual node would keep
+	// outputs that its own packages could not consume, as they are installed now. They may be an earlier version than the one that
+	// makes them, a later one that does not take its states (compatible_from), or have no such contract.
+	Spendable bool
 	// MaxTransactions is how many transactions a party takes from another to find out where states come from, 5,000 when it
 	// is 0; MaxBytes how long they may be together, 24 MiB when it is 0.
 	MaxTransactions, MaxBytes int

@@ -18,7 +18,7 @@ import (
 
 // release is a version of the application of these tests, whose file has so many parts.
 func release(version, signer string, parts int) flowtest.Package {
-	return flowtest.Package{Name: "coins", Version: version, Signer: signer, File: bytes.Repeat([]byte(version), ((parts-1)*vault.PackagePartBytes+100)/len(version))}
+	return flowtest.Package{Name: "coins", Version: version, Signer: signer, CompatibleFrom: "0.1", File: bytes.Repeat([]byte(version), ((parts-1)*vault.PackagePartBytes+100)/len(version))}
 }
 
 func versionsOf(m *flowtest.Member) (out []string) {
@@ -452,5 +452,29 @@ func TestNamedPackages(t *testing.T) {
 		if got := travel.Named(pays, proofs...); !slices.Equal(got, c.want) {
 			t.Errorf("made by %v: %v, want %v", c.made, got, c.want)
 		}
+	}
+}
+
+// Two packages are missing: the first flow brings both, for all.
+func TestOneBringsTwoPackages(t *testing.T) {
+	w := newWorld(t)
+	const parts, payments = 10, 3
+	install(release("1.0", "bank", parts), w.alice)
+	a := w.issue(w.alice, 1, 2, 3)
+	install(release("1.1", "bank", parts), w.alice)
+	b := w.issue(w.alice, 1, 2, 3)
+	install(release("2.0", "bank", 1), w.alice, w.bob)
+	var all []*flowtest.Flow
+	for i := range payments {
+		all = append(all, w.alice.Start("pay", payment{Inputs: []string{ref(a, i), ref(b, i)}, Outputs: []output{{bobName, 2 * (i + 1)}}}))
+	}
+	w.net.Settle()
+	for _, f := range all {
+		if o := f.Wait(); o.Err != nil {
+			t.Error(o.Err)
+		}
+	}
+	if n, most := handed(w.bob), 2*(parts+2*(payments-1)); n > most {
+		t.Errorf("%d parts were handed over of two files of %d, for %d payments; at most %d are needed", n, parts, payments, most)
 	}
 }

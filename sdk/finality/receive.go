@@ -99,8 +99,8 @@ func (p *responder) resolve(m message) error {
 	}
 	members, keys := flow.MembersCall(c.Notary.Name), keysCall(p.tx)
 	known := lookupOf(p.tx.Dependencies(), dependencies(p.tx))
-	itself := vault.StatusesCall(p.tx.ID())
-	if err := flow.All(p.ctx, append(known.calls(), members, keys, itself)...); err != nil {
+	itself, installed := vault.StatusesCall(p.tx.ID()), p.installedCall()
+	if err := flow.All(p.ctx, append(known.calls(), members, keys, itself, installed)...); err != nil {
 		return err
 	}
 	if itself.Value()[0].Status == vault.Invalid {
@@ -113,6 +113,11 @@ func (p *responder) resolve(m message) error {
 	p.chain.notary = to
 	p.mine = ownedOf(keys.Value())
 	p.visible = p.Options.visible(p.tx, p.mine)
+	if p.Spendable {
+		if err := p.spendable(installed.Value()); err != nil {
+			return err
+		}
+	}
 	missing, err := p.chain.take(known)
 	if err != nil {
 		return err

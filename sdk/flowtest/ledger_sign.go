@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/internal/registry"
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 	"github.com/fairleadio/fairlead/sdk/vault"
@@ -65,7 +66,11 @@ func (m *Member) describeLedger() wire.Answer {
 		p = m.own.Named()
 	}
 	metadata := ledger.Metadata{LedgerVersion: ledger.Version, PlatformVersion: platformVersion, Packages: []ledger.Package{p}}
-	return wire.Result(&wire.LedgerDescription{Metadata: metadata.Encode()})
+	d := wire.PackageDescription{Checksum: p.Checksum[:], Contracts: registry.Contracts()}
+	if m.own != nil {
+		d.CompatibleFrom = m.own.CompatibleFrom
+	}
+	return wire.Result(&wire.LedgerDescription{Metadata: metadata.Encode(), Packages: []wire.PackageDescription{d}})
 }
 
 // proof is one that was read.

@@ -17,7 +17,9 @@ type Package struct {
 	Name, Version string
 	// Signer is whose signature the file has; empty for nobody's.
 	Signer string
-	File   []byte
+	// CompatibleFrom is the lowest version whose states it takes; empty for none but its own.
+	CompatibleFrom string
+	File           []byte
 }
 
 // Named is the package as transactions name it.
@@ -79,6 +81,32 @@ func (m *Member) lacks(metadata ledger.Metadata) *flow.Error {
 		}
 	}
 	return nil
+}
+
+// untaken tells of states that were made by packages none of which a transaction's own takes states of.
+func (n *Network) untaken(r *ledger.Resolved) (out []wire.VerificationFailure) {
+	for _, list := range []struct {
+		what   string
+		states []ledger.StateAndRef
+	}{{"input", r.Inputs()}, {"reference", r.References()}} {
+		for i, s := range list.states {
+			text := ""
+			for _, now := range r.Transaction().Content().Metadata.Packages {
+				for _, made := range s.Packages {
+					if text = (ledger.Installed{Package: now, CompatibleFrom: n.files[now.Checksum].CompatibleFrom}).Refuses(made); text == "" {
+						break
+					}
+				}
+				if text == "" {
+					break
+				}
+			}
+			if text != "" {
+				out = append(out, wire.VerificationFailure{Contract: s.State.Contract, Component: fmt.Sprintf("%s %d", list.what, i), Message: "state " + s.Ref.String() + " " + text})
+			}
+		}
+	}
+	return out
 }
 
 // given is a package on its way in.
@@ -145,7 +173,7 @@ func (f *Flow) putPackage(o *wire.PutPackagePart) wire.Answer {
 		return fault(flow.ErrInvalidArgument.Type, "package: checksum and signer are needed")
 	case here || m.own == nil:
 		delete(m.given, given{f.id.String(), named.Checksum})
-		return wire.Result(nil)
+		return wire.Result(&wire.PutPackageResult{Coming: int64(o.Part)+1 < int64(o.Parts)})
 	case named.Signer == named.Checksum:
 		return refused("nobody has signed it")
 	case !m.stands(named):

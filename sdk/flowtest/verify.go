@@ -30,6 +30,12 @@ func (m *Member) verify(o *wire.VerifyTransaction) wire.Answer {
 		return fault(flow.ErrUnresolved.Type, err.Error())
 	}
 	result := &wire.Verification{Status: "VERIFIED"}
+	if m.own != nil {
+		if result.Failures = m.net.untaken(resolved); len(result.Failures) > 0 {
+			result.Status = "INVALID"
+			return wire.Result(result)
+		}
+	}
 	for _, f := range contract.Verify(resolved) {
 		result.Status = "INVALID"
 		result.Failures = append(result.Failures, wire.VerificationFailure(f))

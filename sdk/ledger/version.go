@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,14 +64,48 @@ func comparePart(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// Later tells whether a package is a later version of another one: of the same name and signers. What a later version makes,
-// an earlier one cannot consume.
-func (p Package) Later(than Package) bool {
-	signer := func(p Package) Hash {
-		if p.Signer == p.Checksum { // nobody has signed it, which is the case on development clusters alone
-			return Hash{}
-		}
-		return p.Signer
+// Installed is a package as a virtual node, or a cluster, has it.
+type Installed struct {
+	Package
+	// CompatibleFrom is the lowest version whose states it takes; empty for none but its own.
+	CompatibleFrom string
+	// Contracts are the names of its contracts.
+	Contracts []string
+}
+
+// Refuses is what is against consuming states under this package that another one made, and empty for nothing: a state is
+// consumed under the package that made it, the same version built anew, or a later one that says so, of the same name and
+// signers. The zero value of made is a package that is not known.
+func (p Installed) Refuses(made Package) string {
+	by := fmt.Sprintf("was made by package %s %s", made.Name, made.Version)
+	switch {
+	case made.Name == "":
+		return "was made by packages none of which has its contract"
+	case made.Checksum == p.Checksum:
+		return ""
+	case made.Name != p.Name:
+		return fmt.Sprintf("%s, and its contract is here that of package %s: name a version of package %s", by, p.Name, made.Name)
+	case made.signer() != p.signer():
+		return fmt.Sprintf("%s, signed by %s, and package %s %s is signed by %s: only the same signers make a version that takes its states", by, made.Signer, p.Name, p.Version, p.Signer)
 	}
-	return p.Name == than.Name && signer(p) == signer(than) && CompareVersions(p.Version, than.Version) > 0
+	switch order := CompareVersions(made.Version, p.Version); {
+	case order == 0: // built anew
+		return ""
+	case order > 0:
+		return fmt.Sprintf("%s, which is later than version %s: upgrade the virtual node to %s or later", by, p.Version, made.Version)
+	case p.CompatibleFrom == "":
+		return fmt.Sprintf("%s, and version %s takes only states of its own: it has no compatible_from; only a later version with one, no later than %s, takes them", by, p.Version, made.Version)
+	case CompareVersions(made.Version, p.CompatibleFrom) < 0:
+		return fmt.Sprintf("%s, and version %s takes states of version %s and later (compatible_from)", by, p.Version, p.CompatibleFrom)
+	}
+	return ""
+}
+
+// signer is a package's signer, zero for one that nobody has signed: its signer is the file's checksum. Only a development
+// cluster has such packages, and so runs their contracts.
+func (p Package) signer() Hash {
+	if p.Signer == p.Checksum {
+		return Hash{}
+	}
+	return p.Signer
 }

@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"slices"
+
 	"github.com/fairleadio/fairlead/sdk/flow"
 	"github.com/fairleadio/fairlead/sdk/internal/wire"
 	"github.com/fairleadio/fairlead/sdk/ledger"
@@ -46,15 +48,34 @@ func Metadata(ctx *flow.Context) (ledger.Metadata, error) { return do(ctx, Metad
 
 // MetadataCall is [Metadata] as a call.
 func MetadataCall() *flow.Pending[ledger.Metadata] {
-	return flow.NewCall(&wire.DescribeLedger{}, func(result []byte) (ledger.Metadata, error) {
+	return describeCall(func(m ledger.Metadata, _ wire.LedgerDescription) (ledger.Metadata, error) { return m, nil })
+}
+
+// InstalledCall asks for the packages of [Metadata] with what they say of the states that they take.
+func InstalledCall() *flow.Pending[[]ledger.Installed] {
+	return describeCall(func(m ledger.Metadata, r wire.LedgerDescription) ([]ledger.Installed, error) {
+		var out []ledger.Installed
+		for _, p := range m.Packages {
+			i := slices.IndexFunc(r.Packages, func(d wire.PackageDescription) bool { return string(d.Checksum) == string(p.Checksum[:]) })
+			if i < 0 {
+				return nil, flow.Errorf("unsupported", "this cluster does not tell which states package %s takes: upgrade it", p.Name)
+			}
+			out = append(out, ledger.Installed{Package: p, CompatibleFrom: r.Packages[i].CompatibleFrom, Contracts: r.Packages[i].Contracts})
+		}
+		return out, nil
+	})
+}
+
+func describeCall[T any](take func(ledger.Metadata, wire.LedgerDescription) (T, error)) *flow.Pending[T] {
+	return flow.NewCall(&wire.DescribeLedger{}, func(result []byte) (out T, err error) {
 		var r wire.LedgerDescription
 		if err := receive(result, &r); err != nil {
-			return ledger.Metadata{}, err
+			return out, err
 		}
 		m, err := ledger.DecodeMetadata(r.Metadata)
 		if err != nil {
-			return ledger.Metadata{}, unreadable("the metadata", err)
+			return out, unreadable("the metadata", err)
 		}
-		return m, nil
+		return take(m, r)
 	})
 }

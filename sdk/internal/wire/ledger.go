@@ -375,7 +375,26 @@ type DescribeLedger struct{}
 
 func (m *DescribeLedger) fields(*Codec) {}
 
-// LedgerDescription is the result of DescribeLedger: fairlead.ledger.v1.Metadata.
-type LedgerDescription struct{ Metadata []byte }
+// LedgerDescription is the result of DescribeLedger: fairlead.ledger.v1.Metadata, and what its packages take.
+type LedgerDescription struct {
+	Metadata []byte
+	Packages []PackageDescription
+}
 
-func (m *LedgerDescription) fields(c *Codec) { c.bytes(1, &m.Metadata) }
+func (m *LedgerDescription) fields(c *Codec) {
+	c.bytes(1, &m.Metadata)
+	many(c, 2, &m.Packages)
+}
+
+// PackageDescription is what a package of the virtual node says of the states that it takes.
+type PackageDescription struct {
+	Checksum       []byte
+	CompatibleFrom string
+	Contracts      []string
+}
+
+func (m *PackageDescription) fields(c *Codec) {
+	c.bytes(1, &m.Checksum)
+	c.text(2, &m.CompatibleFrom)
+	c.texts(3, &m.Contracts)
+}

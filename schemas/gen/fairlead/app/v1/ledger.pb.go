@@ -2003,7 +2003,9 @@ type LedgerDescription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// fairlead.ledger.v1.Metadata: versions of ledger and platform, and the packages with contracts of the virtual node's CPI.
 	// The signer of a package that is not signed, as development clusters have them, is its checksum.
-	Metadata      []byte `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	Metadata []byte `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	// What the virtual node's packages take, of each in the metadata.
+	Packages      []*PackageDescription `protobuf:"bytes,2,rep,name=packages,proto3" json:"packages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2041,6 +2043,76 @@ func (*LedgerDescription) Descriptor() ([]byte, []int) {
 func (x *LedgerDescription) GetMetadata() []byte {
 	if x != nil {
 		return x.Metadata
+	}
+	return nil
+}
+
+func (x *LedgerDescription) GetPackages() []*PackageDescription {
+	if x != nil {
+		return x.Packages
+	}
+	return nil
+}
+
+// PackageDescription is what a package of the virtual node says of the states that it takes.
+type PackageDescription struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the file.
+	Checksum []byte `protobuf:"bytes,1,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	// The lowest version whose states it takes; empty for none but its own.
+	CompatibleFrom string   `protobuf:"bytes,2,opt,name=compatible_from,json=compatibleFrom,proto3" json:"compatible_from,omitempty"`
+	Contracts      []string `protobuf:"bytes,3,rep,name=contracts,proto3" json:"contracts,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PackageDescription) Reset() {
+	*x = PackageDescription{}
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PackageDescription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PackageDescription) ProtoMessage() {}
+
+func (x *PackageDescription) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PackageDescription.ProtoReflect.Descriptor instead.
+func (*PackageDescription) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PackageDescription) GetChecksum() []byte {
+	if x != nil {
+		return x.Checksum
+	}
+	return nil
+}
+
+func (x *PackageDescription) GetCompatibleFrom() string {
+	if x != nil {
+		return x.CompatibleFrom
+	}
+	return ""
+}
+
+func (x *PackageDescription) GetContracts() []string {
+	if x != nil {
+		return x.Contracts
 	}
 	return nil
 }
@@ -2182,9 +2254,14 @@ const file_fairlead_app_v1_ledger_proto_rawDesc = "" +
 	"\n" +
 	"signatures\x18\x01 \x03(\fR\n" +
 	"signatures\"\x10\n" +
-	"\x0eDescribeLedger\"/\n" +
+	"\x0eDescribeLedger\"p\n" +
 	"\x11LedgerDescription\x12\x1a\n" +
-	"\bmetadata\x18\x01 \x01(\fR\bmetadata*\xb9\x01\n" +
+	"\bmetadata\x18\x01 \x01(\fR\bmetadata\x12?\n" +
+	"\bpackages\x18\x02 \x03(\v2#.fairlead.app.v1.PackageDescriptionR\bpackages\"w\n" +
+	"\x12PackageDescription\x12\x1a\n" +
+	"\bchecksum\x18\x01 \x01(\fR\bchecksum\x12'\n" +
+	"\x0fcompatible_from\x18\x02 \x01(\tR\x0ecompatibleFrom\x12\x1c\n" +
+	"\tcontracts\x18\x03 \x03(\tR\tcontracts*\xb9\x01\n" +
 	"\x11TransactionStatus\x12\"\n" +
 	"\x1eTRANSACTION_STATUS_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dTRANSACTION_STATUS_UNVERIFIED\x10\x01\x12\x1f\n" +
@@ -2205,7 +2282,7 @@ func file_fairlead_app_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_app_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fairlead_app_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_fairlead_app_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_fairlead_app_v1_ledger_proto_goTypes = []any{
 	(TransactionStatus)(0),              // 0: fairlead.app.v1.TransactionStatus
 	(*LedgerRequest)(nil),               // 1: fairlead.app.v1.LedgerRequest
@@ -2238,7 +2315,8 @@ var file_fairlead_app_v1_ledger_proto_goTypes = []any{
 	(*TransactionSignatures)(nil),       // 28: fairlead.app.v1.TransactionSignatures
 	(*DescribeLedger)(nil),              // 29: fairlead.app.v1.DescribeLedger
 	(*LedgerDescription)(nil),           // 30: fairlead.app.v1.LedgerDescription
-	(*v1.StateRef)(nil),                 // 31: fairlead.ledger.v1.StateRef
+	(*PackageDescription)(nil),          // 31: fairlead.app.v1.PackageDescription
+	(*v1.StateRef)(nil),                 // 32: fairlead.ledger.v1.StateRef
 }
 var file_fairlead_app_v1_ledger_proto_depIdxs = []int32{
 	2,  // 0: fairlead.app.v1.LedgerRequest.persist_transaction:type_name -> fairlead.app.v1.PersistTransaction
@@ -2263,23 +2341,24 @@ var file_fairlead_app_v1_ledger_proto_depIdxs = []int32{
 	0,  // 19: fairlead.app.v1.FoundTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
 	7,  // 20: fairlead.app.v1.FoundTransaction.inputs:type_name -> fairlead.app.v1.LedgerState
 	7,  // 21: fairlead.app.v1.FoundTransaction.references:type_name -> fairlead.app.v1.LedgerState
-	31, // 22: fairlead.app.v1.LedgerState.ref:type_name -> fairlead.ledger.v1.StateRef
+	32, // 22: fairlead.app.v1.LedgerState.ref:type_name -> fairlead.ledger.v1.StateRef
 	10, // 23: fairlead.app.v1.TransactionStatuses.transactions:type_name -> fairlead.app.v1.KnownTransaction
 	0,  // 24: fairlead.app.v1.KnownTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
 	0,  // 25: fairlead.app.v1.FindTransactionsOfStatus.status:type_name -> fairlead.app.v1.TransactionStatus
 	7,  // 26: fairlead.app.v1.StatePage.states:type_name -> fairlead.app.v1.LedgerState
-	31, // 27: fairlead.app.v1.ResolveStates.refs:type_name -> fairlead.ledger.v1.StateRef
+	32, // 27: fairlead.app.v1.ResolveStates.refs:type_name -> fairlead.ledger.v1.StateRef
 	7,  // 28: fairlead.app.v1.ResolvedStates.states:type_name -> fairlead.app.v1.LedgerState
 	21, // 29: fairlead.app.v1.PersistFilteredTransactions.transactions:type_name -> fairlead.app.v1.SignedFilteredTransaction
-	31, // 30: fairlead.app.v1.FindFilteredTransactions.refs:type_name -> fairlead.ledger.v1.StateRef
+	32, // 30: fairlead.app.v1.FindFilteredTransactions.refs:type_name -> fairlead.ledger.v1.StateRef
 	21, // 31: fairlead.app.v1.FoundFilteredTransactions.transactions:type_name -> fairlead.app.v1.SignedFilteredTransaction
-	31, // 32: fairlead.app.v1.FoundFilteredTransactions.missing:type_name -> fairlead.ledger.v1.StateRef
+	32, // 32: fairlead.app.v1.FoundFilteredTransactions.missing:type_name -> fairlead.ledger.v1.StateRef
 	25, // 33: fairlead.app.v1.PersistGroupParameters.parameters:type_name -> fairlead.app.v1.SignedGroupParameters
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	31, // 34: fairlead.app.v1.LedgerDescription.packages:type_name -> fairlead.app.v1.PackageDescription
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_app_v1_ledger_proto_init() }
@@ -2309,7 +2388,7 @@ func file_fairlead_app_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_app_v1_ledger_proto_rawDesc), len(file_fairlead_app_v1_ledger_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
