@@ -3,6 +3,7 @@ package database_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -286,5 +287,39 @@ func TestReplacedPackagesStay(t *testing.T) {
 	f.send("read", "flow-1", was, &appv1.PackageRequest{Operation: &appv1.PackageRequest_Read{Read: &appv1.ReadPackagePart{Package: named("2.0", codeFileOf(t, "2.0", 10))}}})
 	if got := f.said("read"); strings.Contains(got, " found") || got == "0 bytes" {
 		t.Errorf("reading it: %s", got)
+	}
+}
+
+// A package that nobody can verify by yet, for it is not told, counts as missing.
+func TestPackageIsThereWhenItIsTold(t *testing.T) {
+	f := withCode(t)
+	w, file := f.w, codeFileOf(t, "1.0", 200_000)
+	p := named("1.0", file)
+	key := clusterdb.CodeKey(p.GetChecksum())
+	crashed := false
+	w.crashAt(func(point string) error {
+		if point == "after store" && !crashed {
+			crashed = true
+			return errors.New("the test's crash")
+		}
+		return nil
+	})
+	running := w.engine
+	last := f.give("flow-1", p, file)
+	<-running.Done()
+	have, err := clusterdb.CodeFiles(t.Context(), w.pool(w.clusterURL), []string{key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, told := w.views[topics.CpkInfo].Get(key); have[key] && !told {
+		t.Error("it counts as there, and no verification worker has been told of it")
+	}
+	w.stop()
+	w.start()
+	if got := f.said(last); got != "0 bytes" {
+		t.Errorf("the last part: %s", got)
+	}
+	if have, err = clusterdb.CodeFiles(t.Context(), w.pool(w.clusterURL), []string{key}); err != nil || !have[key] {
+		t.Errorf("at the end: %v, %v", have, err)
 	}
 }

@@ -100,6 +100,8 @@ func (c *comparison) states(before, after *cpi.CPKContent) {
 	}
 	order := cpi.CompareVersions(before.Version, after.Version)
 	switch {
+	case before.Name != after.Name && len(old) > 0:
+		c.add(Warns, "states", "those of package %s cannot be spent by one of another name", before.Name)
 	case !kept, len(old) == 0 && after.CompatibleFrom == "": // there are no such states, or no contract for them
 	case order > 0:
 		c.add(Warns, "states", "those of version %s cannot be spent by this one, which is earlier", before.Version)

@@ -205,3 +205,14 @@ func TestCompareStates(t *testing.T) {
 		}
 	}
 }
+
+// States of a package do not go over to one of another name.
+func TestCompareStatesOfAnotherName(t *testing.T) {
+	for _, f := range Compare(version(func(old *cpi.CPKContent) { old.Modules[0].Contracts = []string{"Bond"} }), version(func(now *cpi.CPKContent) {
+		now.Name, now.Version, now.CompatibleFrom, now.Modules[0].Contracts = "other", "1.1", "1.0", []string{"Bond"}
+	})) {
+		if f.What == "states" && strings.Contains(f.Text, "can be spent") {
+			t.Errorf("of a package of another name: %s", f.Text)
+		}
+	}
+}

@@ -289,7 +289,7 @@ func (g *Globals) showFlow(s flowStatus) error {
 	rows := [][2]string{{"status", g.paintStatus(s.FlowStatus)}, {"request id", s.ClientRequestID}, {"flow id", s.FlowID}}
 	add := func(name, value string) {
 		if value != "" {
-			rows = append(rows, [2]string{name, inert(value)})
+			rows = append(rows, [2]string{name, strings.ReplaceAll(inert(value), "\n", "\n            ")}) // under itself: no line looks like another field
 		}
 	}
 	add("class", s.FlowClass)

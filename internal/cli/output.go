@@ -27,7 +27,7 @@ func (g *Globals) printTable(headings []string, rows [][]string) error {
 	for n, row := range all {
 		all[n] = slices.Clone(row)
 		for i, cell := range row {
-			cell = inert(cell)
+			cell = inertLine(cell)
 			all[n][i] = cell
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
@@ -48,7 +48,16 @@ func (g *Globals) printTable(headings []string, rows [][]string) error {
 // inert is a text whose control characters are shown and do nothing: much of what is printed was written by an application, or
 // by another member. New lines and tabs stay.
 func inert(text string) string {
-	acts := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	return shown(text, func(r rune) bool { return acting(r) && r != '\n' && r != '\t' })
+}
+
+// inertLine is [inert] for what is one line: a new line in it would look like one of fairlead's own.
+func inertLine(text string) string { return shown(text, acting) }
+
+// acting tells whether a character moves the cursor or turns the direction of writing.
+func acting(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+
+func shown(text string, acts func(rune) bool) string {
 	if !strings.ContainsFunc(text, acts) {
 		return text
 	}

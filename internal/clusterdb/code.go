@@ -69,7 +69,13 @@ func CodeFiles(ctx context.Context, q postgres.Queryer, keys []string) (map[stri
 		if err != nil {
 			return nil, err
 		}
-		have[key] = c != nil
+		telling := false
+		if c != nil {
+			if telling, err = CodeTelling(ctx, q, key); err != nil {
+				return nil, err
+			}
+		}
+		have[key] = c != nil && !telling
 	}
 	err := q.Each(ctx, func(r postgres.Row) error {
 		var b []byte
@@ -87,6 +93,12 @@ func CodeFiles(ctx context.Context, q postgres.Queryer, keys []string) (map[stri
 		return err
 	}, "SELECT info FROM cpi WHERE replaced_by = ''")
 	return have, err
+}
+
+// CodeTelling tells whether a package that a flow brought may be stored, and not yet told to those who verify by it.
+func CodeTelling(ctx context.Context, q postgres.Queryer, key string) (telling bool, err error) {
+	err = q.One(ctx, []any{&telling}, "SELECT EXISTS (SELECT FROM operation WHERE NOT final AND entity = $1 AND request_id LIKE 'package/%')", key)
+	return telling, err
 }
 
 // PutGivenPart keeps a part of a package that a flow of a virtual node hands over.

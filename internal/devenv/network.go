@@ -127,11 +127,12 @@ func (n Network) folders() []string {
 // applications are by folder.
 func (n Network) verifiable(apps map[string]Application) error {
 	for _, m := range n.Members {
-		if !m.Notary || !slices.Contains(apps[m.App].Answers, verifyingNotary) {
+		answers := apps[m.App].Answers
+		if !m.Notary || !slices.Contains(answers, verifyingNotary) || slices.Contains(answers, plainNotary) { // both: it counts as one that does not verify
 			continue
 		}
 		for _, other := range n.Members {
-			if other.App != "" && other.App != m.App {
+			if other.App != "" && other.App != m.App && len(apps[other.App].Contracts) > 0 {
 				return fmt.Errorf("FL-DEV-012: --network %s: notary.application: %s verifies contracts, so its package must have those of %s, which a network of folders cannot say: name the folder of apps/notary, or put the bundle of both (fairlead app package create-cpb) on a virtual node of your own",
 					n.Name, apps[m.App].Name, apps[other.App].Name)
 			}
@@ -351,8 +352,8 @@ func (f networkFile) network(dir string) (Network, error) {
 // of the repository around the file.
 const notaryApp = "notary"
 
-// verifyingNotary is the protocol of notaries that verify contracts, as the SDK has it.
-const verifyingNotary = "fairlead.notary.contractverifying"
+// The protocols of notaries that verify contracts, and that do not, as the SDK has them.
+const verifyingNotary, plainNotary = "fairlead.notary.contractverifying", "fairlead.notary.nonvalidating"
 
 // member is the notary as a member, the zero value when there is none; applications are folders by name.
 func (n networkNotary) member(apps map[string]string, dir string) (m Member, errs []error) {

@@ -224,7 +224,7 @@ func main() {}
 // A notary that verifies contracts has them in its package, or can make nothing final: which is said before anything starts.
 func TestNotaryThatCannotVerify(t *testing.T) {
 	apps := map[string]Application{
-		"pay": {Name: "pay"}, "notary": {Name: "notary", Answers: []string{"fairlead.notary.nonvalidating"}},
+		"pay": {Name: "pay", Contracts: []string{"Coin"}}, "notary": {Name: "notary", Answers: []string{"fairlead.notary.nonvalidating"}},
 		"verifying": {Name: "notary-verifying", Answers: []string{"fairlead.notary.contractverifying"}}, "both": {Name: "both", Answers: []string{"x", "fairlead.notary.contractverifying"}},
 	}
 	for _, c := range []struct {
@@ -239,6 +239,22 @@ func TestNotaryThatCannotVerify(t *testing.T) {
 		err := n.verifiable(apps)
 		if err == nil && c.want != "" || err != nil && (c.want == "" || !strings.HasPrefix(err.Error(), c.want)) {
 			t.Errorf("%s, %s: %v, want %q", c.members, c.notary, err, c.want)
+		}
+	}
+}
+
+// Members without contracts need none of them at a notary, and one that answers to both protocols counts as one that does not verify.
+func TestNotaryThatNeedsNoContracts(t *testing.T) {
+	apps := map[string]Application{
+		"orders": {Name: "orders"},
+		"bank":   {Name: "bank", Contracts: []string{"Coin"}, Answers: []string{"fairlead.notary.contractverifying"}},
+		"both":   {Name: "both", Answers: []string{"fairlead.notary.nonvalidating", "fairlead.notary.contractverifying"}},
+		"pay":    {Name: "pay", Contracts: []string{"Coin"}},
+	}
+	for _, c := range []struct{ members, notary string }{{"orders", "bank"}, {"pay", "both"}} {
+		n := Network{Name: "n.yaml", Members: []Member{{Name: "O=Alice, L=London, C=GB", App: c.members}, {Name: "O=Notary, L=London, C=GB", App: c.notary, Notary: true}}}
+		if err := n.verifiable(apps); err != nil {
+			t.Errorf("%s, %s: %v", c.members, c.notary, err)
 		}
 	}
 }

@@ -326,6 +326,10 @@ func loadPackage(ctx context.Context, q postgres.Queryer, e PackageAsked) (State
 	case *appv1.PackageRequest_Put:
 		l.node(e.Request.GetVnode())
 		l.code(e.Key, e.Request.GetVnode())
+		l.try(func() (err error) {
+			l.s.Telling, err = clusterdb.CodeTelling(ctx, q, e.Key)
+			return err
+		})
 		id := givenID(e.Request)
 		l.operation(id)
 		l.try(func() (err error) {

@@ -56,6 +56,8 @@ type State struct {
 	Limits          CodeLimits
 	// Coming: another flow of the virtual node is handing over the same file, and began earlier.
 	Coming bool
+	// Telling: the package is stored, and those who verify by it are not told yet.
+	Telling bool
 
 	Operation *clusterdb.Operation
 	// Parts counts the parts of an upload that are there, this one included.

@@ -158,9 +158,9 @@ func ofPackage(err error) error {
 func (s State) putCode(e PackageAsked, p *appv1.PutPackagePart) (o Outcome, err error) {
 	of, id := p.GetPackage(), givenID(e.Request)
 	what := fmt.Sprintf("package %s %s (SHA-256 %s)", of.GetName(), of.GetVersion(), clusterdb.CodeKey(of.GetChecksum()))
-	if s.Code != nil { // whoever brought it
+	if s.Code != nil && !s.Telling { // whoever brought it
 		o.put(DropUpload{id})
-		return o, o.answer(nil)
+		return o, o.answer(&appv1.PutPackageResult{Coming: p.GetPart()+1 < p.GetParts()}) // the rest is not needed
 	}
 	if done, err := s.goingOn(&o, e); done || err != nil {
 		return o, err
