@@ -48,8 +48,9 @@ type pack struct {
 	Tables                       []*cpiv1.TableDeclaration
 	Queries                      []*cpiv1.QueryDeclaration
 	// Contracts are those of the module, and Code the file of the package of code, a pack itself, when it has some.
-	Contracts []string
-	Code      []byte
+	Contracts      []string
+	Code           []byte
+	CompatibleFrom string
 	// Refuse is why the file is refused.
 	Refuse string
 }
@@ -86,7 +87,7 @@ func (reader) Open(_ context.Context, file []byte, _ database.Trust) (*database.
 		Name: p.Name, Version: p.Version, SignerSummaryHash: p.Signer, GroupId: p.Group, FileSha256: sum[:], Checksum: strings.ToUpper(fmt.Sprintf("%x", sum[:6])),
 		Modules: []*cpiv1.Module{{Name: "m", Kind: cpiv1.ModuleKind_MODULE_KIND_FLOW, Sha256: module[:], SizeBytes: uint64(len(p.Module)), Chunks: parts}},
 	}}
-	cpk := &cpiv1.Cpk{Name: "cpk", Version: p.Version}
+	cpk := &cpiv1.Cpk{Name: "cpk", Version: p.Version, CompatibleFrom: p.CompatibleFrom}
 	if len(p.Code) > 0 {
 		code := sha256.Sum256(p.Code)
 		cpk.SignerSummaryHash, cpk.FileSha256, cpk.ModuleSha256S = p.Signer, code[:], [][]byte{module[:]}

@@ -10,8 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// vnodeCommand runs with the virtual node that the first argument names, and the other arguments.
+type vnodeCommand func(ctx context.Context, c *restClient, v virtualNode, args []string) error
+
 func newVnodeCommand(g *Globals) *cobra.Command {
-	byName := func(use, short string, run func(ctx context.Context, c *restClient, v virtualNode, args []string) error, args cobra.PositionalArgs) *cobra.Command {
+	byName := func(use, short string, run vnodeCommand, args cobra.PositionalArgs) *cobra.Command {
 		return restCommand(g, use, short, args, func(ctx context.Context, c *restClient, args []string) error {
 			v, err := findVNode(ctx, c, args[0])
 			if err != nil {
@@ -50,14 +53,7 @@ func newVnodeCommand(g *Globals) *cobra.Command {
 				})
 			})
 		}, cobra.ExactArgs(2)),
-		byName("upgrade VNODE CHECKSUM", "Put another version of its package on a virtual node in maintenance", func(ctx context.Context, c *restClient, v virtualNode, args []string) error {
-			if err := c.installed(ctx, args[0]); err != nil {
-				return err
-			}
-			return g.mutate(fmt.Sprintf("upgrade %s (%s) to %s", v.ShortHash, v.X500Name, args[0]), func() error {
-				return g.operate(ctx, c, http.MethodPut, corda("virtualnode", v.ShortHash, "cpi", args[0]), nil)
-			})
-		}, cobra.ExactArgs(2)),
+		newVnodeUpgradeCommand(g, byName),
 		restCommand(g, "status ID", "Show how far a change of a virtual node is", cobra.ExactArgs(1), func(ctx context.Context, c *restClient, args []string) error {
 			var o operation
 			if _, err := c.get(ctx, corda("virtualnode", "status", args[0]), &o); err != nil {
@@ -65,6 +61,25 @@ func newVnodeCommand(g *Globals) *cobra.Command {
 			}
 			return g.showOperation(o)
 		}))
+}
+
+func newVnodeUpgradeCommand(g *Globals, byName func(use, short string, run vnodeCommand, args cobra.PositionalArgs) *cobra.Command) *cobra.Command {
+	force := false
+	cmd := byName("upgrade VNODE CHECKSUM", "Put another version of its package on a virtual node in maintenance", func(ctx context.Context, c *restClient, v virtualNode, args []string) error {
+		if err := c.installed(ctx, args[0]); err != nil {
+			return err
+		}
+		path := corda("virtualnode", v.ShortHash, "cpi", args[0])
+		if force {
+			path += "?forceupgrade=true"
+		}
+		return g.mutate(fmt.Sprintf("upgrade %s (%s) to %s", v.ShortHash, v.X500Name, args[0]), func() error {
+			return g.operate(ctx, c, http.MethodPut, path, nil)
+		})
+	}, cobra.ExactArgs(2))
+	cmd.Long = "Puts another version of its package on a virtual node in maintenance: the migrations of the version run, and flows that start\nafterwards have it. It is refused when the virtual node keeps states that it can consume now and could not with that version; then\nnothing is changed."
+	cmd.Flags().BoolVar(&force, "force", false, "upgrade a virtual node that is not in maintenance, that has an operation under way, or that could not consume states afterwards")
+	return cmd
 }
 
 // stateMeans says what a state comes to.

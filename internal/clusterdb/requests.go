@@ -132,7 +132,8 @@ type Work struct {
 	FileName string `json:"file_name,omitempty"`
 	Parts    uint32 `json:"parts,omitempty"`
 	SHA256   []byte `json:"sha256,omitempty"`
-	Force    bool   `json:"force,omitempty"`
+	// Force is of upgrades, too.
+	Force bool `json:"force,omitempty"`
 	// Replaced are checksums of packages that this one took the place of, Moved the virtual nodes that had them.
 	Replaced []string `json:"replaced,omitempty"`
 	Moved    []string `json:"moved,omitempty"`

@@ -11,5 +11,6 @@
 // of commits; what was done is not done again, so that the same request twice has the effect of once; no text of a
 // request becomes SQL.
 //
-// The persistence worker calls it.
+// The persistence worker calls it; the flow worker to tell flows of their packages; the database worker to find out which states
+// an upgrade of a virtual node would make unconsumable.
 package ledgerstore

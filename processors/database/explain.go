@@ -14,7 +14,7 @@ func Explanations() map[string]string {
 		ErrState: "The virtual node's state is against it: an upgrade needs MAINTENANCE; ACTIVE needs that no operation is under way and that all migrations of the package have run; " +
 			"one operation at a time. The message says which. `fairlead vnode list` shows states and operations.",
 		ErrCollision: "Two different names have the same 12-digit short hash. This is a matter of luck: choose another name for the new virtual node.",
-		ErrIncompat:  "A virtual node is upgraded only to a package of the same name, of the same signers, for the same group.",
+		ErrIncompat:  "A virtual node is upgraded only to a package of the same name, of the same signers, for the same group; and, unless it is forced, to one that can consume the states that the virtual node keeps: the message says how many of them it could not, and why. Take a version whose `compatible_from` takes them. `fairlead vnode upgrade --force` (REST: `forceupgrade=true`) upgrades all the same: nothing is lost then, and a later version that takes the states frees them.",
 		ErrConnections: "The database connections that were given for a virtual node cannot be used: not readable, DDL without DML, the server or the database is not there or does not let them in, or the role lacks a privilege. " +
 			"The message says which. A virtual node that was to be made was not; one that was to be changed has the connections that it had.",
 		ErrCertificate: "A certificate chain cannot be stored: unknown usage, not PEM, something else than certificates in it, or not in order from the leaf upwards.",

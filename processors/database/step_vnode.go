@@ -193,9 +193,9 @@ func (s State) upgradeVirtualNode(e Asked, r *dbv1.UpgradeVirtualNode) (Outcome,
 	case v.GetVaultDb() != inactive && !r.GetForce():
 		// A flow keeps its modules for its whole life, so an upgrade harms none that runs, unless its migrations take away
 		// what the old code uses: whoever forces it knows.
-		return o, invalid(ErrState, "virtual node %s must be in MAINTENANCE to be upgraded: set its state first (fairlead vnode state), or call REST with forceupgrade=true", v.GetShortHash())
+		return o, invalid(ErrState, "virtual node %s must be in MAINTENANCE to be upgraded: set its state first (fairlead vnode state), or force it (fairlead vnode upgrade --force, REST forceupgrade=true)", v.GetShortHash())
 	case v.GetOperationInProgress() != "" && !r.GetForce():
-		return o, invalid(ErrState, "virtual node %s has operation %s under way: wait until it has ended, or call REST with forceupgrade=true", v.GetShortHash(), v.GetOperationInProgress())
+		return o, invalid(ErrState, "virtual node %s has operation %s under way: wait until it has ended, or force it (fairlead vnode upgrade --force, REST forceupgrade=true)", v.GetShortHash(), v.GetOperationInProgress())
 	}
 	for _, c := range []struct{ what, have, want string }{
 		{"name", s.Cpi.GetName(), s.Present.GetName()}, {"signers (summary hash)", s.Cpi.GetSignerSummaryHash(), s.Present.GetSignerSummaryHash()},
@@ -211,7 +211,7 @@ func (s State) upgradeVirtualNode(e Asked, r *dbv1.UpgradeVirtualNode) (Outcome,
 		return o, err
 	}
 	return s.change(e, upgradeID(v, s.Cpi.GetChecksum()), operationv1.OperationKind_OPERATION_KIND_UPGRADE_VIRTUAL_NODE, "vnode.upgrade", clusterdb.Work{
-		Step: stepPlatform, Checksum: s.Cpi.GetChecksum(),
+		Step: stepPlatform, Checksum: s.Cpi.GetChecksum(), Force: r.GetForce(),
 	})
 }
 

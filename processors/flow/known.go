@@ -11,6 +11,7 @@ import (
 	"github.com/fairleadio/fairlead/engine"
 	"github.com/fairleadio/fairlead/identity"
 	"github.com/fairleadio/fairlead/internal/channels"
+	"github.com/fairleadio/fairlead/internal/ledgerstore"
 	"github.com/fairleadio/fairlead/processors/flow/journal"
 	"github.com/fairleadio/fairlead/schemas"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
@@ -54,7 +55,7 @@ func (t *turn) known(asked []journal.Asked) []Known {
 		case *appv1.Request_DescribeLedger:
 			out[i] = t.describeLedger()
 		case *appv1.Request_Verify:
-			out[i].Packages = namesOf(contractPackages(t.cpi()))
+			out[i].Packages = namesOf(ledgerstore.Installed(t.cpi()))
 		case *appv1.Request_CheckUniqueness:
 			out[i] = t.notary()
 		case *appv1.Request_Emit:

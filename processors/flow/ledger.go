@@ -8,10 +8,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairleadio/fairlead/internal/ledgerstore"
 	"github.com/fairleadio/fairlead/internal/signing"
 	"github.com/fairleadio/fairlead/schemas"
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
-	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
 	cryptov1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/crypto/v1"
 	flowv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/flow/v1"
 	ledgerv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/ledger/v1"
@@ -151,7 +151,7 @@ func (t *turn) ledgerKey(op *appv1.SignTransactions) Known {
 
 // describeLedger tells what new transactions say of where they are made, and which states the packages take.
 func (t *turn) describeLedger() Known {
-	installed := contractPackages(t.cpi())
+	installed := ledgerstore.Installed(t.cpi())
 	if len(installed) == 0 {
 		return refused(TypeNotFound, "package %s has no contracts, so no transaction can be made with it: add a package with contracts to it", t.state.Head.GetCpiChecksum())
 	}
@@ -161,34 +161,6 @@ func (t *turn) describeLedger() Known {
 		out.Packages = append(out.Packages, &appv1.PackageDescription{Checksum: p.Checksum[:], CompatibleFrom: p.CompatibleFrom, Contracts: p.Contracts})
 	}
 	return t.result(out)
-}
-
-// contractPackages are the packages of code of a CPI that have contracts. The signer of one that is not signed is its
-// checksum: no signer has such a hash, and each transaction must name one.
-func contractPackages(cpi *cpiv1.Cpi) []ledger.Installed {
-	contracts := map[string][]string{}
-	for _, m := range cpi.GetModules() {
-		contracts[string(m.GetSha256())] = m.GetContracts()
-	}
-	var out []ledger.Installed
-	for _, k := range cpi.GetCpks() {
-		if len(k.GetFileSha256()) != len(ledger.Hash{}) {
-			continue
-		}
-		p := ledger.Installed{Package: ledger.Package{Name: k.GetName(), Version: k.GetVersion(), Checksum: ledger.Hash(k.GetFileSha256())}, CompatibleFrom: k.GetCompatibleFrom()}
-		for _, sha := range k.GetModuleSha256S() {
-			p.Contracts = append(p.Contracts, contracts[string(sha)]...)
-		}
-		if len(p.Contracts) == 0 {
-			continue
-		}
-		p.Signer = p.Checksum
-		if h, err := ledger.ParseHash(strings.TrimPrefix(k.GetSignerSummaryHash(), "SHA-256:")); err == nil {
-			p.Signer = h
-		}
-		out = append(out, p)
-	}
-	return out
 }
 
 // namesOf are packages as transactions name them.

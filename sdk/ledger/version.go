@@ -101,6 +101,31 @@ func (p Installed) Refuses(made Package) string {
 	return ""
 }
 
+// CannotConsume says why a virtual node with these packages could not consume a state of a contract that a transaction with the
+// packages made has made; it is empty when it could. Which of several made packages has the contract, only their files tell, which
+// are not looked at here: it is the file that is here, or the one of the same name.
+func CannotConsume(own []Installed, contract string, made []Package) string {
+	at := slices.IndexFunc(own, func(o Installed) bool { return slices.Contains(o.Contracts, contract) })
+	if at < 0 {
+		return "has contract " + contract + ", which none of its packages has"
+	}
+	return own[at].Refuses(own[at].maker(made))
+}
+
+func (p Installed) maker(made []Package) Package {
+	if len(made) == 1 {
+		return made[0]
+	}
+	i := slices.IndexFunc(made, func(m Package) bool { return m.Checksum == p.Checksum })
+	if i < 0 {
+		i = slices.IndexFunc(made, func(m Package) bool { return m.Name == p.Name })
+	}
+	if i < 0 {
+		return Package{}
+	}
+	return made[i]
+}
+
 // signer is a package's signer, zero for one that nobody has signed: its signer is the file's checksum. Only a development
 // cluster has such packages, and so runs their contracts.
 func (p Package) signer() Hash {

@@ -1,0 +1,91 @@
+package ledgerstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/fairleadio/fairlead/internal/postgres"
+	cpiv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/cpi/v1"
+	"github.com/fairleadio/fairlead/sdk/ledger"
+)
+
+// Installed are the packages of code of a CPI that have contracts, with what they say of the states that they take. The signer of one that is not signed is its
+// checksum: no signer has such a hash, and each transaction must name one.
+func Installed(cpi *cpiv1.Cpi) []ledger.Installed {
+	contracts := map[string][]string{}
+	for _, m := range cpi.GetModules() {
+		contracts[string(m.GetSha256())] = m.GetContracts()
+	}
+	var out []ledger.Installed
+	for _, k := range cpi.GetCpks() {
+		if len(k.GetFileSha256()) != len(ledger.Hash{}) {
+			continue
+		}
+		p := ledger.Installed{Package: ledger.Package{Name: k.GetName(), Version: k.GetVersion(), Checksum: ledger.Hash(k.GetFileSha256())}, CompatibleFrom: k.GetCompatibleFrom()}
+		for _, sha := range k.GetModuleSha256S() {
+			p.Contracts = append(p.Contracts, contracts[string(sha)]...)
+		}
+		if len(p.Contracts) == 0 {
+			continue
+		}
+		p.Signer = p.Checksum
+		if h, err := ledger.ParseHash(strings.TrimPrefix(k.GetSignerSummaryHash(), "SHA-256:")); err == nil {
+			p.Signer = h
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// Kept are unconsumed states of a vault, of one contract, whose transactions name the same packages.
+type Kept struct {
+	Contract string
+	Packages []ledger.Package
+	States   int64
+}
+
+// ReadKept reads all of a vault's.
+func ReadKept(ctx context.Context, q postgres.Queryer) (out []Kept, err error) {
+	err = q.Each(ctx, func(r postgres.Row) error {
+		var k Kept
+		var content []byte
+		if err := r.Scan(&k.Contract, &content, &k.States); err != nil {
+			return err
+		}
+		m, err := ledger.DecodeMetadata(content)
+		if err != nil {
+			return fmt.Errorf("metadata of states of contract %s: %w", k.Contract, err)
+		}
+		k.Packages = m.Packages
+		out = append(out, k)
+		return nil
+	}, `SELECT s.contract, m.content, s.states
+FROM (SELECT s.contract, t.metadata_hash, count(*) AS states
+      FROM fl_state s JOIN fl_transaction t ON t.id = s.transaction_id WHERE s.consumed IS NULL GROUP BY 1, 2) s
+JOIN fl_metadata m ON m.hash = s.metadata_hash ORDER BY 1, 3 DESC, 2`)
+	return out, err
+}
+
+// Lost says which states an upgrade would make unconsumable: those that the packages of now could consume, and those of next
+// could not.
+func Lost(kept []Kept, now, next []ledger.Installed) (out []string) {
+	states := map[string]int64{}
+	var texts []string
+	for _, k := range kept {
+		if ledger.CannotConsume(now, k.Contract, k.Packages) != "" {
+			continue
+		}
+		if text := ledger.CannotConsume(next, k.Contract, k.Packages); text != "" {
+			text = fmt.Sprintf("of contract %s, each of which %s", k.Contract, text)
+			if states[text] == 0 {
+				texts = append(texts, text)
+			}
+			states[text] += k.States
+		}
+	}
+	for _, text := range texts {
+		out = append(out, fmt.Sprintf("%d %s", states[text], text))
+	}
+	return out
+}
