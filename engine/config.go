@@ -84,6 +84,9 @@ type Config struct {
 	// CrashLimit is how often a process may die with a record in hand before the record is dead-lettered without
 	// being run. Default 3.
 	CrashLimit int
+	// Trials are shared by the engines of a process, so that a record of one group that kills it is not mistaken for one of
+	// another's. Default: of this engine alone.
+	Trials *Trials
 	// TransactionTimeout is after how long the broker aborts the transaction of a dead process. Default 10 s.
 	TransactionTimeout time.Duration
 	// SessionTimeout is after how long the broker gives the partitions of a dead process away. Default 10 s.
@@ -155,6 +158,9 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.DeleteRetention, 7*24*time.Hour)
 	if c.HeartbeatInterval*2 > c.SessionTimeout {
 		return c, fmt.Errorf("engine: HeartbeatInterval %s is too long for SessionTimeout %s; at most half of it", c.HeartbeatInterval, c.SessionTimeout)
+	}
+	if c.Trials == nil {
+		c.Trials = NewTrials()
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -87,6 +87,13 @@ func (s *session) transact(sctx context.Context, g *gokaSession, b *batch) (err 
 			panic(r)
 		}
 	}()
+	if s.suspicious() {
+		leave, err := s.e.cfg.Trials.enter(sctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
 	if err := s.suspectBatch(sctx, b); err != nil {
 		return err
 	}

@@ -195,6 +195,9 @@ func (s *session) suspectBatch(ctx context.Context, b *batch) error {
 	}
 	for p, topics := range spans {
 		for t, row := range topics {
+			if len(b.records) > 1 {
+				row.Attempts = 0 // a death tells against the batch; against one record only when it was alone in hand
+			}
 			if old := p.suspects.rows[t]; old != nil && old.From == row.From && old.To == row.To && (old.Head == row.Head || row.Records > 1) {
 				if old.Process == s.e.processID && old.Records > 0 {
 					continue // an abort is no death: this life is counted already
@@ -221,7 +224,7 @@ func (s *session) acquit(ctx context.Context, p *partition) error {
 		if t == LoopTopic(s.e.graph.group) || row.Records == 0 || row.Process != s.e.processID {
 			continue
 		}
-		row = &enginepb.SuspectRow{Topic: t, From: row.From, To: row.To, Attempts: row.Attempts - 1, Process: row.Process}
+		row = &enginepb.SuspectRow{Topic: t, From: row.From, To: row.To, Attempts: max(row.Attempts, 1) - 1, Process: row.Process}
 		p.suspects.rows[t] = row
 		if err := s.writeAhead(ctx, p, suspectKey(t), row); err != nil {
 			return err

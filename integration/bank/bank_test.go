@@ -234,9 +234,25 @@ func (r *bankRun) drain() {
 	defer cancel()
 	if err := r.live.wait(ctx, func(l *liveReader) bool { return len(l.entries) >= entries && len(l.dead) >= dead }); err != nil {
 		seen, buried, _ := r.live.counts()
-		r.t.Fatalf("the bank does not finish its work: %d of %d entries, %d of %d dead letters: %v\n%s", seen, entries, buried, dead, err, r.stuck())
+		r.t.Fatalf("the bank does not finish its work: %d of %d entries, %d of %d dead letters: %v\n%s", seen, entries, buried, dead, err, r.innocents()+r.stuck())
 	}
 	r.say("drained: %d entries, %d dead letters", entries, dead)
+}
+
+// innocents tells of dead letters that should not be there.
+func (r *bankRun) innocents() (out string) {
+	poison := map[string]bool{}
+	for _, a := range r.asked {
+		poison[a.Place] = a.Kind.Poison()
+	}
+	r.live.mu.Lock()
+	defer r.live.mu.Unlock()
+	for place, why := range r.live.dead {
+		if !poison[place] {
+			out += "innocent in the dead letters: " + place + " " + why + "\n"
+		}
+	}
+	return out
 }
 
 // stuck tells where the group's work stands, and what every goroutine of its workers waits for.
@@ -315,7 +331,7 @@ type liveReader struct {
 
 	mu      sync.Mutex
 	entries map[string]bool
-	dead    map[string]bool
+	dead    map[string]string // why, by where the record lay
 	answers int
 	last    time.Time
 	pause   time.Duration
@@ -331,7 +347,7 @@ func watch(ctx context.Context, b *place) (*liveReader, error) {
 		return nil, fmt.Errorf("make a reader: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	l := &liveReader{cl: cl, cancel: cancel, done: make(chan struct{}), entries: map[string]bool{}, dead: map[string]bool{}, changed: make(chan struct{}, 1)}
+	l := &liveReader{cl: cl, cancel: cancel, done: make(chan struct{}), entries: map[string]bool{}, dead: map[string]string{}, changed: make(chan struct{}, 1)}
 	go func() {
 		defer close(l.done)
 		for ctx.Err() == nil {
@@ -340,7 +356,7 @@ func watch(ctx context.Context, b *place) (*liveReader, error) {
 			fetches.EachRecord(func(r *kgo.Record) {
 				switch r.Topic {
 				case dlq:
-					l.dead[header(r, engine.HeaderDLQSource)] = true
+					l.dead[header(r, engine.HeaderDLQSource)] = header(r, engine.HeaderDLQReason) + ": " + header(r, engine.HeaderDLQError)
 				case b.prefix + Audits:
 					l.answers++
 				default:

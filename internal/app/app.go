@@ -55,6 +55,8 @@ type App struct {
 	conn    kafkaadmin.Connection
 	outside engine.Outside
 	metrics *prometheus.Registry
+	// trials are all groups', for one process runs them.
+	trials  *engine.Trials
 	closers []func() error
 
 	views   *viewSet
@@ -81,7 +83,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	a := &App{opts: opts, cfg: opts.Config, log: opts.Log, phase: "starting", ready: make(chan struct{}), metrics: prometheus.NewRegistry()}
+	a := &App{opts: opts, cfg: opts.Config, log: opts.Log, phase: "starting", ready: make(chan struct{}), metrics: prometheus.NewRegistry(), trials: engine.NewTrials()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())

@@ -90,7 +90,7 @@ func (a *App) addGroup(name string, g *engine.Graph, settings ...func(*engine.Co
 		Brokers: a.cfg.Kafka.Brokers, Prefix: a.cfg.Kafka.Prefix, InstanceID: a.cfg.Process.Instance, Sessions: e.Sessions, DB: db,
 		LeaveOnStop: a.cfg.Process.LeaveGroup, Outside: a.outside, Log: a.log.With("group", name), Metrics: a.metrics, Build: a.opts.Build,
 		MaxDelay: e.MaxDelay, Retries: e.Retries, TransactionTimeout: e.TransactionTimeout, SessionTimeout: e.SessionTimeout,
-		FetchMaxWait: e.FetchMaxWait,
+		FetchMaxWait: e.FetchMaxWait, Trials: a.trials,
 	}
 	for _, edge := range g.Edges() {
 		if t, ok := topics.Find(edge.Topic); ok && edge.Kind == engine.EdgeInput && t.OutOfRange == topics.Expires {
