@@ -2,7 +2,10 @@ package database_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"testing"
@@ -16,22 +19,79 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
-// keeps puts unconsumed states, and a consumed one, into the vault of a virtual node, made by this version of its package.
-func (w *world) keeps(hash string, p pack, contract string, states int) {
-	w.t.Helper()
+// storeMetadata stores that of a transaction of this version of its package.
+func storeMetadata(ctx context.Context, tx *postgres.Tx, p pack) (hash []byte, err error) {
+	if _, err := tx.Exec(ctx, "SET TRANSACTION DEFERRABLE"); err != nil { // as the platform does
+		return nil, err
+	}
 	m := ledger.Metadata{LedgerVersion: ledger.Version, PlatformVersion: 1, Packages: []ledger.Package{{
 		Name: "cpk", Version: p.Version, Checksum: sha256.Sum256(p.Code), Signer: ledger.Hash([]byte(strings.Repeat("\x5E", 32))),
 	}}}
+	sum := sha256.Sum256(m.Encode())
+	_, err = tx.Exec(ctx, "INSERT INTO fl_metadata VALUES ($1, $2, '') ON CONFLICT DO NOTHING", sum[:], m.Encode())
+	return sum[:], err
+}
+
+// comes puts an unverified transaction into the vault that gives the virtual node one of its two outputs.
+func (w *world) comes(hash string, p pack, contract string) {
+	w.t.Helper()
+	id := sha256.Sum256([]byte("coming " + p.Version + contract))
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	key, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	err = w.as(hash, clusterdb.DML).InTx(w.t.Context(), postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
+		sum, err := storeMetadata(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "INSERT INTO fl_transaction (id, status, salt, metadata_hash, visible, created, updated, number) VALUES ($1, 'U', '', $2, '{1}', now(), now(), 2)", id[:], sum); err != nil {
+			return err
+		}
+		for leaf, name := range []string{"Others", contract} {
+			info, content := ledger.State{Contract: name, Type: "Coin", TypeVersion: 1, Participants: []ledger.PublicKey{key}, Payload: []byte("{}")}.Components()
+			for group, b := range map[int16][]byte{3: info, 7: content} {
+				if _, err := tx.Exec(ctx, "INSERT INTO fl_component VALUES ($1, $2, $3, $4)", id[:], group, int32(leaf), b); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// ends makes what is on its way invalid, as repair does.
+func (w *world) ends(hash string) {
+	w.t.Helper()
+	err := w.as(hash, clusterdb.DML).InTx(w.t.Context(), postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
+		if _, err := tx.Exec(ctx, "SET TRANSACTION DEFERRABLE"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "UPDATE fl_transaction SET status = 'I' WHERE status = 'U'")
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// keeps puts unconsumed states, and a consumed one, into the vault of a virtual node, made by this version of its package.
+func (w *world) keeps(hash string, p pack, contract string, states int) {
+	w.t.Helper()
 	id := sha256.Sum256([]byte(p.Version + contract))
 	err := w.as(hash, clusterdb.DML).InTx(w.t.Context(), postgres.TxOptions{}, func(ctx context.Context, tx *postgres.Tx) error {
-		if _, err := tx.Exec(ctx, "SET TRANSACTION DEFERRABLE"); err != nil { // as the platform does
+		sum, err := storeMetadata(ctx, tx, p)
+		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256(m.Encode())
-		if _, err := tx.Exec(ctx, "INSERT INTO fl_metadata VALUES ($1, $2, '') ON CONFLICT DO NOTHING", sum[:], m.Encode()); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, "INSERT INTO fl_transaction (id, status, salt, metadata_hash, created, updated, number) VALUES ($1, 'V', '', $2, now(), now(), 1)", id[:], sum[:]); err != nil {
+		if _, err := tx.Exec(ctx, "INSERT INTO fl_transaction (id, status, salt, metadata_hash, created, updated, number) VALUES ($1, 'V', '', $2, now(), now(), 1)", id[:], sum); err != nil {
 			return err
 		}
 		for i := range states + 1 {
@@ -85,6 +145,11 @@ func TestUpgradeLosesNoStates(t *testing.T) {
 			t.Fatalf("the virtual node has package %s, want version %s", got, p.Version)
 		}
 	}
+	w.comes(hash, first, "Coin")
+	w.fails("an upgrade while money is on its way", w.ended(upgrade(plain, false)), database.ErrIncompat,
+		": 1 of contract Coin, on their way to it, in unverified transactions, each of which was made by package cpk 2.0", "fairlead ledger repair")
+	idle()
+	w.ends(hash)
 	w.keeps(hash, first, "Coin", 2)
 	w.keeps(hash, version("1.5", ""), "Coin", 1)
 	w.keeps(hash, version("0.9", ""), "Coin", 4) // nor could the version that is there
@@ -97,7 +162,7 @@ func TestUpgradeLosesNoStates(t *testing.T) {
 	}
 	w.fails("a version from which the contract is gone", w.ended(upgrade(version("4.0", "1.0", "Note"), false)), database.ErrIncompat, "3 of contract Coin, each of which has contract Coin, which none of its packages has")
 	idle()
-	w.fails("one that takes some", w.ended(upgrade(version("5.0", "2.0", "Coin"), false)), database.ErrIncompat, ": 1 of contract Coin, each of which was made by package cpk 1.5, and version 5.0 takes states of version 2.0 and later (compatible_from). Nothing")
+	w.fails("one that takes some", w.ended(upgrade(version("5.0", "2.0", "Coin"), false)), database.ErrIncompat, ": 1 of contract Coin, each of which was made by package cpk 1.5, and version 5.0 takes states of version 2.0 and later (compatible_from). Its package")
 	idle()
 	w.succeeds(upgrade(plain, true))
 	has(plain)

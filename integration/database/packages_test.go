@@ -323,3 +323,32 @@ func TestPackageIsThereWhenItIsTold(t *testing.T) {
 		t.Errorf("at the end: %v, %v", have, err)
 	}
 }
+
+// A package that is stored and not told takes no room a second time when another flow hands it over.
+func TestTellingTakesNoRoomTwice(t *testing.T) {
+	f := withCode(t)
+	w, file := f.w, codeFileOf(t, "1.0", 200_000)
+	w.stop()
+	w.code.Received = uint64(len(file)) + 10
+	w.start()
+	crashed := false
+	w.crashAt(func(point string) error {
+		if point == "after store" && !crashed {
+			crashed = true
+			return errors.New("the test's crash")
+		}
+		return nil
+	})
+	p, running := named("1.0", file), w.engine
+	last := f.give("flow-1", p, file)
+	other := f.give("flow-2", p, file)
+	<-running.Done()
+	w.stop()
+	w.start()
+	if got := f.said(last); got != "0 bytes" {
+		t.Errorf("flow-1: %s", got)
+	}
+	if got := f.said(other); strings.Contains(got, "refused") {
+		t.Errorf("flow-2: %s", got)
+	}
+}

@@ -152,6 +152,8 @@ type world struct {
 	limits vaultdb.Limits
 	// callers bounds what is done with databases that callers brought; zero is the default.
 	callers time.Duration
+	// code bounds what flows take; zero is the default.
+	code database.CodeLimits
 
 	mu      sync.Mutex
 	between func(point string) error
@@ -248,7 +250,7 @@ func (w *world) launch() {
 		deps.Published[topic] = w.views[topic]
 	}
 	var err error
-	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond, Limits: w.limits, CallerTimeout: w.callers}, deps); err != nil {
+	if w.worker, err = database.NewWorker(database.Config{AnySigner: true, Reconcile: 200 * time.Millisecond, Limits: w.limits, CallerTimeout: w.callers, Code: w.code}, deps); err != nil {
 		w.t.Fatal(err)
 	}
 	cfg := w.kafka.Config(w.t)

@@ -180,6 +180,10 @@ func (c *Cluster) trustDeveloper(ctx context.Context, a *api) error {
 	return a.call(ctx, http.MethodPut, "/certificate/cluster/code-signer", form.FormDataContentType(), &body, nil)
 }
 
+// losesStates is the id of the refusal of a package that could not consume what a virtual node keeps: its money, mostly. The
+// cluster goes on with the package that is there.
+const losesStates = "FL-DB-010"
+
 // deploy uploads the packages of applications, by folder, unless they are there, and puts them on their virtual nodes.
 func (c *Cluster) deploy(ctx context.Context, api *api, apps map[string]Application) error {
 	for folder, a := range apps {
@@ -225,7 +229,11 @@ func (c *Cluster) deploy(ctx context.Context, api *api, apps map[string]Applicat
 			body, _ := json.Marshal(map[string]string{"x500Name": n.X500Name, "cpiFileChecksum": a.Checksum}) // strings always encode
 			err = api.operate(ctx, http.MethodPost, "/virtualnode", bytes.NewReader(body))
 		case version != a.Version:
-			err = api.operate(ctx, http.MethodPut, "/virtualnode/"+n.ShortHash+"/cpi/"+a.Checksum+"?forceupgrade=true", nil)
+			err = api.operate(ctx, http.MethodPut, "/virtualnode/"+n.ShortHash+"/cpi/"+a.Checksum+"?forceupgrade=true&keepstates=true", nil)
+			if err != nil && strings.Contains(err.Error(), losesStates) {
+				c.log.Warn("a virtual node keeps the package that it has", "vnode", n.Name, "has", version, "not", a.Version, "reason", err)
+				err = nil
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("installing %s on virtual node %s: %w", a.Name, n.Name, err)

@@ -3,6 +3,7 @@ package ledgerstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fairleadio/fairlead/internal/postgres"
@@ -43,10 +44,45 @@ type Kept struct {
 	Contract string
 	Packages []ledger.Package
 	States   int64
+	// Coming is set for outputs of unverified transactions: they become states when the notary's signature comes.
+	Coming bool
 }
 
-// ReadKept reads all of a vault's.
-func ReadKept(ctx context.Context, q postgres.Queryer) (out []Kept, err error) {
+// ReadKept reads all of a vault's, and what becomes states when unverified transactions are final.
+func ReadKept(ctx context.Context, q postgres.Queryer) ([]Kept, error) {
+	states, err := readStates(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	coming, err := readComing(ctx, q)
+	return append(states, coming...), err
+}
+
+func readComing(ctx context.Context, q postgres.Queryer) (out []Kept, err error) {
+	err = q.Each(ctx, func(r postgres.Row) error {
+		var metadata, info, content []byte
+		if err := r.Scan(&metadata, &info, &content); err != nil {
+			return err
+		}
+		m, err := ledger.DecodeMetadata(metadata)
+		if err != nil {
+			return fmt.Errorf("metadata of an unverified transaction: %w", err)
+		}
+		s, err := ledger.DecodeState(info, content)
+		if err != nil {
+			return fmt.Errorf("output of an unverified transaction: %w", err)
+		}
+		out = append(out, Kept{Contract: s.Contract, Packages: m.Packages, States: 1, Coming: true})
+		return nil
+	}, `SELECT m.content, i.content, o.content
+FROM fl_transaction t JOIN fl_metadata m ON m.hash = t.metadata_hash CROSS JOIN LATERAL unnest(t.visible) AS v(leaf)
+JOIN fl_component i ON i.transaction_id = t.id AND i.group_index = 3 AND i.leaf_index = v.leaf
+JOIN fl_component o ON o.transaction_id = t.id AND o.group_index = 7 AND o.leaf_index = v.leaf
+WHERE t.status = 'U' AND NOT t.is_filtered ORDER BY t.number, v.leaf`)
+	return out, err
+}
+
+func readStates(ctx context.Context, q postgres.Queryer) (out []Kept, err error) {
 	err = q.Each(ctx, func(r postgres.Row) error {
 		var k Kept
 		var content []byte
@@ -73,11 +109,16 @@ func Lost(kept []Kept, now, next []ledger.Installed) (out []string) {
 	states := map[string]int64{}
 	var texts []string
 	for _, k := range kept {
+		k.Packages = makers(k, now, next)
 		if ledger.CannotConsume(now, k.Contract, k.Packages) != "" {
 			continue
 		}
 		if text := ledger.CannotConsume(next, k.Contract, k.Packages); text != "" {
-			text = fmt.Sprintf("of contract %s, each of which %s", k.Contract, text)
+			coming := ""
+			if k.Coming {
+				coming = " on their way to it, in unverified transactions,"
+			}
+			text = fmt.Sprintf("of contract %s,%s each of which %s", k.Contract, coming, text)
 			if states[text] == 0 {
 				texts = append(texts, text)
 			}
@@ -88,4 +129,14 @@ func Lost(kept []Kept, now, next []ledger.Installed) (out []string) {
 		out = append(out, fmt.Sprintf("%d %s", states[text], text))
 	}
 	return out
+}
+
+// makers narrows the packages of states down to the one that made them, when its file is one of those that are here.
+func makers(k Kept, here ...[]ledger.Installed) []ledger.Package {
+	for _, p := range slices.Concat(here...) {
+		if i := slices.IndexFunc(k.Packages, func(m ledger.Package) bool { return m.Checksum == p.Checksum }); i >= 0 && slices.Contains(p.Contracts, k.Contract) {
+			return k.Packages[i : i+1]
+		}
+	}
+	return k.Packages
 }

@@ -31,3 +31,16 @@ func TestInstalled(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A contract that moves to another package of the CPI takes its states along to nobody: verification asks who made them.
+func TestLostWhenAContractMoves(t *testing.T) {
+	p := func(name, v string, sum byte, from string, contracts ...string) ledger.Installed {
+		return ledger.Installed{Package: ledger.Package{Name: name, Version: v, Checksum: ledger.Hash{sum}, Signer: ledger.Hash{9}}, CompatibleFrom: from, Contracts: contracts}
+	}
+	now := []ledger.Installed{p("money", "1.0", 1, "", "Coin"), p("pay", "1.0", 2, "", "Note")}
+	next := []ledger.Installed{p("money", "2.0", 3, "1.0", "Other"), p("pay", "2.0", 4, "1.0", "Coin", "Note")}
+	kept := []Kept{{Contract: "Coin", Packages: []ledger.Package{now[0].Package, now[1].Package}, States: 3}}
+	if lost := Lost(kept, now, next); len(lost) != 1 {
+		t.Errorf("let through: %q", lost)
+	}
+}

@@ -180,7 +180,7 @@ func (s State) putCode(e PackageAsked, p *appv1.PutPackagePart) (o Outcome, err 
 		return o, refusePackage("%s: part %d of %d has %d bytes: each but the last has %d", what, p.GetPart(), p.GetParts(), len(p.GetData()), CodePartBytes)
 	case s.Given+uint64(len(p.GetData())) > s.Limits.Given:
 		return o, refusePackage("%s is not taken now: packages that are not whole yet have %d bytes for virtual node %s, at most %d are kept; try again later", what, s.Given, s.VirtualNode.GetShortHash(), s.Limits.Given)
-	case s.Received+uint64(p.GetParts()-1)*CodePartBytes > s.Limits.Received:
+	case s.Code == nil && s.Received+uint64(p.GetParts()-1)*CodePartBytes > s.Limits.Received:
 		return o, s.full(what)
 	}
 	o.put(PutGivenPart{Operation: id, Vnode: e.Request.GetVnode(), Part: p.GetPart(), Data: p.GetData()})
@@ -228,13 +228,15 @@ func (s State) packageGoesOn(o *Outcome, op *clusterdb.Operation, e StepDone) er
 		o.goOn(op, stepStore, stageOf(stepStore))
 	case stepStore:
 		c := e.Result.Code[0]
-		if s.Received+c.GetSizeBytes() > s.Limits.Received {
+		if s.Code == nil && s.Received+c.GetSizeBytes() > s.Limits.Received {
 			return s.end(o, op, e, s.full(fmt.Sprintf("package %s %s", c.GetCpk().GetName(), c.GetCpk().GetVersion())))
 		}
-		o.put(PutCode{Code: c, By: op.Work.Code.Vnode})
-		o.Audit = append(o.Audit, clusterdb.Audit{
-			Actor: op.Work.Actor, Action: "package.receive", Entity: EntityOf(topics.CpkInfo, op.Entity), RequestID: op.Status.GetRequestId(), After: c,
-		})
+		if s.Code == nil { // else another flow was first
+			o.put(PutCode{Code: c, By: op.Work.Code.Vnode})
+			o.Audit = append(o.Audit, clusterdb.Audit{
+				Actor: op.Work.Actor, Action: "package.receive", Entity: EntityOf(topics.CpkInfo, op.Entity), RequestID: op.Status.GetRequestId(), After: c,
+			})
+		}
 		op.Work.Entry = "0"
 		o.goOn(op, stepPublish, stageOf(stepPublish))
 	case stepPublish:

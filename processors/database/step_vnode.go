@@ -211,7 +211,7 @@ func (s State) upgradeVirtualNode(e Asked, r *dbv1.UpgradeVirtualNode) (Outcome,
 		return o, err
 	}
 	return s.change(e, upgradeID(v, s.Cpi.GetChecksum()), operationv1.OperationKind_OPERATION_KIND_UPGRADE_VIRTUAL_NODE, "vnode.upgrade", clusterdb.Work{
-		Step: stepPlatform, Checksum: s.Cpi.GetChecksum(), Force: r.GetForce(),
+		Step: stepPlatform, Checksum: s.Cpi.GetChecksum(), Force: r.GetForce() && !r.GetKeepStates(),
 	})
 }
 

@@ -58,7 +58,7 @@ func (s *Server) vnodeRoutes() []route {
 		{method: http.MethodGet, pattern: "/virtualnode/status/{requestid}", handle: s.virtualNodeOperation},
 		{method: http.MethodGet, pattern: "/virtualnode/{holdingidentityshorthash}", handle: s.virtualNode},
 		{method: http.MethodPut, pattern: "/virtualnode/{virtualnodeshortid}/state/{newstate}", handle: s.setVirtualNodeState},
-		{method: http.MethodPut, pattern: "/virtualnode/{virtualnodeshortid}/cpi/{targetcpifilechecksum}", query: []string{"forceupgrade"}, handle: s.upgradeVirtualNode},
+		{method: http.MethodPut, pattern: "/virtualnode/{virtualnodeshortid}/cpi/{targetcpifilechecksum}", query: []string{"forceupgrade", "keepstates"}, handle: s.upgradeVirtualNode},
 		{method: http.MethodPut, pattern: "/virtualnode/{virtualnodeshortid}/db", handle: s.updateVirtualNodeDB},
 		{method: http.MethodGet, pattern: "/virtualnode/{virtualnodeshortid}/db/vault/{newcpichecksum}", handle: s.upgradeSQL},
 		{method: http.MethodPost, pattern: "/maintenance/virtualnode/{virtualnodeshortid}/vault-schema/force-resync", handle: s.resyncVault},
@@ -281,7 +281,7 @@ func (s *Server) upgradeVirtualNode(ctx context.Context, c *call) (*answer, *fai
 	if fail != nil {
 		return nil, fail
 	}
-	r := &dbv1.UpgradeVirtualNode{ShortHash: v.GetShortHash(), CpiChecksum: cpi.GetChecksum(), Force: strings.EqualFold(c.query.Get("forceupgrade"), "true")}
+	r := &dbv1.UpgradeVirtualNode{ShortHash: v.GetShortHash(), CpiChecksum: cpi.GetChecksum(), Force: strings.EqualFold(c.query.Get("forceupgrade"), "true"), KeepStates: strings.EqualFold(c.query.Get("keepstates"), "true")}
 	request := &dbv1.Request{Operation: &dbv1.Request_UpgradeVirtualNode{UpgradeVirtualNode: r}}
 	return changeInto(ctx, s, c, vnodeEntity(v.GetShortHash()), request, &dbv1.AcceptedOperation{}, http.StatusAccepted, func(a *dbv1.AcceptedOperation) any {
 		return requestIDResponse{a.GetRequestId()}

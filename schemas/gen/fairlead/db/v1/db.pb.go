@@ -1143,10 +1143,13 @@ func (x *SetVirtualNodeState) GetState() v11.OperationalStatus {
 // UpgradeVirtualNode puts another version of the same CPI on a virtual node that is in MAINTENANCE. The reply comes
 // when it is accepted; the result is AcceptedOperation.
 type UpgradeVirtualNode struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ShortHash     string                 `protobuf:"bytes,1,opt,name=short_hash,json=shortHash,proto3" json:"short_hash,omitempty"`
-	CpiChecksum   string                 `protobuf:"bytes,2,opt,name=cpi_checksum,json=cpiChecksum,proto3" json:"cpi_checksum,omitempty"`
-	Force         bool                   `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	ShortHash   string                 `protobuf:"bytes,1,opt,name=short_hash,json=shortHash,proto3" json:"short_hash,omitempty"`
+	CpiChecksum string                 `protobuf:"bytes,2,opt,name=cpi_checksum,json=cpiChecksum,proto3" json:"cpi_checksum,omitempty"`
+	// Whatever state the virtual node has, and whatever is under way.
+	Force bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
+	// Though forced, not when states could not be consumed afterwards.
+	KeepStates    bool `protobuf:"varint,4,opt,name=keep_states,json=keepStates,proto3" json:"keep_states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1198,6 +1201,13 @@ func (x *UpgradeVirtualNode) GetCpiChecksum() string {
 func (x *UpgradeVirtualNode) GetForce() bool {
 	if x != nil {
 		return x.Force
+	}
+	return false
+}
+
+func (x *UpgradeVirtualNode) GetKeepStates() bool {
+	if x != nil {
+		return x.KeepStates
 	}
 	return false
 }
@@ -2149,12 +2159,14 @@ const file_fairlead_db_v1_db_proto_rawDesc = "" +
 	"\x13SetVirtualNodeState\x12\x1d\n" +
 	"\n" +
 	"short_hash\x18\x01 \x01(\tR\tshortHash\x12:\n" +
-	"\x05state\x18\x02 \x01(\x0e2$.fairlead.vnode.v1.OperationalStatusR\x05state\"l\n" +
+	"\x05state\x18\x02 \x01(\x0e2$.fairlead.vnode.v1.OperationalStatusR\x05state\"\x8d\x01\n" +
 	"\x12UpgradeVirtualNode\x12\x1d\n" +
 	"\n" +
 	"short_hash\x18\x01 \x01(\tR\tshortHash\x12!\n" +
 	"\fcpi_checksum\x18\x02 \x01(\tR\vcpiChecksum\x12\x14\n" +
-	"\x05force\x18\x03 \x01(\bR\x05force\"c\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force\x12\x1f\n" +
+	"\vkeep_states\x18\x04 \x01(\bR\n" +
+	"keepStates\"c\n" +
 	"\x13UpdateVirtualNodeDb\x12\x1d\n" +
 	"\n" +
 	"short_hash\x18\x01 \x01(\tR\tshortHash\x12-\n" +
