@@ -94,7 +94,7 @@ func (p Installed) Refuses(made Package) string {
 	case order > 0:
 		return fmt.Sprintf("%s, which is later than version %s: upgrade the virtual node to %s or later", by, p.Version, made.Version)
 	case p.CompatibleFrom == "":
-		return fmt.Sprintf("%s, and version %s takes only states of its own: it has no compatible_from; only a later version with one, no later than %s, takes them", by, p.Version, made.Version)
+		return fmt.Sprintf("%s, and version %s takes only states of its own: it has no compatible_from; a later version takes them whose compatible_from is %s or lower", by, p.Version, made.Version)
 	case CompareVersions(made.Version, p.CompatibleFrom) < 0:
 		return fmt.Sprintf("%s, and version %s takes states of version %s and later (compatible_from)", by, p.Version, p.CompatibleFrom)
 	}

@@ -43,3 +43,33 @@ func TestRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Which of a transaction's packages counts, when there are several, and which of the virtual node's.
+func TestCannotConsume(t *testing.T) {
+	pack := func(name, version string, sum byte) Package {
+		return Package{Name: name, Version: version, Checksum: Hash{sum}, Signer: Hash{9}}
+	}
+	own := []Installed{
+		{Package: pack("notes", "1.0", 1), Contracts: []string{"Note"}},
+		{Package: pack("money", "2.0", 2), CompatibleFrom: "1.0", Contracts: []string{"Coin", "Bond"}},
+	}
+	for what, c := range map[string]struct {
+		contract string
+		made     []Package
+		want     string
+	}{
+		"one package":                         {"Coin", []Package{pack("money", "1.0", 3)}, ""},
+		"one package, too old":                {"Bond", []Package{pack("money", "0.9", 3)}, "was made by package money 0.9"},
+		"one package of another name":         {"Coin", []Package{pack("cash", "2.0", 3)}, "was made by package cash 2.0"},
+		"no package has the contract":         {"Deed", []Package{pack("money", "2.0", 2)}, "has contract Deed, which none of its packages has"},
+		"another one's contract":              {"Note", []Package{pack("notes", "1.0", 1)}, ""},
+		"several, one of them is here":        {"Coin", []Package{pack("money", "3.0", 4), pack("other", "1.0", 2)}, ""},
+		"several, one has the name":           {"Coin", []Package{pack("other", "1.0", 5), pack("money", "1.5", 6)}, ""},
+		"several, the one of the name is old": {"Coin", []Package{pack("other", "3.0", 5), pack("money", "0.1", 6)}, "was made by package money 0.1"},
+		"several, none has the name":          {"Coin", []Package{pack("other", "1.0", 5), pack("third", "2.0", 6)}, "none of which has its contract"},
+	} {
+		if got := CannotConsume(own, c.contract, c.made); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
+		}
+	}
+}
