@@ -231,7 +231,7 @@ func (c *Cluster) deploy(ctx context.Context, api *api, apps map[string]Applicat
 		case version != a.Version:
 			err = api.operate(ctx, http.MethodPut, "/virtualnode/"+n.ShortHash+"/cpi/"+a.Checksum+"?forceupgrade=true&keepstates=true", nil)
 			if err != nil && strings.Contains(err.Error(), losesStates) {
-				c.log.Warn("a virtual node keeps the package that it has", "vnode", n.Name, "has", version, "not", a.Version, "reason", err)
+				c.log.Warn("a virtual node keeps the package that it has", "vnode", n.Name, "has", version, "not", a.Version)
 				err = nil
 			}
 		}

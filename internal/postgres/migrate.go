@@ -85,7 +85,7 @@ func (e *MigrationError) Unwrap() error { return e.Err }
 var ErrChanged = errors.New("its text is not the one that ran: never change a migration, add another")
 
 // ErrUnknownMigration tells that a migration that ran is not in the list.
-var ErrUnknownMigration = errors.New("it ran and is not known here: the schema is of a newer version, or of another package")
+var ErrUnknownMigration = errors.New("it ran and is not known here: the schema is of a newer version, or of another package; what it did is never taken back, so only what has it, too, can use the schema")
 
 func (m Migrator) withDefaults() Migrator {
 	if m.History == "" {

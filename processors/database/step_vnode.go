@@ -162,7 +162,7 @@ func (s State) setVirtualNodeState(e Asked, r *dbv1.SetVirtualNodeState) (Outcom
 			return o, invalid(ErrState, "virtual node %s has operation %s under way: wait until it has ended", v.GetShortHash(), op)
 		}
 		if len(s.Pending) > 0 {
-			return o, invalid(ErrState, "the schema of virtual node %s lacks migrations of its package: %s; upgrade it again, or run them", v.GetShortHash(), strings.Join(s.Pending, ", "))
+			return o, invalid(ErrState, "the schema of virtual node %s does not have the migrations of its package: %s; upgrade it to the package that fits (fairlead vnode upgrade), or run what it lacks", v.GetShortHash(), strings.Join(s.Pending, ", "))
 		}
 	default:
 		return o, invalid(ErrMalformed, "state %s is not known: use ACTIVE or MAINTENANCE", r.GetState())
