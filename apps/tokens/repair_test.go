@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func (w *world) repair(m *flowtest.Member, in Repairing) (out finality.Repaired)
 // Whatever step of whoever fails, repair finishes the payment at both: paid, or given back, and never both.
 func TestRepair(t *testing.T) {
 	injected := &flow.Error{Type: "killed", Message: "injected"}
-	paid, kept := 0, 0
+	paid, kept, younger := 0, 0, 0
 	for _, who := range []string{"O=Alice, L=London, C=GB", "O=Bob, L=Paris, C=FR", "O=Notary, L=London, C=GB"} {
 		for n := 1; ; n++ {
 			w := newWorld(t)
@@ -39,11 +40,17 @@ func TestRepair(t *testing.T) {
 					t.Errorf("%s at step %d: %+v was finished, which is younger than ten minutes", who, n, early)
 				}
 				w.repair(m, Repairing{Until: &later})
+				for id, when := range w.repair(m, Repairing{}).Younger {
+					younger++
+					if !strings.Contains(when, w.net.Now().Add(window).UTC().Format("2006-01-02T")) {
+						t.Errorf("%s is taken %s", id, when)
+					}
+				}
 			}
 			w.net.Advance(2 * window)
 			for _, m := range []*flowtest.Member{w.alice, w.bob} {
-				if left := w.repair(m, Repairing{}); len(left.Open) > 0 {
-					t.Errorf("%s fails at step %d: %v stays open at %s", who, n, left.Open, m.Name())
+				if left := w.repair(m, Repairing{}); len(left.Open)+len(left.Younger) > 0 || len(left.Why) != len(left.Invalid) {
+					t.Errorf("%s fails at step %d: %+v at %s, want nothing open, and why each is invalid", who, n, left, m.Name())
 				}
 			}
 			switch alice, bob := w.balance(w.alice), w.balance(w.bob); {
@@ -57,6 +64,9 @@ func TestRepair(t *testing.T) {
 		}
 	}
 	t.Logf("%d payments that were disturbed are paid, %d are not", paid, kept)
+	if younger == 0 {
+		t.Error("no repair left one alone")
+	}
 	if paid == 0 || kept == 0 {
 		t.Error("the failures hit one side of the notary's signature only")
 	}

@@ -40,7 +40,10 @@ const repairFlow = "tokens-repair"
 type repaired struct {
 	Verified []string          `json:"verified"`
 	Invalid  []string          `json:"invalid"`
+	Why      map[string]string `json:"why"`
 	Open     map[string]string `json:"open"`
+	// Younger is nil of a flow that does not tell.
+	Younger map[string]string `json:"younger"`
 }
 
 func newLedgerRepairCommand(g *Globals) *cobra.Command {
@@ -48,7 +51,7 @@ func newLedgerRepairCommand(g *Globals) *cobra.Command {
 		Use: "repair MEMBER", Short: "Finish a member's transactions whose outcome it does not know", Args: cobra.ExactArgs(1),
 		Long: `Starts flow ` + repairFlow + ` on the member's virtual node and waits for it. It asks the notary of each unverified transaction
 what was decided, without having it decide, and stores the transaction as verified or invalid; what nothing is known of yet
-stays open and can be asked again. Those of the last minutes, which may be under way, the flow leaves alone. Written to the
+stays open and can be asked again. Those of the last minutes, which may be under way, the flow leaves alone, and says so. Written to the
 audit topic, before and after.`,
 		Example: "  fairlead ledger repair Alice --yes",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -99,12 +102,19 @@ func (g *Globals) repair(ctx context.Context, cmd *cobra.Command, c *restClient,
 			rows = append(rows, []string{id, "verified", ""})
 		}
 		for _, id := range done.Invalid {
-			rows = append(rows, []string{id, "invalid", ""})
+			rows = append(rows, []string{id, "invalid", done.Why[id]})
 		}
 		for _, id := range slices.Sorted(maps.Keys(done.Open)) {
 			rows = append(rows, []string{id, "open", done.Open[id]})
 		}
-		if len(rows) == 0 {
+		for _, id := range slices.Sorted(maps.Keys(done.Younger)) {
+			rows = append(rows, []string{id, "left alone", done.Younger[id]})
+		}
+		switch {
+		case len(rows) == 0 && done.Younger != nil:
+			_, err := fmt.Fprintf(g.Out, "%s has no unfinished transactions\n", vnode.X500Name)
+			return err
+		case len(rows) == 0:
 			_, err := fmt.Fprintf(g.Out, "%s has no unfinished transactions but those of the last minutes, which repair leaves alone\n", vnode.X500Name)
 			return err
 		}

@@ -101,7 +101,7 @@ func TestTokensBalance(t *testing.T) {
 
 // Nothing is repaired without a yes, and what was done is on record.
 func TestLedgerRepair(t *testing.T) {
-	s := tokensCluster(t, map[string]string{"tokens-repair": `"flowStatus":"COMPLETED","json":{"verified":["AA"],"invalid":["BB"],"open":{"CC":"the notary has not seen it"}}`})
+	s := tokensCluster(t, map[string]string{"tokens-repair": `"flowStatus":"COMPLETED","json":{"verified":["AA"],"invalid":["BB"],"why":{"BB":"its window has passed"},"open":{"CC":"the notary has not seen it"},"younger":{"DD":"from 10:00 on"}}`})
 	k := broker(t)
 	if code, _, errs := fairlead(t.Context(), k, "topics", "apply", "--profile", "dev", "--yes"); code != cli.ExitDone {
 		t.Fatal(errs)
@@ -117,7 +117,7 @@ func TestLedgerRepair(t *testing.T) {
 		t.Errorf("a dry run: %d %s\n%s", code, out, audited())
 	}
 	code, out, errs := fairlead(t.Context(), k, "--api", s.URL, "--yes", "ledger", "repair", "Alice")
-	if words := strings.Join(strings.Fields(out), " "); code != cli.ExitDone || words != "TRANSACTION IS WHY AA verified BB invalid CC open the notary has not seen it" {
+	if words := strings.Join(strings.Fields(out), " "); code != cli.ExitDone || words != "TRANSACTION IS WHY AA verified BB invalid its window has passed CC open the notary has not seen it DD left alone from 10:00 on" {
 		t.Errorf("%d %s%s", code, out, errs)
 	}
 	if a := audited(); !strings.Contains(a, "STARTED") || !strings.Contains(a, "1 verified, 1 invalid, 1 open") {

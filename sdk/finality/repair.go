@@ -13,8 +13,13 @@ type Repaired struct {
 	// Verified and Invalid are transactions that were finished, by their ids.
 	Verified []string `json:"verified"`
 	Invalid  []string `json:"invalid"`
+	// Why is the reason of each of Invalid.
+	Why map[string]string `json:"why"`
 	// Open are those of which nothing is known yet, with the reason; they are tried again the next time.
 	Open map[string]string `json:"open"`
+	// Younger are those that are left alone because they may be under way, with when a repair takes them. [Repair] does not fill
+	// it: whoever chooses until may.
+	Younger map[string]string `json:"younger"`
 }
 
 // Repair finishes transactions that are unverified and were first stored at from or later, and before until: at most limit,
@@ -31,7 +36,7 @@ func Repair(ctx *flow.Context, from, until time.Time, limit int) (Repaired, erro
 
 // Repair is [Repair] with options.
 func (o Options) Repair(ctx *flow.Context, from, until time.Time, limit int) (Repaired, error) {
-	out := Repaired{Verified: []string{}, Invalid: []string{}, Open: map[string]string{}}
+	out := Repaired{Verified: []string{}, Invalid: []string{}, Why: map[string]string{}, Open: map[string]string{}}
 	known, err := vault.OfStatus(ctx, vault.Unverified, from, until, limit)
 	if err != nil {
 		return out, err
@@ -56,6 +61,7 @@ func (o Options) Repair(ctx *flow.Context, from, until time.Time, limit int) (Re
 			out.Verified = append(out.Verified, id)
 		case v.status == vault.Invalid:
 			out.Invalid = append(out.Invalid, id)
+			out.Why[id] = v.reason.Error()
 		default:
 			out.Open[id] = v.reason.Error()
 		}
