@@ -44,7 +44,8 @@ func newLedgerTxCommand(g *Globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tx ID", Short: "Show a transaction, and which members have it with which status", Args: cobra.ExactArgs(1),
 		Long: `Starts flow ` + txFlow + ` of the application apps/tokens on every virtual node that has it, or on that of --member, and waits:
-each flow reads its member's own vault, through REST. What is in a transaction is the same for all who have it.`,
+each flow reads its member's own vault, through REST. What is in a transaction is the same for all who have it.
+Members in maintenance are not asked, and named. ID may be that of a state, with its number behind a colon.`,
 		Example: "  fairlead ledger tx 71A97778EC7B1BF24897EFC7BC96F43F77F36123C2F520D9986EA4E70DF872D0 --member Bob",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.withRest(cmd, func(ctx context.Context, c *restClient) error {
@@ -52,13 +53,18 @@ each flow reads its member's own vault, through REST. What is in a transaction i
 				if err != nil {
 					return err
 				}
-				argument, err := json.Marshal(map[string]string{"transaction": args[0]})
+				id, _, _ := strings.Cut(args[0], ":") // of a state, as errors name it
+				argument, err := json.Marshal(map[string]string{"transaction": id})
 				if err != nil {
 					return fmt.Errorf("encode the argument: %w", err)
 				}
 				var all []ledgerTx
 				for _, vnode := range asked {
 					raw, err := g.runFlow(ctx, cmd, c, vnode, txFlow, argument)
+					if refusedAs(err) == idNotOperational && member == "" { // the others can tell
+						fmt.Fprintf(g.Err, "not asked: %v\n", err)
+						continue
+					}
 					if err != nil {
 						return err
 					}
@@ -71,7 +77,7 @@ each flow reads its member's own vault, through REST. What is in a transaction i
 					}
 				}
 				if len(all) == 0 {
-					return notFound("no member that was asked has transaction %s", args[0])
+					return notFound("no member that was asked has transaction %s", id)
 				}
 				return g.showTx(all)
 			})

@@ -110,6 +110,9 @@ func (g *Globals) runFlow(ctx context.Context, cmd *cobra.Command, c *restClient
 	if refusedAs(err) == idNotStartable {
 		return nil, &codedError{ExitNotFound, fmt.Errorf("the application of %s has no flow %s: this command is for virtual nodes with apps/tokens, of a version that has it", vnode.X500Name, class)}
 	}
+	if refusedAs(err) == idNotOperational {
+		return nil, fmt.Errorf("%s is in maintenance, so its flows do not start (`fairlead vnode state %s active` ends that): %w", vnode.X500Name, vnode.ShortHash, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,9 @@ import (
 	"github.com/fairleadio/fairlead/topics"
 )
 
+// maintained is the result of a flow that does not start, for its virtual node is in maintenance.
+const maintained = "in maintenance"
+
 const aliceHash = "029DBED145F2"
 
 // tokensCluster is a REST interface with one virtual node whose flows answer at once: those in results, by class.
@@ -41,14 +44,23 @@ func tokensCluster(t *testing.T, results map[string]string) *httptest.Server {
 		}
 	})
 	mux.HandleFunc("POST /api/v5_2/flow/"+aliceHash, func(w http.ResponseWriter, r *http.Request) {
-		var in struct{ ClientRequestID, FlowClassName string }
-		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
-			t.Error(err)
+		var in struct {
+			ClientRequestID, FlowClassName string
+			RequestBody                    json.RawMessage
+		}
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || bytes.Contains(in.RequestBody, []byte(":1")) {
+			t.Errorf("%s is asked for: %v", in.RequestBody, err)
 		}
 		if _, there := results[in.FlowClassName]; !there {
 			w.Header().Set("Fairlead-Error-Id", "FL-REST-014")
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprint(w, `{"title":"not startable","status":400,"details":{}}`)
+			return
+		}
+		if results[in.FlowClassName] == maintained {
+			w.Header().Set("Fairlead-Error-Id", "FL-REST-012")
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			fmt.Fprint(w, `{"title":"not operational","status":405,"details":{}}`)
 			return
 		}
 		classes[in.ClientRequestID] = in.FlowClassName
@@ -209,6 +221,9 @@ func TestLedgerTx(t *testing.T) {
 		{"ledger tx " + id, known, cli.ExitDone, []string{"O=Alice, L=London, C=GB  verified", "consumes     1EE2:0", id + ":0  30.5 USD of O=Bob, L=New York, C=US", id + ":1  other", "signed       O=Alice"}},
 		{"-o json ledger tx " + id + " --member Alice", known, cli.ExitDone, []string{`"status": "verified"`, `"member": "O=Alice, L=London, C=GB"`}},
 		{"ledger tx " + id, `"flowStatus":"COMPLETED","json":{"transaction":"` + id + `","status":"absent"}`, cli.ExitNotFound, []string{"no member that was asked has transaction " + id}},
+		{"ledger tx " + id + ":1", known, cli.ExitDone, []string{"O=Alice, L=London, C=GB  verified"}},
+		{"ledger tx " + id, maintained, cli.ExitNotFound, []string{"not asked: O=Alice, L=London, C=GB is in maintenance", "no member that was asked has"}},
+		{"ledger tx " + id + " --member Alice", maintained, cli.ExitRefused, []string{"is in maintenance", "vnode state " + aliceHash + " active"}},
 		{"ledger tx x", `"flowStatus":"FAILED","flowError":{"type":"bad-input","message":"transaction"}`, cli.ExitError, []string{"bad-input"}},
 		{"ledger tx x --member Bob", known, cli.ExitNotFound, []string{"Bob"}},
 	} {
