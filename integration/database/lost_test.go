@@ -127,13 +127,13 @@ func TestUpgradeLosesNoStates(t *testing.T) {
 	w.succeeds(hash)
 	w.must("vnode/"+hash, state(hash, maintenance), &vnodev1.VirtualNode{})
 	seen := map[string]bool{}
-	upgrade := func(p pack, force bool) string {
+	upgrade := func(p pack, force, keep bool) string {
 		if !seen[p.checksum(t)] {
 			w.installed(p)
 			seen[p.checksum(t)] = true
 		}
 		var accepted dbv1.AcceptedOperation
-		w.must("vnode/"+hash, &dbv1.Request{Operation: &dbv1.Request_UpgradeVirtualNode{UpgradeVirtualNode: &dbv1.UpgradeVirtualNode{ShortHash: hash, CpiChecksum: p.checksum(t), Force: force}}}, &accepted)
+		w.must("vnode/"+hash, &dbv1.Request{Operation: &dbv1.Request_UpgradeVirtualNode{UpgradeVirtualNode: &dbv1.UpgradeVirtualNode{ShortHash: hash, CpiChecksum: p.checksum(t), Force: force, KeepStates: keep}}}, &accepted)
 		return accepted.GetRequestId()
 	}
 	idle := func() {
@@ -146,7 +146,7 @@ func TestUpgradeLosesNoStates(t *testing.T) {
 		}
 	}
 	w.comes(hash, first, "Coin")
-	w.fails("an upgrade while money is on its way", w.ended(upgrade(plain, false)), database.ErrIncompat,
+	w.fails("an upgrade while money is on its way", w.ended(upgrade(plain, false, false)), database.ErrStates,
 		": 1 of contract Coin, on their way to it, in unverified transactions, each of which was made by package cpk 2.0", "fairlead ledger repair")
 	idle()
 	w.ends(hash)
@@ -154,27 +154,29 @@ func TestUpgradeLosesNoStates(t *testing.T) {
 	w.keeps(hash, version("1.5", ""), "Coin", 1)
 	w.keeps(hash, version("0.9", ""), "Coin", 4) // nor could the version that is there
 	w.keeps(hash, version("2.0", ""), "Gone", 4)
-	w.fails("a version that takes none", w.ended(upgrade(plain, false)), database.ErrIncompat, "virtual node "+hash, "with package bank 3.0",
+	w.fails("a version that takes none", w.ended(upgrade(plain, false, false)), database.ErrStates, "virtual node "+hash, "with package bank 3.0",
 		"2 of contract Coin, each of which was made by package cpk 2.0, and version 3.0 takes only states of its own: it has no compatible_from", "; 1 of contract Coin, each of which was made by package cpk 1.5", "--force")
 	has(first)
 	if _, err := w.as(hash, clusterdb.DML).Exec(t.Context(), "SELECT note FROM account"); err == nil || !strings.Contains(err.Error(), "note") {
 		t.Errorf("the migration of what is refused ran: %v", err)
 	}
-	w.fails("a version from which the contract is gone", w.ended(upgrade(version("4.0", "1.0", "Note"), false)), database.ErrIncompat, "3 of contract Coin, each of which has contract Coin, which none of its packages has")
+	w.fails("a version from which the contract is gone", w.ended(upgrade(version("4.0", "1.0", "Note"), false, false)), database.ErrStates, "3 of contract Coin, each of which has contract Coin, which none of its packages has")
 	idle()
-	w.fails("one that takes some", w.ended(upgrade(version("5.0", "2.0", "Coin"), false)), database.ErrIncompat, ": 1 of contract Coin, each of which was made by package cpk 1.5, and version 5.0 takes states of version 2.0 and later (compatible_from). Its package")
+	w.fails("one that takes some", w.ended(upgrade(version("5.0", "2.0", "Coin"), false, false)), database.ErrStates, ": 1 of contract Coin, each of which was made by package cpk 1.5, and version 5.0 takes states of version 2.0 and later (compatible_from). Its package")
 	idle()
-	w.succeeds(upgrade(plain, true))
+	w.fails("forced, but not against the states", w.ended(upgrade(plain, true, true)), database.ErrStates, "2 of contract Coin")
+	idle()
+	w.succeeds(upgrade(plain, true, false))
 	has(plain)
 	// From there nothing is lost that is not lost already; a version that takes the states frees them, and cannot be left.
 	next := version("6.0", "", "Coin")
-	w.succeeds(upgrade(next, false))
+	w.succeeds(upgrade(next, false, false))
 	has(next)
 	frees := version("7.0", "1.5", "Coin")
-	w.succeeds(upgrade(frees, false))
+	w.succeeds(upgrade(frees, false, false))
 	has(frees)
-	w.fails("an earlier version", w.ended(upgrade(next, false)), database.ErrIncompat, "2 of contract Coin, each of which was made by package cpk 2.0, and version 6.0 takes only")
+	w.fails("an earlier version", w.ended(upgrade(next, false, false)), database.ErrStates, "2 of contract Coin, each of which was made by package cpk 2.0, and version 6.0 takes only")
 	has(frees)
 	w.keeps(hash, frees, "Coin", 1)
-	w.fails("an earlier version, and its own states", w.ended(upgrade(plain, false)), database.ErrIncompat, fmt.Sprintf("made by package cpk 7.0, which is later than version 3.0: upgrade the virtual node to %s or later", frees.Version))
+	w.fails("an earlier version, and its own states", w.ended(upgrade(plain, false, false)), database.ErrStates, fmt.Sprintf("made by package cpk 7.0, which is later than version 3.0: upgrade the virtual node to %s or later", frees.Version))
 }

@@ -290,20 +290,25 @@ func TestReplacedPackagesStay(t *testing.T) {
 	}
 }
 
+// crashOnce ends the worker when it comes to a point, once.
+func (w *world) crashOnce(at string) {
+	crashed := false
+	w.crashAt(func(point string) error {
+		if point == at && !crashed {
+			crashed = true
+			return errors.New("the test's crash")
+		}
+		return nil
+	})
+}
+
 // A package that nobody can verify by yet, for it is not told, counts as missing.
 func TestPackageIsThereWhenItIsTold(t *testing.T) {
 	f := withCode(t)
 	w, file := f.w, codeFileOf(t, "1.0", 200_000)
 	p := named("1.0", file)
 	key := clusterdb.CodeKey(p.GetChecksum())
-	crashed := false
-	w.crashAt(func(point string) error {
-		if point == "after store" && !crashed {
-			crashed = true
-			return errors.New("the test's crash")
-		}
-		return nil
-	})
+	w.crashOnce("after store")
 	running := w.engine
 	last := f.give("flow-1", p, file)
 	<-running.Done()
@@ -331,14 +336,7 @@ func TestTellingTakesNoRoomTwice(t *testing.T) {
 	w.stop()
 	w.code.Received = uint64(len(file)) + 10
 	w.start()
-	crashed := false
-	w.crashAt(func(point string) error {
-		if point == "after store" && !crashed {
-			crashed = true
-			return errors.New("the test's crash")
-		}
-		return nil
-	})
+	w.crashOnce("after store")
 	p, running := named("1.0", file), w.engine
 	last := f.give("flow-1", p, file)
 	other := f.give("flow-2", p, file)

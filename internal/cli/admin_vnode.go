@@ -77,7 +77,7 @@ func newVnodeUpgradeCommand(g *Globals, byName func(use, short string, run vnode
 			return g.operate(ctx, c, http.MethodPut, path, nil)
 		})
 	}, cobra.ExactArgs(2))
-	cmd.Long = "Puts another version of its package on a virtual node in maintenance: the migrations of the version run, and flows that start\nafterwards have it. It is refused when the virtual node keeps states that it can consume now and could not with that version; then\nnothing is changed."
+	cmd.Long = "Puts another version of its package on a virtual node in maintenance: the migrations of the version run, and flows that start\nafterwards have it. It is refused when the virtual node keeps states that it can consume now and could not with that version; its\npackage and migrations stay as they were then."
 	cmd.Flags().BoolVar(&force, "force", false, "upgrade a virtual node that is not in maintenance, that has an operation under way, or that could not consume states afterwards")
 	return cmd
 }

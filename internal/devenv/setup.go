@@ -182,7 +182,7 @@ func (c *Cluster) trustDeveloper(ctx context.Context, a *api) error {
 
 // losesStates is the id of the refusal of a package that could not consume what a virtual node keeps: its money, mostly. The
 // cluster goes on with the package that is there.
-const losesStates = "FL-DB-010"
+const losesStates = "FL-DB-026"
 
 // deploy uploads the packages of applications, by folder, unless they are there, and puts them on their virtual nodes.
 func (c *Cluster) deploy(ctx context.Context, api *api, apps map[string]Application) error {

@@ -11,8 +11,8 @@ import (
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
-// Installed are the packages of code of a CPI that have contracts, with what they say of the states that they take. The signer of one that is not signed is its
-// checksum: no signer has such a hash, and each transaction must name one.
+// Installed are the packages of code of a CPI that have contracts, with what they say of the states that they take. The signer of
+// one that is not signed is its checksum: no signer has such a hash, and each transaction must name one.
 func Installed(cpi *cpiv1.Cpi) []ledger.Installed {
 	contracts := map[string][]string{}
 	for _, m := range cpi.GetModules() {

@@ -14,7 +14,7 @@ func Explanations() map[string]string {
 		ErrState: "The virtual node's state is against it: an upgrade needs MAINTENANCE; ACTIVE needs that no operation is under way and that all migrations of the package have run; " +
 			"one operation at a time. The message says which. `fairlead vnode list` shows states and operations.",
 		ErrCollision: "Two different names have the same 12-digit short hash. This is a matter of luck: choose another name for the new virtual node.",
-		ErrIncompat:  "A virtual node is upgraded only to a package of the same name, of the same signers, for the same group; and, unless it is forced, to one that can consume the states that the virtual node keeps: the message says how many of them it could not, and why. Take a version whose `compatible_from` takes them. `fairlead vnode upgrade --force` (REST: `forceupgrade=true`) upgrades all the same: nothing is lost then, and a later version that takes the states frees them.",
+		ErrIncompat:  "A virtual node is upgraded only to a package of the same name, of the same signers, for the same group.",
 		ErrConnections: "The database connections that were given for a virtual node cannot be used: not readable, DDL without DML, the server or the database is not there or does not let them in, or the role lacks a privilege. " +
 			"The message says which. A virtual node that was to be made was not; one that was to be changed has the connections that it had.",
 		ErrCertificate: "A certificate chain cannot be stored: unknown usage, not PEM, something else than certificates in it, or not in order from the leaf upwards.",
@@ -36,6 +36,9 @@ func Explanations() map[string]string {
 		ErrPackage: "A package that a flow got from another party, to verify where states come from, was not taken, or one was not given to a flow. It is taken when the file is the one that the transaction names, " +
 			"is signed by somebody whose certificate an operator has imported as code-signer, and the virtual node has a package with contracts of the same name and the same signers; and only so many bytes. " +
 			"The message says which does not hold. Nothing was stored. An operator who trusts the package uploads a CPI with it.",
+		ErrStates: "A virtual node would not be able to consume states that it keeps, or that unverified transactions may still give it, with the package that it was to be upgraded to; or they could not be counted in time. " +
+			"The message says how many and why; package and migrations are as they were. Take a version whose `compatible_from` takes them, and run `fairlead ledger repair` for what is on its way. " +
+			"`fairlead vnode upgrade --force` (REST: `forceupgrade=true`) upgrades all the same: nothing is lost then, and a later version that takes the states frees them.",
 		ErrDeclared: "A table or named query that the package declares names a table or column that its migrations do not make, or the database does not take its SQL. The message has each, where it is declared, " +
 			"and the database's words. Its migrations ran and stay; the virtual node was not made, or keeps the package that it had. Correct fairlead.yaml or add a migration, upload and try again.",
 	}

@@ -37,7 +37,7 @@ func (w *Worker) loses(ctx context.Context, op *clusterdb.Operation, dml *vaultd
 		})
 	})
 	if postgres.ClassOf(err) == postgres.Timeout && ctx.Err() == nil {
-		return invalid(ErrSchema, "the states of virtual node %s could not be counted within %s, so it is not known whether package %s %s can consume them: try again, or force it (fairlead vnode upgrade --force, REST forceupgrade=true)",
+		return invalid(ErrStates, "the states of virtual node %s could not be counted within %s, so it is not known whether package %s %s can consume them: try again, or force it (fairlead vnode upgrade --force, REST forceupgrade=true)",
 			op.Work.ShortHash, w.cfg.Limits.Statement, next.GetName(), next.GetVersion())
 	}
 	if err != nil {
@@ -51,6 +51,6 @@ func (w *Worker) loses(ctx context.Context, op *clusterdb.Operation, dml *vaultd
 	if n := len(lost) - maxLost; n > 0 {
 		lost, more = lost[:maxLost], fmt.Sprintf("; and %d kinds more", n)
 	}
-	return invalid(ErrIncompat, "virtual node %s could not consume states that it keeps or gets with package %s %s: %s%s. Its package and its migrations are as before: take a version that takes them (fairlead app check --against tells); end what is on its way first (fairlead ledger repair); or force it (fairlead vnode upgrade --force, REST forceupgrade=true); a later version that takes them frees them then",
+	return invalid(ErrStates, "virtual node %s could not consume states that it keeps or gets with package %s %s: %s%s. Its package and its migrations are as before: take a version that takes them (fairlead app check --against tells); end what is on its way first (fairlead ledger repair); or force it (fairlead vnode upgrade --force, REST forceupgrade=true); a later version that takes them frees them then",
 		op.Work.ShortHash, next.GetName(), next.GetVersion(), strings.Join(lost, "; "), more)
 }

@@ -36,6 +36,7 @@ const (
 	ErrMigration   = "FL-DB-023"
 	ErrDeclared    = "FL-DB-024"
 	ErrPackage     = "FL-DB-025"
+	ErrStates      = "FL-DB-026"
 )
 
 // refusal is an error that the caller gets; nothing was changed.
