@@ -166,7 +166,9 @@ func TestUpgradeLosesNoStates(t *testing.T) {
 	idle()
 	w.fails("forced, but not against the states", w.ended(upgrade(plain, true, true)), database.ErrStates, "2 of contract Coin")
 	idle()
-	w.succeeds(upgrade(plain, true, false))
+	if got := w.succeeds(upgrade(plain, true, false)).GetOverridden(); len(got) != 1 || !strings.Contains(got[0], "2 of contract Coin, each of which was made by package cpk 2.0") {
+		t.Errorf("the forced upgrade went past %q", got)
+	}
 	has(plain)
 	// From there nothing is lost that is not lost already; a version that takes the states frees them, and cannot be left.
 	next := version("6.0", "", "Coin")

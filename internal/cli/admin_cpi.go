@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -100,25 +99,30 @@ type installedCpi struct {
 		Version string `json:"cpiVersion"`
 		Signer  string `json:"signerSummaryHash"`
 	} `json:"id"`
-	Checksum string            `json:"cpiFileChecksum"`
-	Cpks     []json.RawMessage `json:"cpks"`
-	At       string            `json:"timestamp"`
+	Checksum string `json:"cpiFileChecksum"`
+	Cpks     []struct {
+		ID struct {
+			Name    string `json:"name"`
+			Version string `json:"version"`
+		} `json:"id"`
+	} `json:"cpks"`
+	At string `json:"timestamp"`
 }
 
-// installed tells whether there is a package of a checksum, or what there is.
-func (c *restClient) installed(ctx context.Context, checksum string) error {
+// installed finds the package of a checksum; its error says what there is.
+func (c *restClient) installed(ctx context.Context, checksum string) (installedCpi, error) {
 	var list struct{ Cpis []installedCpi }
 	if _, err := c.get(ctx, corda("cpi"), &list); err != nil {
-		return err
+		return installedCpi{}, err
 	}
 	var known []string
 	for _, p := range list.Cpis {
 		if strings.EqualFold(p.Checksum, checksum) {
-			return nil
+			return p, nil
 		}
 		known = append(known, fmt.Sprintf("%s (%s %s)", p.Checksum, p.ID.Name, p.ID.Version))
 	}
-	return notFound("there is no package of checksum %s: the cluster has %s", checksum, listOr(known, "none"))
+	return installedCpi{}, notFound("there is no package of checksum %s: the cluster has %s", checksum, listOr(known, "none"))
 }
 
 func (g *Globals) listCpis(ctx context.Context, c *restClient) error {
@@ -130,12 +134,16 @@ func (g *Globals) listCpis(ctx context.Context, c *restClient) error {
 	return g.show(raw, func() error {
 		rows := [][]string{}
 		for _, p := range list.Cpis {
-			rows = append(rows, []string{p.Checksum, p.ID.Name, p.ID.Version, p.At, shorten(p.ID.Signer, 24)})
+			var code []string
+			for _, k := range p.Cpks {
+				code = append(code, k.ID.Name+" "+k.ID.Version)
+			}
+			rows = append(rows, []string{p.Checksum, p.ID.Name, p.ID.Version, strings.Join(code, ", "), p.At, shorten(p.ID.Signer, 24)})
 		}
 		if len(rows) == 0 {
 			_, err := fmt.Fprintln(g.Out, "no packages")
 			return err
 		}
-		return g.printTable([]string{"CHECKSUM", "NAME", "VERSION", "UPLOADED", "SIGNER"}, rows)
+		return g.printTable([]string{"CHECKSUM", "NAME", "VERSION", "CODE", "UPLOADED", "SIGNER"}, rows)
 	})
 }

@@ -59,14 +59,15 @@ func newVnodeCommand(g *Globals) *cobra.Command {
 			if _, err := c.get(ctx, corda("virtualnode", "status", args[0]), &o); err != nil {
 				return err
 			}
-			return g.showOperation(o)
+			return g.showOperation(o, "")
 		}))
 }
 
 func newVnodeUpgradeCommand(g *Globals, byName func(use, short string, run vnodeCommand, args cobra.PositionalArgs) *cobra.Command) *cobra.Command {
 	force := false
 	cmd := byName("upgrade VNODE CHECKSUM", "Put another version of its package on a virtual node in maintenance", func(ctx context.Context, c *restClient, v virtualNode, args []string) error {
-		if err := c.installed(ctx, args[0]); err != nil {
+		p, err := c.installed(ctx, args[0])
+		if err != nil {
 			return err
 		}
 		path := corda("virtualnode", v.ShortHash, "cpi", args[0])
@@ -74,11 +75,11 @@ func newVnodeUpgradeCommand(g *Globals, byName func(use, short string, run vnode
 			path += "?forceupgrade=true"
 		}
 		return g.mutate(fmt.Sprintf("upgrade %s (%s) to %s", v.ShortHash, v.X500Name, args[0]), func() error {
-			return g.operate(ctx, c, http.MethodPut, path, nil)
+			return g.operate(ctx, c, http.MethodPut, path, nil, fmt.Sprintf("%s (%s) has package %s %s (%s) now", v.ShortHash, v.X500Name, p.ID.Name, p.ID.Version, p.Checksum))
 		})
 	}, cobra.ExactArgs(2))
 	cmd.Long = "Puts another version of its package on a virtual node in maintenance: the migrations of the version run, and flows that start\nafterwards have it. It is refused when the virtual node keeps states that it can consume now and could not with that version; its\npackage and migrations stay as they were then."
-	cmd.Flags().BoolVar(&force, "force", false, "upgrade a virtual node that is not in maintenance, that has an operation under way, or that could not consume states afterwards")
+	cmd.Flags().BoolVar(&force, "force", false, "upgrade a virtual node that is not in maintenance, that has an operation under way, or that could not consume states afterwards; what would have refused it is shown, and kept in the operation")
 	return cmd
 }
 
@@ -101,7 +102,7 @@ func newVnodeCreateCommand(g *Globals) *cobra.Command {
 					_, err := fmt.Fprintf(g.Out, "would make virtual node %s with package %s\n", args[0], args[1])
 					return err
 				}
-				return g.operate(ctx, c, http.MethodPost, corda("virtualnode"), map[string]string{"x500Name": args[0], "cpiFileChecksum": args[1]})
+				return g.operate(ctx, c, http.MethodPost, corda("virtualnode"), map[string]string{"x500Name": args[0], "cpiFileChecksum": args[1]}, "")
 			})
 		},
 	}
@@ -116,14 +117,16 @@ type operation struct {
 	Reason    *string `json:"errorReason"`
 	Resource  *string `json:"resourceId"`
 	UpdatedAt string  `json:"lastUpdatedTimestamp"`
+	// Overridden is what would have refused it, had it not been forced.
+	Overridden []string `json:"overridden,omitempty"`
 }
 
 func (o operation) ended() bool {
 	return o.Status == "SUCCEEDED" || o.Status == "FAILED" || o.Status == "ABORTED"
 }
 
-// operate begins an operation and waits for its end.
-func (g *Globals) operate(ctx context.Context, c *restClient, method, path string, body any) error {
+// operate begins an operation and waits for its end. What it says then is done, or, without that, the id of what was made.
+func (g *Globals) operate(ctx context.Context, c *restClient, method, path string, body any, done string) error {
 	var begun struct {
 		RequestID string `json:"requestId"`
 	}
@@ -138,10 +141,10 @@ func (g *Globals) operate(ctx context.Context, c *restClient, method, path strin
 	if err != nil {
 		return fmt.Errorf("operation %s is under way (fairlead vnode status %s): %w", begun.RequestID, begun.RequestID, err)
 	}
-	return g.showOperation(o)
+	return g.showOperation(o, done)
 }
 
-func (g *Globals) showOperation(o operation) error {
+func (g *Globals) showOperation(o operation, done string) error {
 	text := func(s *string) string {
 		if s == nil {
 			return ""
@@ -153,13 +156,19 @@ func (g *Globals) showOperation(o operation) error {
 			return err
 		}
 	}
+	for _, reason := range o.Overridden {
+		fmt.Fprintf(g.Err, "forced: %s\n", inertLine(reason))
+	}
 	switch {
 	case o.Status == "FAILED" || o.Status == "ABORTED":
 		return errors.New(text(o.Reason))
 	case g.Output == "json":
 		return nil
 	case o.ended():
-		_, err := fmt.Fprintln(g.Out, text(o.Resource))
+		if done == "" {
+			done = text(o.Resource)
+		}
+		_, err := fmt.Fprintln(g.Out, inertLine(done))
 		return err
 	default:
 		_, err := fmt.Fprintf(g.Out, "%s: %s\n", o.Status, text(o.Stage))

@@ -14,8 +14,8 @@ import (
 	rpcv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/rpc/v1"
 )
 
-// errBusy tells that another process works on the same operation at this moment.
-var errBusy = errors.New("another process takes this step")
+// errBusy tells that another process works on the same operation, or the same virtual node, at this moment.
+var errBusy = errors.New("another process takes this step, or another operation works on the virtual node")
 
 // errStale tells that the operation went on meanwhile.
 var errStale = errors.New("the operation went on meanwhile")
@@ -129,7 +129,11 @@ func (w *Worker) onContinue(ctx engine.Context, m *dbv1.Continue) error {
 	}
 	w.jobs.taken(name)
 	if err := again(result.Err); err != nil {
-		if errors.Is(err, errStale) {
+		switch {
+		case errors.Is(err, errStale):
+			return nil
+		case errors.Is(err, errBusy): // for as long as a migration takes: other records of the partition need not wait
+			ctx.SetTimer("look/"+id, ctx.Now().Add(w.cfg.JobPoll), m)
 			return nil
 		}
 		return w.later(err)
@@ -229,17 +233,25 @@ func (w *Worker) ended(ctx context.Context, id string, e StepDone) (o Outcome, r
 	return o, records, err
 }
 
-// job takes a step of an operation: alone of all processes, and only if it still is the present one.
+// job takes a step of an operation: alone of all processes, and only if it still is the present one. Of a virtual node's
+// operations one at a time takes a step, so that what a forced one replaces runs no migration after it.
 func (w *Worker) job(ctx context.Context, op *clusterdb.Operation) Result {
 	id := op.Status.GetRequestId()
 	result := Result{Step: op.Work.Step}
-	held, err := w.deps.Cluster.Lead(ctx, "operation "+id, func(ctx context.Context) error {
+	turn := "operation " + id
+	if op.Work.ShortHash != "" {
+		turn = "operations of virtual node " + op.Work.ShortHash
+	}
+	held, err := w.deps.Cluster.Lead(ctx, turn, func(ctx context.Context) error {
 		now, err := clusterdb.GetOperation(ctx, w.deps.Cluster, id)
 		if err != nil {
 			return err
 		}
 		if now == nil || now.Status.GetVersion() != op.Status.GetVersion() {
 			return errStale
+		}
+		if replaced, err := w.replaced(ctx, now); err != nil || replaced {
+			return err // the step does nothing, and its end aborts the operation
 		}
 		result = w.take(ctx, now)
 		result.Step = now.Work.Step
@@ -252,6 +264,15 @@ func (w *Worker) job(ctx context.Context, op *clusterdb.Operation) Result {
 		result.Err = err
 	}
 	return result
+}
+
+// replaced tells whether another operation was forced in place of one.
+func (w *Worker) replaced(ctx context.Context, op *clusterdb.Operation) (bool, error) {
+	if op.Work.ShortHash == "" {
+		return false, nil
+	}
+	v, err := clusterdb.VirtualNode(ctx, w.deps.Cluster, op.Work.ShortHash)
+	return v != nil && v.GetOperationInProgress() != op.Status.GetRequestId(), err
 }
 
 // take does what a step is for.

@@ -27,10 +27,10 @@ func (w *Worker) migratePlatform(ctx context.Context, op *clusterdb.Operation) R
 		remedy = "run the SQL of GET virtualnode/" + sqlPath(op)
 	}
 	_, err = w.platform(ctx, op.Work.ShortHash, ddl, dml, remedy)
-	if err == nil && op.Status.GetKind() == operationv1.OperationKind_OPERATION_KIND_UPGRADE_VIRTUAL_NODE && !op.Work.Force {
-		err = w.loses(ctx, op, dml)
+	if err != nil || op.Status.GetKind() != operationv1.OperationKind_OPERATION_KIND_UPGRADE_VIRTUAL_NODE {
+		return Result{Err: err}
 	}
-	return Result{Err: err}
+	return w.loses(ctx, op, dml)
 }
 
 // platform brings the platform's tables of a schema to the present version and returns the migrations that ran. Where the

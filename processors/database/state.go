@@ -127,6 +127,8 @@ type Result struct {
 	Migrations []clusterdb.Migrations
 	// Code are its packages of code with contracts, when their files were stored.
 	Code []*cpiv1.Code
+	// Overridden is what would have refused an operation that is forced.
+	Overridden []string
 	// Pending are the migrations that a virtual node lacks.
 	Pending []string
 	// Connections are those of a virtual node's roles.

@@ -212,7 +212,18 @@ func (s State) upgradeVirtualNode(e Asked, r *dbv1.UpgradeVirtualNode) (Outcome,
 	}
 	return s.change(e, upgradeID(v, s.Cpi.GetChecksum()), operationv1.OperationKind_OPERATION_KIND_UPGRADE_VIRTUAL_NODE, "vnode.upgrade", clusterdb.Work{
 		Step: stepPlatform, Checksum: s.Cpi.GetChecksum(), Force: r.GetForce() && !r.GetKeepStates(),
-	})
+	}, overridden(v)...)
+}
+
+// overridden is what a forced upgrade of a virtual node goes past before its first step.
+func overridden(v *vnodev1.VirtualNode) (out []string) {
+	if v.GetVaultDb() != inactive {
+		out = append(out, "the virtual node was not in MAINTENANCE: its flows used their tables while the migrations ran")
+	}
+	if o := v.GetOperationInProgress(); o != "" {
+		out = append(out, "operation "+o+" was under way, and is aborted: migrations that it has run stay")
+	}
+	return out
 }
 
 func (s State) updateVirtualNodeDb(e Asked, r *dbv1.UpdateVirtualNodeDb) (Outcome, error) {
@@ -257,12 +268,13 @@ func (s State) resyncVault(e Asked, r *dbv1.ResyncVault) (Outcome, error) {
 }
 
 // change begins an operation on a virtual node that exists.
-func (s State) change(e Asked, id string, kind operationv1.OperationKind, action string, w clusterdb.Work) (Outcome, error) {
+func (s State) change(e Asked, id string, kind operationv1.OperationKind, action string, w clusterdb.Work, overridden ...string) (Outcome, error) {
 	var o Outcome
 	v := s.VirtualNode
 	w.Attempt, w.Actor, w.ShortHash = e.ID, e.Request.GetActor(), v.GetShortHash()
 	w.X500Name, w.GroupID = v.GetIdentity().GetX500Name(), v.GetIdentity().GetGroupId()
 	op := s.begin(id, kind, e.Key, w, e.NowUs)
+	op.Status.Overridden = overridden
 	after := clone(v)
 	after.OperationInProgress = id
 	o.put(PutOperation{op})
@@ -287,6 +299,7 @@ func (s State) changeGoesOn(o *Outcome, op *clusterdb.Operation, e StepDone) err
 		o.tell(op)
 		return o.late(op, conflict(ErrState, "another operation was forced in its place"))
 	}
+	op.Status.Overridden = append(op.Status.Overridden, e.Result.Overridden...)
 	switch e.Result.Step {
 	case stepReset, stepPlatform:
 		o.goOn(op, stepApplication, stageApplication)

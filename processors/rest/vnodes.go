@@ -219,6 +219,8 @@ type operationResponse struct {
 	Stage       *string `json:"processingStage"`
 	ErrorReason *string `json:"errorReason"`
 	ResourceID  *string `json:"resourceId"`
+	// Overridden is what would have refused it, had it not been forced; Corda has no such field.
+	Overridden []string `json:"overridden,omitempty"`
 }
 
 func (s *Server) virtualNodeOperation(ctx context.Context, c *call) (*answer, *failure) {
@@ -243,6 +245,7 @@ func (s *Server) virtualNodeOperation(ctx context.Context, c *call) (*answer, *f
 		RequestID: o.GetRequestId(), Operation: strings.TrimPrefix(o.GetKind().String(), "OPERATION_KIND_"),
 		Status: strings.TrimPrefix(o.GetState().String(), operationPrefix), UpdatedAt: instant(o.GetUpdatedAtUs()),
 		Stage: pointer(o.GetStage()), ErrorReason: pointer(reason), ResourceID: pointer(o.GetResourceId()),
+		Overridden: o.GetOverridden(),
 	}}, nil
 }
 

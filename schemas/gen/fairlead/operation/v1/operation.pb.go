@@ -159,7 +159,9 @@ type OperationStatus struct {
 	UpdatedAtUs int64  `protobuf:"varint,9,opt,name=updated_at_us,json=updatedAtUs,proto3" json:"updated_at_us,omitempty"`
 	Version     uint64 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
 	// REST's status code for a failure, as fairlead.rpc.v1.ErrorKind.
-	ErrorKind     uint32 `protobuf:"varint,11,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
+	ErrorKind uint32 `protobuf:"varint,11,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
+	// What would have refused the operation, had it not been forced.
+	Overridden    []string `protobuf:"bytes,12,rep,name=overridden,proto3" json:"overridden,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,11 +273,18 @@ func (x *OperationStatus) GetErrorKind() uint32 {
 	return 0
 }
 
+func (x *OperationStatus) GetOverridden() []string {
+	if x != nil {
+		return x.Overridden
+	}
+	return nil
+}
+
 var File_fairlead_operation_v1_operation_proto protoreflect.FileDescriptor
 
 const file_fairlead_operation_v1_operation_proto_rawDesc = "" +
 	"\n" +
-	"%fairlead/operation/v1/operation.proto\x12\x15fairlead.operation.v1\"\x90\x03\n" +
+	"%fairlead/operation/v1/operation.proto\x12\x15fairlead.operation.v1\"\xb0\x03\n" +
 	"\x0fOperationStatus\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x128\n" +
@@ -291,7 +300,10 @@ const file_fairlead_operation_v1_operation_proto_rawDesc = "" +
 	"\aversion\x18\n" +
 	" \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
-	"error_kind\x18\v \x01(\rR\terrorKind*\xee\x01\n" +
+	"error_kind\x18\v \x01(\rR\terrorKind\x12\x1e\n" +
+	"\n" +
+	"overridden\x18\f \x03(\tR\n" +
+	"overridden*\xee\x01\n" +
 	"\rOperationKind\x12\x1e\n" +
 	"\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19OPERATION_KIND_CPI_UPLOAD\x10\x01\x12&\n" +
