@@ -2106,16 +2106,22 @@ const descriptorSet = "" +
 	"R\x02byBPZNgithub.com/fairl" +
 	"eadio/fairlead/schemas/g" +
 	"en/fairlead/uniqueness/v" +
-	"1;uniquenessv1b\x06proto3\x0a\x9e" +
-	"\x02\x0a+fairlead/verification" +
+	"1;uniquenessv1b\x06proto3\x0a\x9b" +
+	"\x03\x0a+fairlead/verification" +
 	"/v1/verification.proto\x12\x18" +
 	"fairlead.verification.v1" +
-	"\"w\x0a\x07Request\x12\x14\x0a\x05vnode\x18\x01 \x01" +
-	"(\x09R\x05vnode\x12 \x0a\x0btransaction" +
-	"\x18\x02 \x01(\x0cR\x0btransaction\x12\x18\x0a\x07s" +
-	"ources\x18\x03 \x03(\x0cR\x07sources\x12\x1a\x0a" +
-	"\x08packages\x18\x04 \x03(\x0cR\x08package" +
-	"sBTZRgithub.com/fairlead" +
-	"io/fairlead/schemas/gen/" +
-	"fairlead/verification/v1" +
-	";verificationv1b\x06proto3"
+	"\"\xb0\x01\x0a\x07Request\x12\x14\x0a\x05vnode\x18\x01 " +
+	"\x01(\x09R\x05vnode\x12 \x0a\x0btransactio" +
+	"n\x18\x02 \x01(\x0cR\x0btransaction\x12\x18\x0a\x07" +
+	"sources\x18\x03 \x03(\x0cR\x07sources\x12\x1a" +
+	"\x0a\x08packages\x18\x04 \x03(\x0cR\x08packag" +
+	"es\x127\x0a\x03own\x18\x05 \x03(\x0b2%.fairle" +
+	"ad.verification.v1.OwnCo" +
+	"ntractR\x03own\"A\x0a\x0bOwnContra" +
+	"ct\x12\x1a\x0a\x08contract\x18\x01 \x01(\x09R\x08co" +
+	"ntract\x12\x16\x0a\x06signer\x18\x02 \x01(\x0cR\x06" +
+	"signerBTZRgithub.com/fai" +
+	"rleadio/fairlead/schemas" +
+	"/gen/fairlead/verificati" +
+	"on/v1;verificationv1b\x06pr" +
+	"oto3"

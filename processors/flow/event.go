@@ -55,7 +55,7 @@ type Known struct {
 	// Metadata is that of a signature of transactions, but for its time.
 	Metadata ledger.SignatureMetadata
 	// Packages are those with contracts of the flow's own package.
-	Packages []ledger.Package
+	Packages []ledger.Installed
 	// Topic is where an emit goes; empty when the channel is inactive and ignores it.
 	Topic string
 	// Units are instructions that finding it out counts for.

@@ -55,7 +55,7 @@ func (t *turn) known(asked []journal.Asked) []Known {
 		case *appv1.Request_DescribeLedger:
 			out[i] = t.describeLedger()
 		case *appv1.Request_Verify:
-			out[i].Packages = namesOf(ledgerstore.Installed(t.cpi()))
+			out[i].Packages = ledgerstore.Installed(t.cpi())
 		case *appv1.Request_CheckUniqueness:
 			out[i] = t.notary()
 		case *appv1.Request_Emit:

@@ -282,7 +282,11 @@ func describeRecord(o record) string {
 	case *uniquenessv1.Request:
 		return fmt.Sprintf("key %s: %s of %q for notary %s, flow %s,%s", o.key, m.GetCheck().GetMode(), m.GetCheck().GetTransaction(), m.GetNotary(), m.GetFlowId(), headers)
 	case *verificationv1.Request:
-		return fmt.Sprintf("key %.8s…: %s shows %d, packages %.2x,%s", o.key, m.GetVnode(), len(m.GetSources()), m.GetPackages(), headers)
+		var own []string
+		for _, c := range m.GetOwn() {
+			own = append(own, fmt.Sprintf("%s of %.2x", c.GetContract(), c.GetSigner()))
+		}
+		return fmt.Sprintf("key %.8s…: %s shows %d, packages %.2x, own %q,%s", o.key, m.GetVnode(), len(m.GetSources()), m.GetPackages(), own, headers)
 	case *dbv1.PackageRequest:
 		return fmt.Sprintf("key %.8s…: %T of %s, flow %s,%s", o.key, m.GetOperation().GetOperation(), m.GetVnode(), m.GetFlowId(), headers)
 	case *tokensv1.Request:

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -35,15 +36,32 @@ func (d *draft) verify(i int, op *appv1.VerifyTransaction, known Known, nowUs in
 	for _, p := range tx.Content().Metadata.Packages {
 		r.Packages = append(r.Packages, p.Checksum[:])
 	}
+	r.Own = ownContracts(known.Packages)
 	d.request(i, tx.ID().String(), r, nowUs)
 }
 
 // vouched tells whether one of a flow's own packages with contracts stands for a package that a transaction names: it is the
 // same file, or another version of the same name and signer. Whether the file has that name and signer is the verification
 // worker's to see. What is not signed, which only development clusters have, has its file's checksum for a signer.
-func vouched(p ledger.Package, own []ledger.Package) bool {
-	return slices.ContainsFunc(own, func(o ledger.Package) bool {
+func vouched(p ledger.Package, own []ledger.Installed) bool {
+	return slices.ContainsFunc(own, func(o ledger.Installed) bool {
 		unsigned := o.Signer == o.Checksum && p.Signer == p.Checksum
 		return o.Checksum == p.Checksum || o.Name == p.Name && (o.Signer == p.Signer || unsigned)
 	})
+}
+
+// ownContracts says whose the contracts of a flow's own packages are. A package that is vouched for could bring one of the same
+// name in a later version, and the flow would read its states as those of its own contract.
+func ownContracts(own []ledger.Installed) (out []*verificationv1.OwnContract) {
+	for _, p := range own {
+		var signer []byte
+		if p.Signer != p.Checksum {
+			signer = p.Signer[:]
+		}
+		for _, name := range p.Contracts {
+			out = append(out, &verificationv1.OwnContract{Contract: name, Signer: signer})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *verificationv1.OwnContract) int { return cmp.Compare(a.GetContract(), b.GetContract()) })
+	return out
 }

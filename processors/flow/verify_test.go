@@ -26,7 +26,7 @@ func TestVouched(t *testing.T) {
 		{"development: signed by somebody", ledger.Package{Name: "notes", Version: "1", Checksum: h(4), Signer: h(9)}, false},
 		{"development: another name", ledger.Package{Name: "evil", Version: "1", Checksum: h(4), Signer: h(4)}, false},
 	} {
-		if got := flow.Vouched(c.p, []ledger.Package{signed, unsigned}); got != c.want {
+		if got := flow.Vouched(c.p, []ledger.Installed{{Package: signed}, {Package: unsigned}}); got != c.want {
 			t.Errorf("%s: %v", c.what, got)
 		}
 	}

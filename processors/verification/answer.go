@@ -18,13 +18,15 @@ const (
 	idUnresolved = "FL-VERIFICATION-003"
 	idMissing    = "FL-VERIFICATION-004"
 	idDead       = "FL-VERIFICATION-005"
+	idUntrusted  = "FL-VERIFICATION-006"
 )
 
 // Words of errors, as flows see them.
 const (
-	TypeUnresolved     = "unresolved"
-	TypePackageMissing = "package-missing"
-	TypePlatform       = "platform"
+	TypeUnresolved       = "unresolved"
+	TypePackageMissing   = "package-missing"
+	TypePackageUntrusted = "package-untrusted"
+	TypePlatform         = "platform"
 )
 
 // Words of an answer.

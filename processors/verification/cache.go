@@ -2,22 +2,26 @@ package verification
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"sync"
 
 	appv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/app/v1"
 	verificationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1"
 )
 
-// cacheKey is a transaction's id, as in a record's key, and the packages that a request names.
+// cacheKey is a transaction's id, as in a record's key, and the packages and own contracts that a request names.
 type cacheKey struct {
-	id       string
-	packages [32]byte
+	id    string
+	names [32]byte
 }
 
 func keyOf(id string, r *verificationv1.Request) cacheKey {
 	h := sha256.New()
 	for _, p := range r.GetPackages() {
 		h.Write(p)
+	}
+	for _, o := range r.GetOwn() {
+		fmt.Fprintf(h, "%q %x ", o.GetContract(), o.GetSigner())
 	}
 	return cacheKey{id, [32]byte(h.Sum(nil))}
 }

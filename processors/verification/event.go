@@ -43,6 +43,8 @@ type Outcome struct {
 	Failures []*appv1.VerificationFailure
 	// Missing are packages, of the transaction or of one that made its states, that the cluster does not have, as far as this process knows.
 	Missing []ledger.Package
+	// Untrusted says whose code would judge a contract of the virtual node that asks; empty when that is its own.
+	Untrusted string
 	// Later says why the contracts could not be run through no fault of theirs; nil when they could.
 	Later error
 }
@@ -57,6 +59,8 @@ type Effect interface{ effect() }
 type RunContracts struct {
 	Resolved  *ledger.Resolved
 	Contracts []string
+	// Own are the contracts of the virtual node that asks.
+	Own []*verificationv1.OwnContract
 }
 
 // Remember keeps an answer.

@@ -14,6 +14,9 @@ func Explanations() map[string]string {
 			"made a state which is consumed under a later version, and which of its several packages had the state's contract only its files tell. Upload a CPI " +
 			"with that package, of exactly this version and build (`fairlead app package inspect` shows the checksums), then let the flow ask again. `fairlead cpi list` " +
 			"shows what is there.",
+		idUntrusted: "A transaction has a contract judged by a package whose signers are not those of the virtual node's own package with a contract of that name. The flow would read " +
+			"such states as those of its own contract, so it is not told that they are right; of the transaction as such that says nothing. Who made the transaction uses another " +
+			"application whose contract has the same name, or means to deceive. `fairlead cpi list -o json` shows the signers of the packages that are here.",
 		idDead: "The verification worker could not work a request off and put it into verification.dlq, with the reason. It says nothing of whether the transaction is " +
 			"valid. `fairlead tail verification.dlq --from start` shows it.",
 	}

@@ -212,6 +212,11 @@ func TestCache(t *testing.T) {
 	if got := s.verdict(s.askFor(tx)); !strings.HasPrefix(got, "unresolved ") {
 		t.Error(got)
 	}
+	own := ask(t, tx, source(t, from, 0)) // of somebody to whom the package is strange
+	own.Own = []*verificationv1.OwnContract{{Contract: "accept", Signer: []byte("another")}}
+	if got := s.verdict(s.ask(tx.ID().String(), own)); !strings.HasPrefix(got, "package-untrusted FL-VERIFICATION-006: ") {
+		t.Error(got)
+	}
 	s.verdict(s.askFor(from)) // takes the one place
 	s.verdict(s.askFor(tx, source(t, from, 0)))
 	if _, runs, _ := sandbox.count(); runs != 3 {

@@ -36,6 +36,9 @@ func (w *Worker) run(ctx context.Context, need RunContracts) Outcome {
 	if out.Failures, out.Missing = versions(need.Resolved, have, w.packages.file); len(out.Failures)+len(out.Missing) > 0 {
 		return out
 	}
+	if out.Untrusted = strange(need, have); out.Untrusted != "" {
+		return out
+	}
 	verdicts := make([][]*appv1.VerificationFailure, len(need.Contracts))
 	laters := make([]error, len(need.Contracts))
 	var running sync.WaitGroup

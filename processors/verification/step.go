@@ -52,7 +52,7 @@ func asked(s State, a Ask) ([]Effect, error) {
 	case s.Remembered != nil:
 		return append(respond(s.Remembered), Recalled{}), nil
 	default:
-		return []Effect{RunContracts{Resolved: resolved, Contracts: contract.Names(resolved)}}, nil
+		return []Effect{RunContracts{Resolved: resolved, Contracts: contract.Names(resolved), Own: a.Request.GetOwn()}}, nil
 	}
 }
 
@@ -110,6 +110,9 @@ func ran(s State, e Ran) ([]Effect, error) {
 		}
 		return respondError(idMissing, rpcv1.ErrorKind_ERROR_KIND_UNAVAILABLE, TypePackageMissing, Missed,
 			"transaction %s needs packages that this cluster does not have: %s: upload them, then ask again", id, missing), nil
+	}
+	if e.Untrusted != "" {
+		return respondError(idUntrusted, rpcv1.ErrorKind_ERROR_KIND_INVALID, TypePackageUntrusted, Refused, "transaction %s: %s", id, e.Untrusted), nil
 	}
 	result := verdict(e.Failures)
 	return append(respond(result), Remember{id, result}), nil

@@ -1,6 +1,7 @@
 package verification
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -81,4 +82,38 @@ func maker(s ledger.StateAndRef, now ledger.Package, find func(ledger.Hash) (cod
 		return made, nil
 	}
 	return made, missing
+}
+
+// strange says what contract of the virtual node that asks would be judged by a package of others: not what the transaction is, but
+// that the virtual node would read its states as something else.
+func strange(need RunContracts, have map[ledger.Hash]code) string {
+	var names []string
+	for _, s := range need.Resolved.Transaction().Content().Outputs {
+		names = append(names, s.Contract)
+	}
+	for _, s := range slices.Concat(need.Resolved.Inputs(), need.Resolved.References()) {
+		names = append(names, s.State.Contract)
+	}
+	for _, o := range need.Own {
+		if !slices.Contains(names, o.GetContract()) {
+			continue
+		}
+		var in []ledger.Package
+		for _, n := range need.Resolved.Transaction().Content().Metadata.Packages {
+			if _, has := have[n.Checksum].modules[o.GetContract()]; has {
+				in = append(in, n)
+			}
+		}
+		if len(in) != 1 { // the contract's verdict says so, whoever asks
+			continue
+		}
+		n, signer := in[0], []byte(nil)
+		if s := have[n.Checksum].signer; s != (ledger.Hash{}) {
+			signer = s[:]
+		}
+		if !bytes.Equal(signer, o.GetSigner()) {
+			return fmt.Sprintf("contract %s would be judged by package %s %s, signed by %s, and is here that of a package of other signers", o.GetContract(), n.Name, n.Version, n.Signer)
+		}
+	}
+	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fairleadio/fairlead/processors/verification"
+	verificationv1 "github.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1"
 	"github.com/fairleadio/fairlead/sdk/ledger"
 )
 
@@ -21,7 +22,11 @@ func (r release) file() string {
 }
 
 func (r release) named() ledger.Package {
-	return ledger.Package{Name: r.name, Version: r.version, Checksum: hash(r.file()), Signer: hash(r.signer)}
+	p := ledger.Package{Name: r.name, Version: r.version, Checksum: hash(r.file()), Signer: hash(r.signer)}
+	if r.signer == "" {
+		p.Signer = p.Checksum
+	}
+	return p
 }
 
 // installRelease publishes a release.
@@ -29,6 +34,9 @@ func (f *facts) installRelease(r release) {
 	info, chunks := cpi(r.file(), []byte("module of "+r.file()), r.contracts...)
 	k, signer := info.GetCpks()[0], hash(r.signer)
 	k.Name, k.Version, k.CompatibleFrom, k.SignerSummaryHash = r.name, r.version, r.from, "SHA-256:"+signer.String()
+	if r.signer == "" {
+		k.SignerSummaryHash = ""
+	}
 	f.mu.Lock()
 	for _, c := range chunks {
 		f.chunks[chunkKey(c)] = c
@@ -107,6 +115,70 @@ func TestVersionsOfPackages(t *testing.T) {
 	}
 }
 
+// A contract of the name of one of the asker's own is not judged by a package of other signers, although the asker has an earlier
+// version of it that has no such contract.
+func TestOwnContracts(t *testing.T) {
+	own := func(signer string) []*verificationv1.OwnContract {
+		o := &verificationv1.OwnContract{Contract: "token"}
+		if signer != "" {
+			sum := hash(signer)
+			o.Signer = sum[:]
+		}
+		return []*verificationv1.OwnContract{{Contract: "another"}, o}
+	}
+	pay, later := release{"pay", "1.0", "", "bank", []string{"token"}}, release{"pay", "2.0", "1.0", "bank", []string{"token"}}
+	before := release{"pay", "0.9", "", "bank", []string{"accept.more"}}
+	loyalty := release{"loyalty", "2.0", "", "thief", []string{"token", "accept.points"}}
+	unsigned := release{"pay", "3.0", "", "", []string{"token"}}
+	const strange = "package-untrusted FL-VERIFICATION-006: transaction … contract token would be judged by package "
+	for name, c := range map[string]struct {
+		made, now []release
+		own       []*verificationv1.OwnContract
+		reference bool
+		output    string
+		want      string
+	}{
+		"its own":                              {now: []release{pay}, own: own("bank"), want: "VERIFIED"},
+		"a later version":                      {made: []release{pay}, now: []release{later}, own: own("bank"), want: "VERIFIED"},
+		"not signed, as its own":               {now: []release{unsigned}, own: own(""), want: "VERIFIED"},
+		"not signed":                           {now: []release{unsigned}, own: own("bank"), want: strange + "pay 3.0"},
+		"another's":                            {now: []release{loyalty}, own: own("bank"), want: strange + "loyalty 2.0, signed by " + hash("thief").String()},
+		"another's, and its own is not signed": {now: []release{loyalty}, own: own(""), want: strange + "loyalty 2.0"},
+		"another's beside a version without":   {now: []release{before, loyalty}, own: own("bank"), want: strange + "loyalty 2.0"},
+		"another's states are ended":           {made: []release{loyalty}, now: []release{loyalty}, own: own("bank"), output: "accept.points", want: strange + "loyalty 2.0"},
+		"another's states are looked at":       {made: []release{loyalty}, now: []release{loyalty}, own: own("bank"), output: "accept.points", reference: true, want: strange + "loyalty 2.0"},
+		"another contract of another's":        {now: []release{loyalty}, own: own("bank"), output: "accept.points", want: "VERIFIED"},
+		"who has none":                         {now: []release{loyalty}, want: "VERIFIED"},
+		"two have it, which is for ever":       {now: []release{pay, loyalty}, own: own("bank"), want: "INVALID\ntoken||packages pay, loyalty all have this contract"},
+		"its own state, by another's":          {made: []release{pay}, now: []release{loyalty}, own: own("bank"), want: "INVALID\ntoken|input 0|"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newJudge(t)
+			for _, r := range append(c.made, c.now...) {
+				w.facts.installRelease(r)
+			}
+			var sources []*ledger.Filtered
+			tx := under(t, c.now, func(content *ledger.Content) {
+				if c.output != "" {
+					content.Outputs[0].Contract = c.output
+				}
+				if c.made != nil {
+					from := under(t, c.made, nil)
+					sources = append(sources, source(t, from, 0))
+					if content.Inputs = []ledger.StateRef{from.Output(0)}; c.reference {
+						content.Inputs, content.References = nil, content.Inputs
+					}
+				}
+			})
+			r := ask(t, tx, sources...)
+			r.Own = c.own
+			if got := strings.ReplaceAll(w.answer(t, tx, r), tx.ID().String()+":", "…"); !strings.HasPrefix(got, c.want) {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 // Version 1 issues, version 2 pays: who has only version 2 verifies the payment, and says of the issue what it lacks.
 func TestMemberWithTheNewVersion(t *testing.T) {
 	one, two := release{"pay", "1.0", "", "bank", []string{"token"}}, release{"pay", "2.0", "1.0", "bank", []string{"token"}}
@@ -153,7 +225,12 @@ func newJudge(t testing.TB) *judge {
 // verdict takes a request through its steps.
 func (w *judge) verdict(t testing.TB, tx *ledger.Transaction, sources ...*ledger.Filtered) string {
 	t.Helper()
-	a := asked(tx, ask(t, tx, sources...))
+	return w.answer(t, tx, ask(t, tx, sources...))
+}
+
+func (w *judge) answer(t testing.TB, tx *ledger.Transaction, r *verificationv1.Request) string {
+	t.Helper()
+	a := asked(tx, r)
 	effects, err := verification.Step(verification.State{}, verification.Asked{Ask: a})
 	if err != nil {
 		t.Fatal(err)
@@ -167,9 +244,9 @@ func (w *judge) verdict(t testing.TB, tx *ledger.Transaction, sources ...*ledger
 			t.Fatal(err)
 		}
 	}
-	r := effects[0].(verification.Respond).Reply
-	if e := r.GetError(); e != nil {
+	reply := effects[0].(verification.Respond).Reply
+	if e := reply.GetError(); e != nil {
 		return e.GetType() + " " + e.GetMessage()
 	}
-	return line(decodeResult(t, r.GetResult()))
+	return line(decodeResult(t, reply.GetResult()))
 }

@@ -50,7 +50,7 @@ func TestNotaryWithoutThePackage(t *testing.T) {
 		two  flowtest.Package
 		want string
 	}{
-		"signed by somebody else": {release("2.0", "mallory", 1), "its own package has none of the name and signers of coins 2.0, which its operator puts into its bundle (fairlead app package create-cpb) (package-untrusted)"},
+		"signed by somebody else": {release("2.0", "mallory", 1), "its own package does not stand for all of coins 2.0: its operator puts one of the same name and signers into its bundle (fairlead app package create-cpb) (package-untrusted)"},
 		"signed by nobody":        {release("2.0", "", 1), "(package-untrusted)"},
 	} {
 		t.Run(name, func(t *testing.T) {

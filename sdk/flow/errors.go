@@ -54,7 +54,8 @@ var (
 	// for its name, it is not the file that is named, or too large.
 	ErrPackageRefused = &Error{Type: "package-refused"}
 	// ErrPackageUntrusted: a transaction names a package that is none of the flow's own package, nor another version of one by
-	// the same signer. Whoever wrote it could have chosen code that lets everything pass.
+	// the same signer, or has a contract of the name of one of the flow's own judged by code of other signers. Whoever wrote it could
+	// have chosen code that lets everything pass.
 	ErrPackageUntrusted = &Error{Type: "package-untrusted"}
 )
 

@@ -39,7 +39,7 @@ func (o *Whole) verify(ctx *flow.Context, s *flow.Session, a Answer, keys []flow
 		v, err = ctx.Verify(o.Transaction, sources...)
 	}
 	if errors.Is(err, flow.ErrPackageUntrusted) {
-		return a.general("its own package has none of the name and signers of "+o.packages()+", which its operator puts into its bundle (fairlead app package create-cpb)", err)
+		return a.general("its own package does not stand for all of "+o.packages()+": its operator puts one of the same name and signers into its bundle (fairlead app package create-cpb)", err)
 	}
 	if err != nil {
 		return a.general("it could not verify the transaction", err)

@@ -34,7 +34,10 @@ type Request struct {
 	// What proves the states of its inputs and references: see fairlead.app.v1.VerifyTransaction.
 	Sources [][]byte `protobuf:"bytes,3,rep,name=sources,proto3" json:"sources,omitempty"`
 	// SHA-256 of the files of the packages that the transaction names, in its order.
-	Packages      [][]byte `protobuf:"bytes,4,rep,name=packages,proto3" json:"packages,omitempty"`
+	Packages [][]byte `protobuf:"bytes,4,rep,name=packages,proto3" json:"packages,omitempty"`
+	// The contracts of the packages of the virtual node that asks, sorted by their names. In states of these contracts it reads what
+	// its own packages mean by them, so nobody else's code says whether they are right.
+	Own           []*OwnContract `protobuf:"bytes,5,rep,name=own,proto3" json:"own,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -97,16 +100,81 @@ func (x *Request) GetPackages() [][]byte {
 	return nil
 }
 
+func (x *Request) GetOwn() []*OwnContract {
+	if x != nil {
+		return x.Own
+	}
+	return nil
+}
+
+// OwnContract is a contract of a virtual node's own packages.
+type OwnContract struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Contract string                 `protobuf:"bytes,1,opt,name=contract,proto3" json:"contract,omitempty"`
+	// Summary hash of the signers of the package that has it; empty for one that is not signed.
+	Signer        []byte `protobuf:"bytes,2,opt,name=signer,proto3" json:"signer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnContract) Reset() {
+	*x = OwnContract{}
+	mi := &file_fairlead_verification_v1_verification_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnContract) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnContract) ProtoMessage() {}
+
+func (x *OwnContract) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_verification_v1_verification_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnContract.ProtoReflect.Descriptor instead.
+func (*OwnContract) Descriptor() ([]byte, []int) {
+	return file_fairlead_verification_v1_verification_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *OwnContract) GetContract() string {
+	if x != nil {
+		return x.Contract
+	}
+	return ""
+}
+
+func (x *OwnContract) GetSigner() []byte {
+	if x != nil {
+		return x.Signer
+	}
+	return nil
+}
+
 var File_fairlead_verification_v1_verification_proto protoreflect.FileDescriptor
 
 const file_fairlead_verification_v1_verification_proto_rawDesc = "" +
 	"\n" +
-	"+fairlead/verification/v1/verification.proto\x12\x18fairlead.verification.v1\"w\n" +
+	"+fairlead/verification/v1/verification.proto\x12\x18fairlead.verification.v1\"\xb0\x01\n" +
 	"\aRequest\x12\x14\n" +
 	"\x05vnode\x18\x01 \x01(\tR\x05vnode\x12 \n" +
 	"\vtransaction\x18\x02 \x01(\fR\vtransaction\x12\x18\n" +
 	"\asources\x18\x03 \x03(\fR\asources\x12\x1a\n" +
-	"\bpackages\x18\x04 \x03(\fR\bpackagesBTZRgithub.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1;verificationv1b\x06proto3"
+	"\bpackages\x18\x04 \x03(\fR\bpackages\x127\n" +
+	"\x03own\x18\x05 \x03(\v2%.fairlead.verification.v1.OwnContractR\x03own\"A\n" +
+	"\vOwnContract\x12\x1a\n" +
+	"\bcontract\x18\x01 \x01(\tR\bcontract\x12\x16\n" +
+	"\x06signer\x18\x02 \x01(\fR\x06signerBTZRgithub.com/fairleadio/fairlead/schemas/gen/fairlead/verification/v1;verificationv1b\x06proto3"
 
 var (
 	file_fairlead_verification_v1_verification_proto_rawDescOnce sync.Once
@@ -120,16 +188,18 @@ func file_fairlead_verification_v1_verification_proto_rawDescGZIP() []byte {
 	return file_fairlead_verification_v1_verification_proto_rawDescData
 }
 
-var file_fairlead_verification_v1_verification_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_fairlead_verification_v1_verification_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_fairlead_verification_v1_verification_proto_goTypes = []any{
-	(*Request)(nil), // 0: fairlead.verification.v1.Request
+	(*Request)(nil),     // 0: fairlead.verification.v1.Request
+	(*OwnContract)(nil), // 1: fairlead.verification.v1.OwnContract
 }
 var file_fairlead_verification_v1_verification_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: fairlead.verification.v1.Request.own:type_name -> fairlead.verification.v1.OwnContract
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_verification_v1_verification_proto_init() }
@@ -143,7 +213,7 @@ func file_fairlead_verification_v1_verification_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_verification_v1_verification_proto_rawDesc), len(file_fairlead_verification_v1_verification_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
