@@ -35,9 +35,9 @@ func (c *changes) add(sql string, args ...rows.Arg) {
 }
 
 // Decide makes the statements of a move, on facts that were read for it: for one that ends verified, [Facts.Verifying] too.
-// visible are outputs that the virtual node keeps, beside those remembered. Its error is a *[rows.Problem] where the
-// request is at fault.
-func Decide(f *Facts, tx *Transaction, m Move, visible []uint32, flow string) ([]rows.Statement, error) {
+// visible are outputs that the virtual node keeps, beside those remembered; consumed are states that others have consumed, for
+// which [Facts.Elsewhere] was read. Its error is a *[rows.Problem] where the request is at fault.
+func Decide(f *Facts, tx *Transaction, m Move, visible []uint32, consumed []ConsumedState, flow string) ([]rows.Statement, error) {
 	c := &changes{facts: f}
 	verified := m.Next == Known{Status: Verified}
 	if verified && m.Changes {
@@ -66,6 +66,7 @@ func Decide(f *Facts, tx *Transaction, m Move, visible []uint32, flow string) ([
 	if verified {
 		c.create(tx, keep)
 	}
+	c.elsewhere(consumed)
 	if err := c.finish(flow); err != nil {
 		return nil, err
 	}
@@ -153,24 +154,39 @@ func (c *changes) components(id ledger.Hash, list []component) {
 
 // consume marks the inputs that are states here.
 func (c *changes) consume(tx *Transaction) {
-	id := tx.ID()
-	var refs []ledger.StateRef
+	var list []ConsumedState
 	for _, r := range tx.Content().Inputs {
-		h, ok := c.facts.held[r]
-		if !ok {
+		list = append(list, ConsumedState{r, tx.ID()})
+	}
+	c.mark(list)
+}
+
+// elsewhere marks states that others have consumed. One whose consumer is here and not invalid is left to it: it marks the state
+// when it is verified.
+func (c *changes) elsewhere(list []ConsumedState) {
+	c.mark(slices.DeleteFunc(slices.Clone(list), func(s ConsumedState) bool { return c.facts.open[s.By] }))
+}
+
+// mark marks those of some states that are states here.
+func (c *changes) mark(list []ConsumedState) {
+	var refs []ledger.StateRef
+	var consumers [][]byte
+	for _, s := range list {
+		h, ok := c.facts.held[s.Ref]
+		if !ok || slices.Contains(refs, s.Ref) {
 			continue
 		}
-		refs = append(refs, r)
+		refs, consumers = append(refs, s.Ref), append(consumers, s.By[:])
 		c.tell(&feedv1.Change{Change: &feedv1.Change_State{State: &feedv1.StateChange{
-			Operation: feedv1.StateOperation_STATE_OPERATION_CONSUMED, Ref: refOf(r), Type: h.kind, TypeVersion: h.version, Contract: h.contract, Notary: h.notary, Token: h.token, ConsumedBy: id[:],
+			Operation: feedv1.StateOperation_STATE_OPERATION_CONSUMED, Ref: refOf(s.Ref), Type: h.kind, TypeVersion: h.version, Contract: h.contract, Notary: h.notary, Token: h.token, ConsumedBy: s.By[:],
 		}}})
 	}
 	if len(refs) == 0 {
 		return
 	}
 	ids, indexes := refArrays(refs)
-	c.add("UPDATE fl_state AS s SET consumed = $3, consumed_by = $4 FROM unnest($1, $2) AS r(id, index) WHERE s.transaction_id = r.id AND s.leaf_index = r.index AND s.consumed IS NULL",
-		ids, indexes, moment(c.facts.Now), blob(id[:]))
+	c.add("UPDATE fl_state AS s SET consumed = $4, consumed_by = r.by FROM unnest($1, $2, $3) AS r(id, index, by) WHERE s.transaction_id = r.id AND s.leaf_index = r.index AND s.consumed IS NULL",
+		ids, indexes, blobs(consumers), moment(c.facts.Now))
 }
 
 // create makes states of the visible outputs that are none yet; those that a verified transaction consumes are consumed

@@ -33,7 +33,7 @@ func TestCounterfeitTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		statements, err := Decide(&Facts{Now: "now"}, tx, move, []uint32{0}, "flow")
+		statements, err := Decide(&Facts{Now: "now"}, tx, move, []uint32{0}, nil, "flow")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,7 @@
 //
 // Always true, when the counter of the virtual node was locked before the facts were read: a status that is final never
 // changes; among the verified transactions no two consume one state; a state is consumed exactly when a verified
-// transaction consumes it, whichever of the two came first; a change has the next number, so that numbers are the order
+// transaction consumes it, whichever of the two came first, or when its notary says that one does which is not here; a change has the next number, so that numbers are the order
 // of commits; what was done is not done again, so that the same request twice has the effect of once; no text of a
 // request becomes SQL.
 //

@@ -124,6 +124,10 @@ func (p *Plan) persistTransaction(op *appv1.PersistTransaction) (*job, error) {
 	if n := len(op.GetTransaction()) + signatures.Size(); n > ledgerstore.MaxTransaction {
 		return nil, tooLargeTransaction(n)
 	}
+	consumed, err := tx.ParseConsumed(to, op.GetConsumed())
+	if err != nil {
+		return nil, err
+	}
 	out := &appv1.PersistedTransaction{}
 	return &job{finish: result(out), run: func(x exchange) error {
 		facts, weight := &ledgerstore.Facts{}, int64(0)
@@ -131,6 +135,9 @@ func (p *Plan) persistTransaction(op *appv1.PersistTransaction) (*job, error) {
 		x.ask(facts.Of(tx.ID()), signatures.Weight(tx.ID(), &weight))
 		if to == ledgerstore.Verified {
 			x.ask(facts.Verifying(tx)...)
+		}
+		if len(consumed) > 0 {
+			x.ask(facts.Elsewhere(consumed)...)
 		}
 		if err := x.send(); err != nil {
 			return err
@@ -158,7 +165,7 @@ func (p *Plan) persistTransaction(op *appv1.PersistTransaction) (*job, error) {
 				return err
 			}
 		}
-		statements, err := ledgerstore.Decide(facts, tx, move, op.GetVisible(), p.FlowID)
+		statements, err := ledgerstore.Decide(facts, tx, move, op.GetVisible(), consumed, p.FlowID)
 		if err != nil {
 			return err
 		}
@@ -213,7 +220,7 @@ func (p *Plan) updateStatus(op *appv1.UpdateTransactionStatus) (*job, error) {
 				return err
 			}
 		}
-		statements, err := ledgerstore.Decide(facts, tx, move, op.GetVisible(), p.FlowID)
+		statements, err := ledgerstore.Decide(facts, tx, move, op.GetVisible(), nil, p.FlowID)
 		if err != nil {
 			return err
 		}

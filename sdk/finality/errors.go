@@ -5,6 +5,7 @@ import (
 
 	"github.com/fairleadio/fairlead/sdk/finality/internal/travel"
 	"github.com/fairleadio/fairlead/sdk/flow"
+	"github.com/fairleadio/fairlead/sdk/vault"
 )
 
 // What finality fails with, to be compared with errors.Is. The message says why.
@@ -24,6 +25,24 @@ var (
 	// ErrNotary: the group has no such notary, or not with this key.
 	ErrNotary = &flow.Error{Type: "unknown-notary"}
 )
+
+// spentError is [ErrInvalid] as a notary says it, with the states that others have consumed. Whoever cannot show the transactions that
+// did, has these states no more, and must not count them, or build other transactions with them.
+type spentError struct {
+	error
+	spent []vault.Consumed
+}
+
+// Unwrap is the [ErrInvalid].
+func (e *spentError) Unwrap() error { return e.error }
+
+// spentOf are the states that others have consumed, as an error says.
+func spentOf(err error) []vault.Consumed {
+	if e := (*spentError)(nil); errors.As(err, &e) {
+		return e.spent
+	}
+	return nil
+}
 
 func failed(kind *flow.Error, format string, args ...any) error {
 	return flow.Errorf(kind.Type, format, args...)

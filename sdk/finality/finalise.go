@@ -339,7 +339,7 @@ func (p *initiator) abandon(err error, invalid bool) error {
 		}
 	}
 	if invalid {
-		calls = append(calls, vault.StoreCall(p.tx, vault.Invalid, vault.Options{}))
+		calls = append(calls, vault.StoreCall(p.tx, vault.Invalid, vault.Options{Consumed: spentOf(err)}))
 	}
 	if all := flow.All(p.ctx, calls...); all != nil {
 		p.ctx.Log().Warn("a transaction was given up, and not everybody was told, or it is not stored as invalid", "transaction", p.tx.ID().String(), "reason", all.Error())

@@ -174,10 +174,21 @@ func (q question) read(ctx *flow.Context, answer *flow.Pending[[]byte]) (signatu
 	case a.Class == notary.Wants:
 		return signature, &a.Wanted, nil
 	case a.Class == notary.Fatal:
-		return signature, nil, failed(ErrInvalid, "notary %s refuses transaction %s: %s", name, q.tx.ID(), a.Reason)
+		return signature, nil, &spentError{failed(ErrInvalid, "notary %s refuses transaction %s: %s", name, q.tx.ID(), a.Reason), q.spent(a)}
 	default:
 		return signature, nil, failed(ErrUnknown, "notary %s has not decided on transaction %s: %s", name, q.tx.ID(), a.Reason)
 	}
+}
+
+// spent are the states that others have consumed, as an answer says.
+func (q question) spent(a notary.Answer) (out []vault.Consumed) {
+	c := q.tx.Content()
+	for _, x := range a.Conflicts {
+		if x.ConsumedBy != q.tx.ID() && (slices.Contains(c.Inputs, x.State) || slices.Contains(c.References, x.State)) {
+			out = append(out, vault.Consumed{Ref: x.State, By: x.ConsumedBy})
+		}
+	}
+	return out
 }
 
 // again is the first wait between two attempts.

@@ -87,7 +87,7 @@ func (v *verdict) settle(ctx *flow.Context, o Options) {
 	case v.reason == nil:
 		v.status, o2.Signatures = vault.Verified, withNotary(v.signing.all, v.signature)
 	case errors.Is(v.reason, ErrInvalid), errors.Is(v.reason, flow.ErrInvalidTransaction):
-		v.status = vault.Invalid
+		v.status, o2.Consumed = vault.Invalid, spentOf(v.reason)
 	default:
 		return
 	}

@@ -188,10 +188,15 @@ func (t *tables) persist(o *wire.PersistTransaction, nowUs int64) (wire.Message,
 	if !ok {
 		return nil, illegal(id, before, to)
 	}
+	elsewhere, err := elsewhereOf(tx, to, o.Consumed)
+	if err != nil {
+		return nil, err
+	}
 	if err := t.become(tx, s, next, o.Visible, nowUs); err != nil {
 		return nil, err
 	}
 	t.transactions[id].sign(signatures)
+	t.consumedBy(elsewhere, nowUs)
 	return &wire.PersistedTransaction{Status: int32(next), Before: int32(before)}, nil
 }
 

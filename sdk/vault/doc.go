@@ -8,7 +8,8 @@
 //
 // A transaction begins as [Draft] or [Unverified] and becomes [Verified] or [Invalid], which are final. Storing one that is
 // further than the request says leaves its status as it is, and tells it. When it becomes verified, the states that it
-// consumes are marked, and those of its outputs that were named as visible become states of the virtual node.
+// consumes are marked, and those of its outputs that were named as visible become states of the virtual node. A state is also
+// marked when a notary refuses a transaction because another one, which is not here, has consumed it: see [Options].
 //
 // # Signatures
 //

@@ -54,6 +54,15 @@ type Options struct {
 	Visible []int
 	// OnlyIfAbsent: nothing happens to a transaction that is there, whatever its status.
 	OnlyIfAbsent bool
+	// Consumed is for [Invalid]: which of the states that the transaction consumes or looks at others have consumed, as its notary
+	// says. Those that are states of the virtual node become consumed, unless the consumer is here and may still become verified.
+	Consumed []Consumed
+}
+
+// Consumed is a state and the transaction that has consumed it.
+type Consumed struct {
+	Ref ledger.StateRef
+	By  ledger.Hash
 }
 
 // Stored is what [Store] did: what the transaction had before and what it has now.
@@ -73,8 +82,12 @@ func StoreCall(tx *ledger.Transaction, s Status, o Options) *flow.Pending[Stored
 	if err != nil {
 		return flow.EndedCall(Stored{}, err)
 	}
+	var consumed []wire.ConsumedState
+	for _, c := range o.Consumed {
+		consumed = append(consumed, wire.ConsumedState{Ref: &wire.StateRef{Transaction: c.Ref.Transaction[:], Index: c.Ref.Index}, By: c.By[:]})
+	}
 	return call(&wire.PersistTransaction{
-		Transaction: tx.Encode(), Status: int32(s), Signatures: encoded(o.Signatures), Visible: visible, OnlyIfAbsent: o.OnlyIfAbsent,
+		Transaction: tx.Encode(), Status: int32(s), Signatures: encoded(o.Signatures), Visible: visible, OnlyIfAbsent: o.OnlyIfAbsent, Consumed: consumed,
 	}, func(r *wire.PersistedTransaction) (Stored, error) {
 		return Stored{Before: Status(r.Before), Now: Status(r.Status)}, nil
 	})

@@ -106,6 +106,7 @@ type PersistTransaction struct {
 	Signatures   [][]byte
 	Visible      []uint32
 	OnlyIfAbsent bool
+	Consumed     []ConsumedState
 }
 
 func (m *PersistTransaction) fields(c *Codec) {
@@ -114,6 +115,18 @@ func (m *PersistTransaction) fields(c *Codec) {
 	c.blobs(3, &m.Signatures)
 	c.numbers(4, &m.Visible)
 	c.flag(5, &m.OnlyIfAbsent)
+	many(c, 6, &m.Consumed)
+}
+
+// ConsumedState is a state and the transaction that has consumed it.
+type ConsumedState struct {
+	Ref *StateRef
+	By  []byte
+}
+
+func (m *ConsumedState) fields(c *Codec) {
+	one(c, 1, &m.Ref)
+	c.bytes(2, &m.By)
 }
 
 // PersistedTransaction is the result of PersistTransaction.

@@ -377,7 +377,10 @@ type PersistTransaction struct {
 	// becomes VERIFIED; others may be added later, none is ever taken away.
 	Visible []uint32 `protobuf:"varint,4,rep,packed,name=visible,proto3" json:"visible,omitempty"`
 	// Set: nothing happens to a transaction that is there, whatever its status.
-	OnlyIfAbsent  bool `protobuf:"varint,5,opt,name=only_if_absent,json=onlyIfAbsent,proto3" json:"only_if_absent,omitempty"`
+	OnlyIfAbsent bool `protobuf:"varint,5,opt,name=only_if_absent,json=onlyIfAbsent,proto3" json:"only_if_absent,omitempty"`
+	// For INVALID: which of the states that it consumes or looks at the notary says that others have consumed. Those that are states
+	// here become consumed, unless the consumer is here and may still become verified.
+	Consumed      []*ConsumedState `protobuf:"bytes,6,rep,name=consumed,proto3" json:"consumed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -447,6 +450,66 @@ func (x *PersistTransaction) GetOnlyIfAbsent() bool {
 	return false
 }
 
+func (x *PersistTransaction) GetConsumed() []*ConsumedState {
+	if x != nil {
+		return x.Consumed
+	}
+	return nil
+}
+
+// ConsumedState is a state and the transaction that has consumed it.
+type ConsumedState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ref           *v1.StateRef           `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	By            []byte                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumedState) Reset() {
+	*x = ConsumedState{}
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumedState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumedState) ProtoMessage() {}
+
+func (x *ConsumedState) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumedState.ProtoReflect.Descriptor instead.
+func (*ConsumedState) Descriptor() ([]byte, []int) {
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ConsumedState) GetRef() *v1.StateRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *ConsumedState) GetBy() []byte {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
 // PersistedTransaction is the result of PersistTransaction.
 type PersistedTransaction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -460,7 +523,7 @@ type PersistedTransaction struct {
 
 func (x *PersistedTransaction) Reset() {
 	*x = PersistedTransaction{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[2]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +535,7 @@ func (x *PersistedTransaction) String() string {
 func (*PersistedTransaction) ProtoMessage() {}
 
 func (x *PersistedTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[2]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +548,7 @@ func (x *PersistedTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersistedTransaction.ProtoReflect.Descriptor instead.
 func (*PersistedTransaction) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{2}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PersistedTransaction) GetStatus() TransactionStatus {
@@ -516,7 +579,7 @@ type UpdateTransactionStatus struct {
 
 func (x *UpdateTransactionStatus) Reset() {
 	*x = UpdateTransactionStatus{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[3]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +591,7 @@ func (x *UpdateTransactionStatus) String() string {
 func (*UpdateTransactionStatus) ProtoMessage() {}
 
 func (x *UpdateTransactionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[3]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +604,7 @@ func (x *UpdateTransactionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateTransactionStatus.ProtoReflect.Descriptor instead.
 func (*UpdateTransactionStatus) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{3}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *UpdateTransactionStatus) GetId() []byte {
@@ -579,7 +642,7 @@ type FindTransaction struct {
 
 func (x *FindTransaction) Reset() {
 	*x = FindTransaction{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[4]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +654,7 @@ func (x *FindTransaction) String() string {
 func (*FindTransaction) ProtoMessage() {}
 
 func (x *FindTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[4]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +667,7 @@ func (x *FindTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindTransaction.ProtoReflect.Descriptor instead.
 func (*FindTransaction) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *FindTransaction) GetId() []byte {
@@ -646,7 +709,7 @@ type FoundTransaction struct {
 
 func (x *FoundTransaction) Reset() {
 	*x = FoundTransaction{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[5]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +721,7 @@ func (x *FoundTransaction) String() string {
 func (*FoundTransaction) ProtoMessage() {}
 
 func (x *FoundTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[5]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +734,7 @@ func (x *FoundTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FoundTransaction.ProtoReflect.Descriptor instead.
 func (*FoundTransaction) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{5}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FoundTransaction) GetStatus() TransactionStatus {
@@ -730,7 +793,7 @@ type LedgerState struct {
 
 func (x *LedgerState) Reset() {
 	*x = LedgerState{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[6]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +805,7 @@ func (x *LedgerState) String() string {
 func (*LedgerState) ProtoMessage() {}
 
 func (x *LedgerState) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[6]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +818,7 @@ func (x *LedgerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerState.ProtoReflect.Descriptor instead.
 func (*LedgerState) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{6}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LedgerState) GetRef() *v1.StateRef {
@@ -824,7 +887,7 @@ type FindTransactionStatuses struct {
 
 func (x *FindTransactionStatuses) Reset() {
 	*x = FindTransactionStatuses{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[7]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +899,7 @@ func (x *FindTransactionStatuses) String() string {
 func (*FindTransactionStatuses) ProtoMessage() {}
 
 func (x *FindTransactionStatuses) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[7]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +912,7 @@ func (x *FindTransactionStatuses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindTransactionStatuses.ProtoReflect.Descriptor instead.
 func (*FindTransactionStatuses) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{7}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FindTransactionStatuses) GetIds() [][]byte {
@@ -869,7 +932,7 @@ type TransactionStatuses struct {
 
 func (x *TransactionStatuses) Reset() {
 	*x = TransactionStatuses{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[8]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +944,7 @@ func (x *TransactionStatuses) String() string {
 func (*TransactionStatuses) ProtoMessage() {}
 
 func (x *TransactionStatuses) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[8]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +957,7 @@ func (x *TransactionStatuses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionStatuses.ProtoReflect.Descriptor instead.
 func (*TransactionStatuses) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{8}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TransactionStatuses) GetTransactions() []*KnownTransaction {
@@ -921,7 +984,7 @@ type KnownTransaction struct {
 
 func (x *KnownTransaction) Reset() {
 	*x = KnownTransaction{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[9]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +996,7 @@ func (x *KnownTransaction) String() string {
 func (*KnownTransaction) ProtoMessage() {}
 
 func (x *KnownTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[9]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1009,7 @@ func (x *KnownTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KnownTransaction.ProtoReflect.Descriptor instead.
 func (*KnownTransaction) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{9}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *KnownTransaction) GetId() []byte {
@@ -1000,7 +1063,7 @@ type FindTransactionsOfStatus struct {
 
 func (x *FindTransactionsOfStatus) Reset() {
 	*x = FindTransactionsOfStatus{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[10]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1075,7 @@ func (x *FindTransactionsOfStatus) String() string {
 func (*FindTransactionsOfStatus) ProtoMessage() {}
 
 func (x *FindTransactionsOfStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[10]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1088,7 @@ func (x *FindTransactionsOfStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindTransactionsOfStatus.ProtoReflect.Descriptor instead.
 func (*FindTransactionsOfStatus) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{10}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FindTransactionsOfStatus) GetStatus() TransactionStatus {
@@ -1067,7 +1130,7 @@ type IncrementRepairAttempts struct {
 
 func (x *IncrementRepairAttempts) Reset() {
 	*x = IncrementRepairAttempts{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[11]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1142,7 @@ func (x *IncrementRepairAttempts) String() string {
 func (*IncrementRepairAttempts) ProtoMessage() {}
 
 func (x *IncrementRepairAttempts) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[11]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1155,7 @@ func (x *IncrementRepairAttempts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncrementRepairAttempts.ProtoReflect.Descriptor instead.
 func (*IncrementRepairAttempts) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{11}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *IncrementRepairAttempts) GetId() []byte {
@@ -1112,7 +1175,7 @@ type RepairAttempts struct {
 
 func (x *RepairAttempts) Reset() {
 	*x = RepairAttempts{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[12]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1187,7 @@ func (x *RepairAttempts) String() string {
 func (*RepairAttempts) ProtoMessage() {}
 
 func (x *RepairAttempts) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[12]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1200,7 @@ func (x *RepairAttempts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RepairAttempts.ProtoReflect.Descriptor instead.
 func (*RepairAttempts) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{12}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RepairAttempts) GetAttempts() uint32 {
@@ -1159,7 +1222,7 @@ type PersistSignatures struct {
 
 func (x *PersistSignatures) Reset() {
 	*x = PersistSignatures{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[13]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1234,7 @@ func (x *PersistSignatures) String() string {
 func (*PersistSignatures) ProtoMessage() {}
 
 func (x *PersistSignatures) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[13]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1247,7 @@ func (x *PersistSignatures) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersistSignatures.ProtoReflect.Descriptor instead.
 func (*PersistSignatures) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{13}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PersistSignatures) GetId() []byte {
@@ -1217,7 +1280,7 @@ type FindUnconsumedStates struct {
 
 func (x *FindUnconsumedStates) Reset() {
 	*x = FindUnconsumedStates{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[14]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1292,7 @@ func (x *FindUnconsumedStates) String() string {
 func (*FindUnconsumedStates) ProtoMessage() {}
 
 func (x *FindUnconsumedStates) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[14]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1305,7 @@ func (x *FindUnconsumedStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindUnconsumedStates.ProtoReflect.Descriptor instead.
 func (*FindUnconsumedStates) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{14}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FindUnconsumedStates) GetType() string {
@@ -1280,7 +1343,7 @@ type QueryStates struct {
 
 func (x *QueryStates) Reset() {
 	*x = QueryStates{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[15]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1355,7 @@ func (x *QueryStates) String() string {
 func (*QueryStates) ProtoMessage() {}
 
 func (x *QueryStates) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[15]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1368,7 @@ func (x *QueryStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryStates.ProtoReflect.Descriptor instead.
 func (*QueryStates) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{15}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *QueryStates) GetName() string {
@@ -1349,7 +1412,7 @@ type StatePage struct {
 
 func (x *StatePage) Reset() {
 	*x = StatePage{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[16]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1424,7 @@ func (x *StatePage) String() string {
 func (*StatePage) ProtoMessage() {}
 
 func (x *StatePage) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[16]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1437,7 @@ func (x *StatePage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatePage.ProtoReflect.Descriptor instead.
 func (*StatePage) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{16}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StatePage) GetStates() []*LedgerState {
@@ -1402,7 +1465,7 @@ type ResolveStates struct {
 
 func (x *ResolveStates) Reset() {
 	*x = ResolveStates{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[17]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1477,7 @@ func (x *ResolveStates) String() string {
 func (*ResolveStates) ProtoMessage() {}
 
 func (x *ResolveStates) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[17]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1490,7 @@ func (x *ResolveStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveStates.ProtoReflect.Descriptor instead.
 func (*ResolveStates) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{17}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResolveStates) GetRefs() []*v1.StateRef {
@@ -1447,7 +1510,7 @@ type ResolvedStates struct {
 
 func (x *ResolvedStates) Reset() {
 	*x = ResolvedStates{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[18]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1522,7 @@ func (x *ResolvedStates) String() string {
 func (*ResolvedStates) ProtoMessage() {}
 
 func (x *ResolvedStates) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[18]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1535,7 @@ func (x *ResolvedStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvedStates.ProtoReflect.Descriptor instead.
 func (*ResolvedStates) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{18}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResolvedStates) GetStates() []*LedgerState {
@@ -1493,7 +1556,7 @@ type PersistFilteredTransactions struct {
 
 func (x *PersistFilteredTransactions) Reset() {
 	*x = PersistFilteredTransactions{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[19]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1568,7 @@ func (x *PersistFilteredTransactions) String() string {
 func (*PersistFilteredTransactions) ProtoMessage() {}
 
 func (x *PersistFilteredTransactions) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[19]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1581,7 @@ func (x *PersistFilteredTransactions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersistFilteredTransactions.ProtoReflect.Descriptor instead.
 func (*PersistFilteredTransactions) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{19}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PersistFilteredTransactions) GetTransactions() []*SignedFilteredTransaction {
@@ -1541,7 +1604,7 @@ type SignedFilteredTransaction struct {
 
 func (x *SignedFilteredTransaction) Reset() {
 	*x = SignedFilteredTransaction{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[20]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1616,7 @@ func (x *SignedFilteredTransaction) String() string {
 func (*SignedFilteredTransaction) ProtoMessage() {}
 
 func (x *SignedFilteredTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[20]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1629,7 @@ func (x *SignedFilteredTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedFilteredTransaction.ProtoReflect.Descriptor instead.
 func (*SignedFilteredTransaction) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{20}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SignedFilteredTransaction) GetFiltered() []byte {
@@ -1594,7 +1657,7 @@ type FindFilteredTransactions struct {
 
 func (x *FindFilteredTransactions) Reset() {
 	*x = FindFilteredTransactions{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[21]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1669,7 @@ func (x *FindFilteredTransactions) String() string {
 func (*FindFilteredTransactions) ProtoMessage() {}
 
 func (x *FindFilteredTransactions) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[21]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1682,7 @@ func (x *FindFilteredTransactions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindFilteredTransactions.ProtoReflect.Descriptor instead.
 func (*FindFilteredTransactions) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{21}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FindFilteredTransactions) GetRefs() []*v1.StateRef {
@@ -1643,7 +1706,7 @@ type FoundFilteredTransactions struct {
 
 func (x *FoundFilteredTransactions) Reset() {
 	*x = FoundFilteredTransactions{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[22]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1655,7 +1718,7 @@ func (x *FoundFilteredTransactions) String() string {
 func (*FoundFilteredTransactions) ProtoMessage() {}
 
 func (x *FoundFilteredTransactions) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[22]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1668,7 +1731,7 @@ func (x *FoundFilteredTransactions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FoundFilteredTransactions.ProtoReflect.Descriptor instead.
 func (*FoundFilteredTransactions) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{22}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FoundFilteredTransactions) GetTransactions() []*SignedFilteredTransaction {
@@ -1696,7 +1759,7 @@ type PersistGroupParameters struct {
 
 func (x *PersistGroupParameters) Reset() {
 	*x = PersistGroupParameters{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[23]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1771,7 @@ func (x *PersistGroupParameters) String() string {
 func (*PersistGroupParameters) ProtoMessage() {}
 
 func (x *PersistGroupParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[23]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1784,7 @@ func (x *PersistGroupParameters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersistGroupParameters.ProtoReflect.Descriptor instead.
 func (*PersistGroupParameters) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{23}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PersistGroupParameters) GetParameters() *SignedGroupParameters {
@@ -1746,7 +1809,7 @@ type SignedGroupParameters struct {
 
 func (x *SignedGroupParameters) Reset() {
 	*x = SignedGroupParameters{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[24]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +1821,7 @@ func (x *SignedGroupParameters) String() string {
 func (*SignedGroupParameters) ProtoMessage() {}
 
 func (x *SignedGroupParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[24]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +1834,7 @@ func (x *SignedGroupParameters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedGroupParameters.ProtoReflect.Descriptor instead.
 func (*SignedGroupParameters) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{24}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SignedGroupParameters) GetParameters() []byte {
@@ -1813,7 +1876,7 @@ type FindGroupParameters struct {
 
 func (x *FindGroupParameters) Reset() {
 	*x = FindGroupParameters{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[25]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +1888,7 @@ func (x *FindGroupParameters) String() string {
 func (*FindGroupParameters) ProtoMessage() {}
 
 func (x *FindGroupParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[25]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +1901,7 @@ func (x *FindGroupParameters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindGroupParameters.ProtoReflect.Descriptor instead.
 func (*FindGroupParameters) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{25}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FindGroupParameters) GetHash() []byte {
@@ -1865,7 +1928,7 @@ type SignTransactions struct {
 
 func (x *SignTransactions) Reset() {
 	*x = SignTransactions{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[26]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +1940,7 @@ func (x *SignTransactions) String() string {
 func (*SignTransactions) ProtoMessage() {}
 
 func (x *SignTransactions) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[26]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +1953,7 @@ func (x *SignTransactions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignTransactions.ProtoReflect.Descriptor instead.
 func (*SignTransactions) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{26}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SignTransactions) GetIds() [][]byte {
@@ -1925,7 +1988,7 @@ type TransactionSignatures struct {
 
 func (x *TransactionSignatures) Reset() {
 	*x = TransactionSignatures{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[27]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2000,7 @@ func (x *TransactionSignatures) String() string {
 func (*TransactionSignatures) ProtoMessage() {}
 
 func (x *TransactionSignatures) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[27]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2013,7 @@ func (x *TransactionSignatures) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionSignatures.ProtoReflect.Descriptor instead.
 func (*TransactionSignatures) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{27}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TransactionSignatures) GetSignatures() [][]byte {
@@ -1970,7 +2033,7 @@ type DescribeLedger struct {
 
 func (x *DescribeLedger) Reset() {
 	*x = DescribeLedger{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[28]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2045,7 @@ func (x *DescribeLedger) String() string {
 func (*DescribeLedger) ProtoMessage() {}
 
 func (x *DescribeLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[28]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2058,7 @@ func (x *DescribeLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeLedger.ProtoReflect.Descriptor instead.
 func (*DescribeLedger) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{28}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{29}
 }
 
 // LedgerDescription is the result of DescribeLedger.
@@ -2012,7 +2075,7 @@ type LedgerDescription struct {
 
 func (x *LedgerDescription) Reset() {
 	*x = LedgerDescription{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[29]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2087,7 @@ func (x *LedgerDescription) String() string {
 func (*LedgerDescription) ProtoMessage() {}
 
 func (x *LedgerDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[29]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2100,7 @@ func (x *LedgerDescription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerDescription.ProtoReflect.Descriptor instead.
 func (*LedgerDescription) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{29}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *LedgerDescription) GetMetadata() []byte {
@@ -2068,7 +2131,7 @@ type PackageDescription struct {
 
 func (x *PackageDescription) Reset() {
 	*x = PackageDescription{}
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[30]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2143,7 @@ func (x *PackageDescription) String() string {
 func (*PackageDescription) ProtoMessage() {}
 
 func (x *PackageDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[30]
+	mi := &file_fairlead_app_v1_ledger_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2156,7 @@ func (x *PackageDescription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackageDescription.ProtoReflect.Descriptor instead.
 func (*PackageDescription) Descriptor() ([]byte, []int) {
-	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{30}
+	return file_fairlead_app_v1_ledger_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PackageDescription) GetChecksum() []byte {
@@ -2138,7 +2201,7 @@ const file_fairlead_app_v1_ledger_proto_rawDesc = "" +
 	"\rfind_filtered\x18\f \x01(\v2).fairlead.app.v1.FindFilteredTransactionsH\x00R\ffindFiltered\x12c\n" +
 	"\x18persist_group_parameters\x18\r \x01(\v2'.fairlead.app.v1.PersistGroupParametersH\x00R\x16persistGroupParameters\x12Z\n" +
 	"\x15find_group_parameters\x18\x0e \x01(\v2$.fairlead.app.v1.FindGroupParametersH\x00R\x13findGroupParametersB\v\n" +
-	"\toperation\"\xd2\x01\n" +
+	"\toperation\"\x8e\x02\n" +
 	"\x12PersistTransaction\x12 \n" +
 	"\vtransaction\x18\x01 \x01(\fR\vtransaction\x12:\n" +
 	"\x06status\x18\x02 \x01(\x0e2\".fairlead.app.v1.TransactionStatusR\x06status\x12\x1e\n" +
@@ -2146,7 +2209,11 @@ const file_fairlead_app_v1_ledger_proto_rawDesc = "" +
 	"signatures\x18\x03 \x03(\fR\n" +
 	"signatures\x12\x18\n" +
 	"\avisible\x18\x04 \x03(\rR\avisible\x12$\n" +
-	"\x0eonly_if_absent\x18\x05 \x01(\bR\fonlyIfAbsent\"\x8e\x01\n" +
+	"\x0eonly_if_absent\x18\x05 \x01(\bR\fonlyIfAbsent\x12:\n" +
+	"\bconsumed\x18\x06 \x03(\v2\x1e.fairlead.app.v1.ConsumedStateR\bconsumed\"O\n" +
+	"\rConsumedState\x12.\n" +
+	"\x03ref\x18\x01 \x01(\v2\x1c.fairlead.ledger.v1.StateRefR\x03ref\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\fR\x02by\"\x8e\x01\n" +
 	"\x14PersistedTransaction\x12:\n" +
 	"\x06status\x18\x01 \x01(\x0e2\".fairlead.app.v1.TransactionStatusR\x06status\x12:\n" +
 	"\x06before\x18\x02 \x01(\x0e2\".fairlead.app.v1.TransactionStatusR\x06before\"\x7f\n" +
@@ -2282,83 +2349,86 @@ func file_fairlead_app_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlead_app_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fairlead_app_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_fairlead_app_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_fairlead_app_v1_ledger_proto_goTypes = []any{
 	(TransactionStatus)(0),              // 0: fairlead.app.v1.TransactionStatus
 	(*LedgerRequest)(nil),               // 1: fairlead.app.v1.LedgerRequest
 	(*PersistTransaction)(nil),          // 2: fairlead.app.v1.PersistTransaction
-	(*PersistedTransaction)(nil),        // 3: fairlead.app.v1.PersistedTransaction
-	(*UpdateTransactionStatus)(nil),     // 4: fairlead.app.v1.UpdateTransactionStatus
-	(*FindTransaction)(nil),             // 5: fairlead.app.v1.FindTransaction
-	(*FoundTransaction)(nil),            // 6: fairlead.app.v1.FoundTransaction
-	(*LedgerState)(nil),                 // 7: fairlead.app.v1.LedgerState
-	(*FindTransactionStatuses)(nil),     // 8: fairlead.app.v1.FindTransactionStatuses
-	(*TransactionStatuses)(nil),         // 9: fairlead.app.v1.TransactionStatuses
-	(*KnownTransaction)(nil),            // 10: fairlead.app.v1.KnownTransaction
-	(*FindTransactionsOfStatus)(nil),    // 11: fairlead.app.v1.FindTransactionsOfStatus
-	(*IncrementRepairAttempts)(nil),     // 12: fairlead.app.v1.IncrementRepairAttempts
-	(*RepairAttempts)(nil),              // 13: fairlead.app.v1.RepairAttempts
-	(*PersistSignatures)(nil),           // 14: fairlead.app.v1.PersistSignatures
-	(*FindUnconsumedStates)(nil),        // 15: fairlead.app.v1.FindUnconsumedStates
-	(*QueryStates)(nil),                 // 16: fairlead.app.v1.QueryStates
-	(*StatePage)(nil),                   // 17: fairlead.app.v1.StatePage
-	(*ResolveStates)(nil),               // 18: fairlead.app.v1.ResolveStates
-	(*ResolvedStates)(nil),              // 19: fairlead.app.v1.ResolvedStates
-	(*PersistFilteredTransactions)(nil), // 20: fairlead.app.v1.PersistFilteredTransactions
-	(*SignedFilteredTransaction)(nil),   // 21: fairlead.app.v1.SignedFilteredTransaction
-	(*FindFilteredTransactions)(nil),    // 22: fairlead.app.v1.FindFilteredTransactions
-	(*FoundFilteredTransactions)(nil),   // 23: fairlead.app.v1.FoundFilteredTransactions
-	(*PersistGroupParameters)(nil),      // 24: fairlead.app.v1.PersistGroupParameters
-	(*SignedGroupParameters)(nil),       // 25: fairlead.app.v1.SignedGroupParameters
-	(*FindGroupParameters)(nil),         // 26: fairlead.app.v1.FindGroupParameters
-	(*SignTransactions)(nil),            // 27: fairlead.app.v1.SignTransactions
-	(*TransactionSignatures)(nil),       // 28: fairlead.app.v1.TransactionSignatures
-	(*DescribeLedger)(nil),              // 29: fairlead.app.v1.DescribeLedger
-	(*LedgerDescription)(nil),           // 30: fairlead.app.v1.LedgerDescription
-	(*PackageDescription)(nil),          // 31: fairlead.app.v1.PackageDescription
-	(*v1.StateRef)(nil),                 // 32: fairlead.ledger.v1.StateRef
+	(*ConsumedState)(nil),               // 3: fairlead.app.v1.ConsumedState
+	(*PersistedTransaction)(nil),        // 4: fairlead.app.v1.PersistedTransaction
+	(*UpdateTransactionStatus)(nil),     // 5: fairlead.app.v1.UpdateTransactionStatus
+	(*FindTransaction)(nil),             // 6: fairlead.app.v1.FindTransaction
+	(*FoundTransaction)(nil),            // 7: fairlead.app.v1.FoundTransaction
+	(*LedgerState)(nil),                 // 8: fairlead.app.v1.LedgerState
+	(*FindTransactionStatuses)(nil),     // 9: fairlead.app.v1.FindTransactionStatuses
+	(*TransactionStatuses)(nil),         // 10: fairlead.app.v1.TransactionStatuses
+	(*KnownTransaction)(nil),            // 11: fairlead.app.v1.KnownTransaction
+	(*FindTransactionsOfStatus)(nil),    // 12: fairlead.app.v1.FindTransactionsOfStatus
+	(*IncrementRepairAttempts)(nil),     // 13: fairlead.app.v1.IncrementRepairAttempts
+	(*RepairAttempts)(nil),              // 14: fairlead.app.v1.RepairAttempts
+	(*PersistSignatures)(nil),           // 15: fairlead.app.v1.PersistSignatures
+	(*FindUnconsumedStates)(nil),        // 16: fairlead.app.v1.FindUnconsumedStates
+	(*QueryStates)(nil),                 // 17: fairlead.app.v1.QueryStates
+	(*StatePage)(nil),                   // 18: fairlead.app.v1.StatePage
+	(*ResolveStates)(nil),               // 19: fairlead.app.v1.ResolveStates
+	(*ResolvedStates)(nil),              // 20: fairlead.app.v1.ResolvedStates
+	(*PersistFilteredTransactions)(nil), // 21: fairlead.app.v1.PersistFilteredTransactions
+	(*SignedFilteredTransaction)(nil),   // 22: fairlead.app.v1.SignedFilteredTransaction
+	(*FindFilteredTransactions)(nil),    // 23: fairlead.app.v1.FindFilteredTransactions
+	(*FoundFilteredTransactions)(nil),   // 24: fairlead.app.v1.FoundFilteredTransactions
+	(*PersistGroupParameters)(nil),      // 25: fairlead.app.v1.PersistGroupParameters
+	(*SignedGroupParameters)(nil),       // 26: fairlead.app.v1.SignedGroupParameters
+	(*FindGroupParameters)(nil),         // 27: fairlead.app.v1.FindGroupParameters
+	(*SignTransactions)(nil),            // 28: fairlead.app.v1.SignTransactions
+	(*TransactionSignatures)(nil),       // 29: fairlead.app.v1.TransactionSignatures
+	(*DescribeLedger)(nil),              // 30: fairlead.app.v1.DescribeLedger
+	(*LedgerDescription)(nil),           // 31: fairlead.app.v1.LedgerDescription
+	(*PackageDescription)(nil),          // 32: fairlead.app.v1.PackageDescription
+	(*v1.StateRef)(nil),                 // 33: fairlead.ledger.v1.StateRef
 }
 var file_fairlead_app_v1_ledger_proto_depIdxs = []int32{
 	2,  // 0: fairlead.app.v1.LedgerRequest.persist_transaction:type_name -> fairlead.app.v1.PersistTransaction
-	4,  // 1: fairlead.app.v1.LedgerRequest.update_status:type_name -> fairlead.app.v1.UpdateTransactionStatus
-	5,  // 2: fairlead.app.v1.LedgerRequest.find_transaction:type_name -> fairlead.app.v1.FindTransaction
-	8,  // 3: fairlead.app.v1.LedgerRequest.find_statuses:type_name -> fairlead.app.v1.FindTransactionStatuses
-	11, // 4: fairlead.app.v1.LedgerRequest.find_of_status:type_name -> fairlead.app.v1.FindTransactionsOfStatus
-	12, // 5: fairlead.app.v1.LedgerRequest.increment_repair_attempts:type_name -> fairlead.app.v1.IncrementRepairAttempts
-	14, // 6: fairlead.app.v1.LedgerRequest.persist_signatures:type_name -> fairlead.app.v1.PersistSignatures
-	15, // 7: fairlead.app.v1.LedgerRequest.find_unconsumed_states:type_name -> fairlead.app.v1.FindUnconsumedStates
-	16, // 8: fairlead.app.v1.LedgerRequest.query_states:type_name -> fairlead.app.v1.QueryStates
-	18, // 9: fairlead.app.v1.LedgerRequest.resolve_states:type_name -> fairlead.app.v1.ResolveStates
-	20, // 10: fairlead.app.v1.LedgerRequest.persist_filtered:type_name -> fairlead.app.v1.PersistFilteredTransactions
-	22, // 11: fairlead.app.v1.LedgerRequest.find_filtered:type_name -> fairlead.app.v1.FindFilteredTransactions
-	24, // 12: fairlead.app.v1.LedgerRequest.persist_group_parameters:type_name -> fairlead.app.v1.PersistGroupParameters
-	26, // 13: fairlead.app.v1.LedgerRequest.find_group_parameters:type_name -> fairlead.app.v1.FindGroupParameters
+	5,  // 1: fairlead.app.v1.LedgerRequest.update_status:type_name -> fairlead.app.v1.UpdateTransactionStatus
+	6,  // 2: fairlead.app.v1.LedgerRequest.find_transaction:type_name -> fairlead.app.v1.FindTransaction
+	9,  // 3: fairlead.app.v1.LedgerRequest.find_statuses:type_name -> fairlead.app.v1.FindTransactionStatuses
+	12, // 4: fairlead.app.v1.LedgerRequest.find_of_status:type_name -> fairlead.app.v1.FindTransactionsOfStatus
+	13, // 5: fairlead.app.v1.LedgerRequest.increment_repair_attempts:type_name -> fairlead.app.v1.IncrementRepairAttempts
+	15, // 6: fairlead.app.v1.LedgerRequest.persist_signatures:type_name -> fairlead.app.v1.PersistSignatures
+	16, // 7: fairlead.app.v1.LedgerRequest.find_unconsumed_states:type_name -> fairlead.app.v1.FindUnconsumedStates
+	17, // 8: fairlead.app.v1.LedgerRequest.query_states:type_name -> fairlead.app.v1.QueryStates
+	19, // 9: fairlead.app.v1.LedgerRequest.resolve_states:type_name -> fairlead.app.v1.ResolveStates
+	21, // 10: fairlead.app.v1.LedgerRequest.persist_filtered:type_name -> fairlead.app.v1.PersistFilteredTransactions
+	23, // 11: fairlead.app.v1.LedgerRequest.find_filtered:type_name -> fairlead.app.v1.FindFilteredTransactions
+	25, // 12: fairlead.app.v1.LedgerRequest.persist_group_parameters:type_name -> fairlead.app.v1.PersistGroupParameters
+	27, // 13: fairlead.app.v1.LedgerRequest.find_group_parameters:type_name -> fairlead.app.v1.FindGroupParameters
 	0,  // 14: fairlead.app.v1.PersistTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
-	0,  // 15: fairlead.app.v1.PersistedTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
-	0,  // 16: fairlead.app.v1.PersistedTransaction.before:type_name -> fairlead.app.v1.TransactionStatus
-	0,  // 17: fairlead.app.v1.UpdateTransactionStatus.status:type_name -> fairlead.app.v1.TransactionStatus
-	0,  // 18: fairlead.app.v1.FindTransaction.statuses:type_name -> fairlead.app.v1.TransactionStatus
-	0,  // 19: fairlead.app.v1.FoundTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
-	7,  // 20: fairlead.app.v1.FoundTransaction.inputs:type_name -> fairlead.app.v1.LedgerState
-	7,  // 21: fairlead.app.v1.FoundTransaction.references:type_name -> fairlead.app.v1.LedgerState
-	32, // 22: fairlead.app.v1.LedgerState.ref:type_name -> fairlead.ledger.v1.StateRef
-	10, // 23: fairlead.app.v1.TransactionStatuses.transactions:type_name -> fairlead.app.v1.KnownTransaction
-	0,  // 24: fairlead.app.v1.KnownTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
-	0,  // 25: fairlead.app.v1.FindTransactionsOfStatus.status:type_name -> fairlead.app.v1.TransactionStatus
-	7,  // 26: fairlead.app.v1.StatePage.states:type_name -> fairlead.app.v1.LedgerState
-	32, // 27: fairlead.app.v1.ResolveStates.refs:type_name -> fairlead.ledger.v1.StateRef
-	7,  // 28: fairlead.app.v1.ResolvedStates.states:type_name -> fairlead.app.v1.LedgerState
-	21, // 29: fairlead.app.v1.PersistFilteredTransactions.transactions:type_name -> fairlead.app.v1.SignedFilteredTransaction
-	32, // 30: fairlead.app.v1.FindFilteredTransactions.refs:type_name -> fairlead.ledger.v1.StateRef
-	21, // 31: fairlead.app.v1.FoundFilteredTransactions.transactions:type_name -> fairlead.app.v1.SignedFilteredTransaction
-	32, // 32: fairlead.app.v1.FoundFilteredTransactions.missing:type_name -> fairlead.ledger.v1.StateRef
-	25, // 33: fairlead.app.v1.PersistGroupParameters.parameters:type_name -> fairlead.app.v1.SignedGroupParameters
-	31, // 34: fairlead.app.v1.LedgerDescription.packages:type_name -> fairlead.app.v1.PackageDescription
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	3,  // 15: fairlead.app.v1.PersistTransaction.consumed:type_name -> fairlead.app.v1.ConsumedState
+	33, // 16: fairlead.app.v1.ConsumedState.ref:type_name -> fairlead.ledger.v1.StateRef
+	0,  // 17: fairlead.app.v1.PersistedTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
+	0,  // 18: fairlead.app.v1.PersistedTransaction.before:type_name -> fairlead.app.v1.TransactionStatus
+	0,  // 19: fairlead.app.v1.UpdateTransactionStatus.status:type_name -> fairlead.app.v1.TransactionStatus
+	0,  // 20: fairlead.app.v1.FindTransaction.statuses:type_name -> fairlead.app.v1.TransactionStatus
+	0,  // 21: fairlead.app.v1.FoundTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
+	8,  // 22: fairlead.app.v1.FoundTransaction.inputs:type_name -> fairlead.app.v1.LedgerState
+	8,  // 23: fairlead.app.v1.FoundTransaction.references:type_name -> fairlead.app.v1.LedgerState
+	33, // 24: fairlead.app.v1.LedgerState.ref:type_name -> fairlead.ledger.v1.StateRef
+	11, // 25: fairlead.app.v1.TransactionStatuses.transactions:type_name -> fairlead.app.v1.KnownTransaction
+	0,  // 26: fairlead.app.v1.KnownTransaction.status:type_name -> fairlead.app.v1.TransactionStatus
+	0,  // 27: fairlead.app.v1.FindTransactionsOfStatus.status:type_name -> fairlead.app.v1.TransactionStatus
+	8,  // 28: fairlead.app.v1.StatePage.states:type_name -> fairlead.app.v1.LedgerState
+	33, // 29: fairlead.app.v1.ResolveStates.refs:type_name -> fairlead.ledger.v1.StateRef
+	8,  // 30: fairlead.app.v1.ResolvedStates.states:type_name -> fairlead.app.v1.LedgerState
+	22, // 31: fairlead.app.v1.PersistFilteredTransactions.transactions:type_name -> fairlead.app.v1.SignedFilteredTransaction
+	33, // 32: fairlead.app.v1.FindFilteredTransactions.refs:type_name -> fairlead.ledger.v1.StateRef
+	22, // 33: fairlead.app.v1.FoundFilteredTransactions.transactions:type_name -> fairlead.app.v1.SignedFilteredTransaction
+	33, // 34: fairlead.app.v1.FoundFilteredTransactions.missing:type_name -> fairlead.ledger.v1.StateRef
+	26, // 35: fairlead.app.v1.PersistGroupParameters.parameters:type_name -> fairlead.app.v1.SignedGroupParameters
+	32, // 36: fairlead.app.v1.LedgerDescription.packages:type_name -> fairlead.app.v1.PackageDescription
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_app_v1_ledger_proto_init() }
@@ -2388,7 +2458,7 @@ func file_fairlead_app_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_app_v1_ledger_proto_rawDesc), len(file_fairlead_app_v1_ledger_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
