@@ -202,7 +202,7 @@ func (s *session) suspectBatch(ctx context.Context, b *batch) error {
 				if old.Process == s.e.processID && old.Records > 0 {
 					continue // an abort is no death: this life is counted already
 				}
-				row.Attempts = old.Attempts + 1
+				row.Attempts += old.Attempts
 			}
 			p.suspects.rows[t] = row
 			if err := s.writeAhead(ctx, p, suspectKey(t), row); err != nil {

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"sync"
@@ -8,8 +9,11 @@ import (
 	"time"
 
 	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/fairleadio/fairlead/engine"
+	"github.com/fairleadio/fairlead/engine/enginepb"
 	"github.com/fairleadio/fairlead/engine/enginetest"
 )
 
@@ -124,5 +128,69 @@ func killedTogether(t *testing.T, sessions int, graphs func(*lives) []*engine.Gr
 	}
 	if d := c.Consume(t, "one.dlq", 1)[0]; string(d.Value) != "killer" || header(d, engine.HeaderDLQReason) != "kills its process" {
 		t.Errorf("dead letter %s: %v", d.Value, d.Headers)
+	}
+}
+
+// A death counts against a record only when that was alone in hand: after one that two records were in hand at, each is run
+// once more, alone, before it is given up.
+func TestDeathOfTwoCountsAgainstNeither(t *testing.T) {
+	t.Run("of two", func(t *testing.T) { diesOfTwo(t, false) })
+	t.Run("of one that was taken back before", func(t *testing.T) { diesOfTwo(t, true) })
+}
+
+func diesOfTwo(t *testing.T, acquitted bool) {
+	c := enginetest.NewCluster(t)
+	at := &lives{}
+	var mu sync.Mutex
+	deaths := map[int]int{} // by how many records were in hand
+	graph := func() *engine.Graph {
+		return engine.Define("pair", engine.Batch("in", text, engine.BatchOptions{}, func(ctx context.Context, items []engine.Item[string]) []error {
+			mu.Lock()
+			deaths[len(items)]++
+			mu.Unlock()
+			at.end(at.now())
+			<-ctx.Done()
+			return make([]error, len(items))
+		}))
+	}
+	c.CreateTopics(t, 2, graph())
+	keys, partitions := map[int]string{}, kgo.StickyKeyPartitioner(nil).ForTopic("in")
+	for i := 0; len(keys) < 2; i++ {
+		key := strconv.Itoa(i)
+		keys[partitions.Partition(&kgo.Record{Key: []byte(key)}, 2)] = key
+	}
+	var offsets kadm.Offsets // as an owner leaves them that died
+	for p, key := range keys {
+		c.Produce(t, "in", key, "killer", text)
+		offsets.AddOffset("in", int32(p), 0, -1)
+		offsets.AddOffset("pair-loop", int32(p), 0, -1)
+	}
+	if err := c.Admin().CommitAllOffsets(enginetest.Context(t), "pair", offsets); err != nil {
+		t.Fatal(err)
+	}
+	if acquitted {
+		c.ProduceRaw(t, row(t, "pair-engine", 's', "in", "", &enginepb.SuspectRow{Topic: "in", Process: "dead"}))
+	}
+	judged := make(chan struct{})
+	go func() {
+		defer close(judged)
+		c.Consume(t, "pair.dlq", 2)
+	}()
+	for alive := true; alive; {
+		power, died := at.next()
+		cfg := c.Config(t)
+		cfg.InstanceID, cfg.CrashLimit = "0", 1
+		cfg.EndTimeout, cfg.TransactionTimeout = time.Second, time.Second
+		cfg.Outside.Dial = power.dial
+		e := enginetest.Launch(t, cfg, graph())
+		select {
+		case <-died:
+		case <-judged:
+			alive = false
+		}
+		_ = e.Stop() // a dead process says nothing
+	}
+	if deaths[1] != 2 { // also if a client hands them over one by one
+		t.Errorf("%d deaths of one, want 2; %d of two", deaths[1], deaths[2])
 	}
 }

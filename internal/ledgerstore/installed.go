@@ -109,7 +109,7 @@ func Lost(kept []Kept, now, next []ledger.Installed) (out []string) {
 	states := map[string]int64{}
 	var texts []string
 	for _, k := range kept {
-		k.Packages = makers(k, now, next)
+		k.Packages = makers(k, now)
 		if ledger.CannotConsume(now, k.Contract, k.Packages) != "" {
 			continue
 		}
@@ -131,9 +131,10 @@ func Lost(kept []Kept, now, next []ledger.Installed) (out []string) {
 	return out
 }
 
-// makers narrows the packages of states down to the one that made them, when its file is one of those that are here.
-func makers(k Kept, here ...[]ledger.Installed) []ledger.Package {
-	for _, p := range slices.Concat(here...) {
+// makers narrows the packages of states down to the one that made them, when its file is one of those that are here. What the next
+// packages made themselves they take, so only those of now need be asked.
+func makers(k Kept, here []ledger.Installed) []ledger.Package {
+	for _, p := range here {
 		if i := slices.IndexFunc(k.Packages, func(m ledger.Package) bool { return m.Checksum == p.Checksum }); i >= 0 && slices.Contains(p.Contracts, k.Contract) {
 			return k.Packages[i : i+1]
 		}

@@ -32,15 +32,60 @@ func TestInstalled(t *testing.T) {
 	}
 }
 
+// installed is a package by one signer; sum is its file.
+func installed(name, version string, sum byte, compatibleFrom string, contracts ...string) ledger.Installed {
+	return ledger.Installed{Package: ledger.Package{Name: name, Version: version, Checksum: ledger.Hash{sum}, Signer: ledger.Hash{9}}, CompatibleFrom: compatibleFrom, Contracts: contracts}
+}
+
 // A contract that moves to another package of the CPI takes its states along to nobody: verification asks who made them.
 func TestLostWhenAContractMoves(t *testing.T) {
-	p := func(name, v string, sum byte, from string, contracts ...string) ledger.Installed {
-		return ledger.Installed{Package: ledger.Package{Name: name, Version: v, Checksum: ledger.Hash{sum}, Signer: ledger.Hash{9}}, CompatibleFrom: from, Contracts: contracts}
-	}
-	now := []ledger.Installed{p("money", "1.0", 1, "", "Coin"), p("pay", "1.0", 2, "", "Note")}
-	next := []ledger.Installed{p("money", "2.0", 3, "1.0", "Other"), p("pay", "2.0", 4, "1.0", "Coin", "Note")}
+	now := []ledger.Installed{installed("money", "1.0", 1, "", "Coin"), installed("pay", "1.0", 2, "", "Note")}
+	next := []ledger.Installed{installed("money", "2.0", 3, "1.0", "Other"), installed("pay", "2.0", 4, "1.0", "Coin", "Note")}
 	kept := []Kept{{Contract: "Coin", Packages: []ledger.Package{now[0].Package, now[1].Package}, States: 3}}
 	if lost := Lost(kept, now, next); len(lost) != 1 {
 		t.Errorf("let through: %q", lost)
+	}
+}
+
+// What an upgrade costs is said once for all states of which the same is to be said, apart for those that come only when their
+// transactions are final; states that cannot be consumed already are not its fault.
+func TestLost(t *testing.T) {
+	notes, money := installed("notes", "1.0", 1, "", "Note"), installed("money", "1.0", 2, "0.9", "Coin")
+	older, oldest := installed("money", "0.9", 3, "", "Coin"), installed("money", "0.8", 4, "", "Coin")
+	now := []ledger.Installed{notes, money}
+	next := []ledger.Installed{installed("notes", "2.0", 5, "1.0", "Note"), installed("money", "2.0", 6, "1.1", "Coin")}
+	of := func(contract string, states int64, coming bool, made ...ledger.Installed) Kept {
+		k := Kept{Contract: contract, States: states, Coming: coming}
+		for _, m := range made {
+			k.Packages = append(k.Packages, m.Package)
+		}
+		return k
+	}
+	coins := func(before, made string) string {
+		return before + " each of which was made by package money " + made + ", and version 2.0 takes states of version 1.1 and later (compatible_from)"
+	}
+	for name, c := range map[string]struct {
+		kept []Kept
+		want []string
+	}{
+		"nothing is kept":        {nil, nil},
+		"taken on":               {[]Kept{of("Note", 3, false, notes)}, nil},
+		"lost":                   {[]Kept{of("Coin", 3, false, money)}, []string{coins("3 of contract Coin,", "1.0")}},
+		"lost already":           {[]Kept{of("Coin", 3, false, oldest), of("Bond", 4, false, money)}, nil},
+		"beside another package": {[]Kept{of("Coin", 3, false, notes, money)}, []string{coins("3 of contract Coin,", "1.0")}},
+		"of two transactions":    {[]Kept{of("Coin", 3, false, money), of("Coin", 4, false, notes, money)}, []string{coins("7 of contract Coin,", "1.0")}},
+		"on their way":           {[]Kept{of("Coin", 1, true, money), of("Coin", 1, true, money)}, []string{coins("2 of contract Coin, on their way to it, in unverified transactions,", "1.0")}},
+		"here, and more on its way": {
+			[]Kept{of("Coin", 3, false, money), of("Coin", 1, true, money)},
+			[]string{coins("3 of contract Coin,", "1.0"), coins("1 of contract Coin, on their way to it, in unverified transactions,", "1.0")},
+		},
+		"of two versions": {
+			[]Kept{of("Coin", 3, false, money), of("Coin", 1, false, older), of("Coin", 1, false, money)},
+			[]string{coins("4 of contract Coin,", "1.0"), coins("1 of contract Coin,", "0.9")},
+		},
+	} {
+		if got := Lost(c.kept, now, next); !slices.Equal(got, c.want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", name, got, c.want)
+		}
 	}
 }

@@ -87,6 +87,10 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 			op.Sources = [][]byte{text(2)}
 		case "stranger": // somebody else's code, by the right name
 			op.Transaction = transactionOf(ledger.Package{Name: "p", Version: "1", Checksum: ledger.Hash{3}, Signer: ledger.Hash{4}}).Encode()
+		case "own-and-stranger":
+			op.Transaction = transactionOf(ownPackage, strangePackage).Encode()
+		case "stranger-and-own":
+			op.Transaction = transactionOf(strangePackage, ownPackage).Encode()
 		}
 		r.Operation = &appv1.Request_Verify{Verify: op}
 	case "emit":
@@ -125,15 +129,19 @@ func (i *fakeInstance) talk(r *appv1.Request, words []string) bool {
 // pounds is the pool of programs.
 var pounds = &appv1.TokenPool{Type: "cash", Symbol: "GBP", Issuer: slices.Repeat([]byte{7}, 32), Notary: "O=Notary, L=London, C=GB"}
 
-// anyTransaction makes one state.
-func anyTransaction() *ledger.Transaction {
-	return transactionOf(ledger.Package{Name: "p", Version: "1", Checksum: ledger.Hash{1}, Signer: ledger.Hash{2}})
-}
+// ownPackage is among those of programs that verify, strangePackage is not.
+var (
+	ownPackage     = ledger.Package{Name: "p", Version: "1", Checksum: ledger.Hash{1}, Signer: ledger.Hash{2}}
+	strangePackage = ledger.Package{Name: "q", Version: "1", Checksum: ledger.Hash{3}, Signer: ledger.Hash{4}}
+)
 
-// transactionOf makes one that is to be verified by a package.
-func transactionOf(p ledger.Package) *ledger.Transaction {
+// anyTransaction makes one state.
+func anyTransaction() *ledger.Transaction { return transactionOf(ownPackage) }
+
+// transactionOf makes one that is to be verified by some packages.
+func transactionOf(packages ...ledger.Package) *ledger.Transaction {
 	tx, err := ledger.New(ledger.Content{
-		Metadata: ledger.Metadata{LedgerVersion: ledger.Version, Packages: []ledger.Package{p}},
+		Metadata: ledger.Metadata{LedgerVersion: ledger.Version, Packages: packages},
 		Notary:   ledger.Notary{Name: "O=Notary, L=London, C=GB", Key: []byte("key")}, Window: ledger.TimeWindow{UntilUs: 1},
 		Signatories: []ledger.PublicKey{[]byte("a")}, Commands: []ledger.Command{{Type: "issue", TypeVersion: 1}},
 		Outputs: []ledger.State{{Type: "T", TypeVersion: 1, Contract: "C", Payload: []byte("{}"), Participants: []ledger.PublicKey{[]byte("a")}}},

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	registerCheats()
 	registerLiars()
 	registerNotaryLiars()
+	registerProposers()
 	registerCoins()
 	m.Run()
 }
@@ -53,6 +54,10 @@ func registerCoins() {
 	})
 	flow.Responder("pay-less-code", func(ctx *flow.Context, s *flow.Session) error {
 		_, err := Options{MaxPackageBytes: 400_000}.Receive(ctx, s, nil)
+		return err
+	})
+	flow.Responder("pay-spendable", func(ctx *flow.Context, s *flow.Session) error {
+		_, err := Options{Spendable: true}.Receive(ctx, s, nil)
 		return err
 	})
 	flow.Register("statuses", func(ctx *flow.Context, ids []string) ([]string, error) {

@@ -84,6 +84,22 @@ func TestForOutputs(t *testing.T) {
 	}
 }
 
+// An output is proven where there are as many infos as contents: whoever decodes such a transaction in whole refuses it, too.
+func TestOutputsOfTwoCounts(t *testing.T) {
+	for _, g := range []Group{GroupOutputInfos, GroupOutputs} {
+		whole := mustNew(t, pay(), salt("u"))
+		uneven := &Transaction{salt: whole.salt, groups: whole.groups}
+		uneven.groups[g] = uneven.groups[g][:2]
+		uneven.id = uneven.hash()
+		if _, err := filter(t, whole, ForOutputs(0)).Output(0); err != nil {
+			t.Error(err)
+		}
+		if s, err := filter(t, uneven, ForOutputs(0)).Output(0); !errors.Is(err, ErrTransaction) {
+			t.Errorf("two %s of three: %+v, %v", g, s, err)
+		}
+	}
+}
+
 // Any choice of parts proves to be of the transaction; parts of another never do.
 func TestFilterAnything(t *testing.T) {
 	rnd := mathrand.New(mathrand.NewPCG(3, 4))
