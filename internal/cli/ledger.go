@@ -20,7 +20,7 @@ func newLedgerCommand(g *Globals) *cobra.Command {
 		Long: `MEMBER is a virtual node: its short hash, its X.500 name, or the name's O alone when only one has it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLedgerTxCommand(g), newLedgerRepairCommand(g))
+	cmd.AddCommand(newLedgerListCommand(g), newLedgerTxCommand(g), newLedgerRepairCommand(g))
 	return cmd
 }
 

@@ -59,15 +59,7 @@ Members in maintenance are not asked, and named. ID may be that of a state, with
 					return fmt.Errorf("encode the argument: %w", err)
 				}
 				var all []ledgerTx
-				for _, vnode := range asked {
-					raw, err := g.runFlow(ctx, cmd, c, vnode, txFlow, argument)
-					if refusedAs(err) == idNotOperational && member == "" { // the others can tell
-						fmt.Fprintf(g.Err, "not asked: %v\n", err)
-						continue
-					}
-					if err != nil {
-						return err
-					}
+				err = g.askEach(ctx, cmd, c, asked, member == "", txFlow, argument, func(vnode virtualNode, raw json.RawMessage) error {
 					var tx ledgerTx
 					if err := json.Unmarshal(raw, &tx); err != nil {
 						return fmt.Errorf("flow %s does not answer as that of apps/tokens does: %w", txFlow, err)
@@ -75,6 +67,10 @@ Members in maintenance are not asked, and named. ID may be that of a state, with
 					if tx.Member = vnode.X500Name; tx.Status != txAbsent {
 						all = append(all, tx)
 					}
+					return nil
+				})
+				if err != nil {
+					return err
 				}
 				if len(all) == 0 {
 					return notFound("no member that was asked has transaction %s", id)

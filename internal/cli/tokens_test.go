@@ -48,7 +48,7 @@ func tokensCluster(t *testing.T, results map[string]string) *httptest.Server {
 			ClientRequestID, FlowClassName string
 			RequestBody                    json.RawMessage
 		}
-		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || bytes.Contains(in.RequestBody, []byte(":1")) {
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || bytes.Contains(in.RequestBody, []byte(`:1"`)) {
 			t.Errorf("%s is asked for: %v", in.RequestBody, err)
 		}
 		if _, there := results[in.FlowClassName]; !there {
@@ -227,14 +227,42 @@ func TestLedgerTx(t *testing.T) {
 		{"ledger tx x", `"flowStatus":"FAILED","flowError":{"type":"bad-input","message":"transaction"}`, cli.ExitError, []string{"bad-input"}},
 		{"ledger tx x --member Bob", known, cli.ExitNotFound, []string{"Bob"}},
 	} {
-		s := tokensCluster(t, map[string]string{"tokens-transaction": c.result})
-		var o, e bytes.Buffer
-		env := map[string]string{"FAIRLEAD_API": s.URL, "FAIRLEAD_CONFIG": "testdata/none.yaml"}
-		code := cli.Run(t.Context(), cli.IO{In: strings.NewReader(""), Out: &o, Err: &e, Env: func(n string) string { return env[n] }}, strings.Fields(c.line))
-		for _, w := range c.want {
-			if text := o.String() + e.String(); code != c.code || !strings.Contains(text, w) {
-				t.Errorf("%s: exit code %d, want %d; %q is not in\n%s", c.line, code, c.code, w, text)
-			}
+		ledgerSays(t, "tokens-transaction", c.result, c.line, c.code, c.want)
+	}
+}
+
+// ledgerSays runs a line on a cluster where a flow has a result.
+func ledgerSays(t *testing.T, class, result, line string, want int, texts []string) {
+	t.Helper()
+	s := tokensCluster(t, map[string]string{class: result})
+	var o, e bytes.Buffer
+	env := map[string]string{"FAIRLEAD_API": s.URL, "FAIRLEAD_CONFIG": "testdata/none.yaml"}
+	code := cli.Run(t.Context(), cli.IO{In: strings.NewReader(""), Out: &o, Err: &e, Env: func(n string) string { return env[n] }}, strings.Fields(line))
+	for _, w := range texts {
+		if text := o.String() + e.String(); code != want || !strings.Contains(text, w) {
+			t.Errorf("%s: exit code %d, want %d; %q is not in\n%s", line, code, want, w, text)
 		}
+	}
+}
+
+func TestLedgerList(t *testing.T) {
+	const open = `"flowStatus":"COMPLETED","json":[{"transaction":"71A9","status":"unverified","stored":"2026-11-26T23:36:14Z","repairs":2},{"transaction":"0001","status":"unverified","stored":"2026-11-25T23:36:14Z","repairs":0}]`
+	const none = `"flowStatus":"COMPLETED","json":[]`
+	for _, c := range []struct {
+		line, result string
+		code         int
+		want         []string
+	}{
+		{"ledger list", open, cli.ExitDone, []string{"TRANSACTION", "0001  ", "71A9  ", "unverified  O=Alice, L=London, C=GB", "REPAIRS\n0001 ", " 2\n"}},
+		{"-o json ledger list --member Alice", open, cli.ExitDone, []string{`"member": "O=Alice, L=London, C=GB"`, `"repairs": 2`}},
+		{"-o json ledger list", none, cli.ExitDone, []string{"[]"}},
+		{"ledger list --limit 2", open, cli.ExitDone, []string{"O=Alice, L=London, C=GB may have more: --limit"}},
+		{"ledger list --status invalid", none, cli.ExitDone, []string{"no member that was asked has invalid transactions"}},
+		{"ledger list", maintained, cli.ExitDone, []string{"not asked: O=Alice, L=London, C=GB is in maintenance", "no member that was asked has"}},
+		{"ledger list --member Alice", maintained, cli.ExitRefused, []string{"is in maintenance"}},
+		{"ledger list --limit 0", none, cli.ExitError, []string{"--limit 0: a number from 1"}},
+		{"ledger list --status lost", `"flowStatus":"FAILED","flowError":{"type":"bad-input","message":"status"}`, cli.ExitError, []string{"bad-input"}},
+	} {
+		ledgerSays(t, "tokens-transactions", c.result, c.line, c.code, c.want)
 	}
 }

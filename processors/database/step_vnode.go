@@ -218,7 +218,7 @@ func (s State) upgradeVirtualNode(e Asked, r *dbv1.UpgradeVirtualNode) (Outcome,
 // overridden is what a forced upgrade of a virtual node goes past before its first step.
 func overridden(v *vnodev1.VirtualNode) (out []string) {
 	if v.GetVaultDb() != inactive {
-		out = append(out, "the virtual node was not in MAINTENANCE: its flows used their tables while the migrations ran")
+		out = append(out, "the virtual node was not in MAINTENANCE: its flows could use their tables while migrations ran")
 	}
 	if o := v.GetOperationInProgress(); o != "" {
 		out = append(out, "operation "+o+" was under way, and is aborted: migrations that it has run stay")
