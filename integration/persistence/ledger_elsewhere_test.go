@@ -35,6 +35,9 @@ func TestConsumedElsewhere(t *testing.T) {
 	c.fails(store(open, invalid, by(0, stranger)), "invalid-transaction", "field consumed[0]: state "+issue.Output(0).String()+" must be one that the transaction consumes or looks at")
 	c.fails(store(tried, invalid, by(0, tried)), "invalid-transaction", "another transaction its consumer")
 	c.fails(store(tried, invalid, &appv1.ConsumedState{Ref: protoRefs(issue.Output(0))[0], By: []byte{1}}), "invalid-transaction", "field consumed[0].by has 1 bytes")
+	// Nobody's own notary says what becomes of the states of another.
+	elsewhere := makeAt(t, "O=Mallory, L=London, C=GB", "elsewhere", tried.Content().Inputs, nil, coin("Coin", 1, "Bob"))
+	c.ok(store(elsewhere, invalid, by(0, stranger), by(1, wrong)), nil)
 	c.persisted(tried, unverified)
 	all := []*appv1.ConsumedState{by(0, stranger), by(1, open), by(2, wrong), by(3, stranger), by(0, wrong)}
 	c.ok(store(tried, invalid, all...), nil)
@@ -61,7 +64,7 @@ func TestConsumedElsewhere(t *testing.T) {
 		t.Errorf("left with the consumers: %s", got)
 	}
 	told(t, c, []string{
-		"V " + short(issue), "+" + short(issue) + ":0", "+" + short(issue) + ":1", "+" + short(issue) + ":2", "U " + short(open), "I " + short(wrong), "U " + short(tried),
+		"V " + short(issue), "+" + short(issue) + ":0", "+" + short(issue) + ":1", "+" + short(issue) + ":2", "U " + short(open), "I " + short(wrong), "I " + short(elsewhere), "U " + short(tried),
 		"I " + short(tried), "-" + short(issue) + ":0 by " + short(stranger), "-" + short(issue) + ":2 by " + short(wrong),
 		"V " + short(stranger), "+" + short(stranger) + ":0", "V " + short(open), "-" + short(issue) + ":1 by " + short(open),
 	})

@@ -68,12 +68,18 @@ func coin(kind string, amount int, owner string) ledger.State {
 // makeTx makes a transaction; name tells it from others.
 func makeTx(t testing.TB, name string, inputs, references []ledger.StateRef, outputs ...ledger.State) *ledger.Transaction {
 	t.Helper()
+	return makeAt(t, "O=Notary, L=London, C=GB", name, inputs, references, outputs...)
+}
+
+// makeAt is makeTx with another notary.
+func makeAt(t testing.TB, notary, name string, inputs, references []ledger.StateRef, outputs ...ledger.State) *ledger.Transaction {
+	t.Helper()
 	key, _ := signer("notary")
 	alice, _ := signer("Alice")
 	tx, err := ledger.New(ledger.Content{
 		Metadata: ledger.Metadata{LedgerVersion: ledger.Version, PlatformVersion: 50200, GroupParameters: sha256.Sum256([]byte("parameters")),
 			Packages: []ledger.Package{{Name: "coins", Version: "1", Checksum: sha256.Sum256([]byte("file")), Signer: sha256.Sum256([]byte("signer"))}}},
-		Notary:      ledger.Notary{Name: "O=Notary, L=London, C=GB", Key: key},
+		Notary:      ledger.Notary{Name: notary, Key: key},
 		Window:      ledger.TimeWindow{UntilUs: 1_800_000_000_000_000},
 		Signatories: []ledger.PublicKey{alice}, Inputs: inputs, References: references, Outputs: outputs,
 		Commands: []ledger.Command{{Type: "move", TypeVersion: 1}},

@@ -66,7 +66,7 @@ func Decide(f *Facts, tx *Transaction, m Move, visible []uint32, consumed []Cons
 	if verified {
 		c.create(tx, keep)
 	}
-	c.elsewhere(consumed)
+	c.elsewhere(tx, consumed)
 	if err := c.finish(flow); err != nil {
 		return nil, err
 	}
@@ -162,9 +162,12 @@ func (c *changes) consume(tx *Transaction) {
 }
 
 // elsewhere marks states that others have consumed. One whose consumer is here and not invalid is left to it: it marks the state
-// when it is verified.
-func (c *changes) elsewhere(list []ConsumedState) {
-	c.mark(slices.DeleteFunc(slices.Clone(list), func(s ConsumedState) bool { return c.facts.open[s.By] }))
+// when it is verified. One of another notary is left, too: an invalid transaction may name whatever states its author likes, and a
+// notary of theirs.
+func (c *changes) elsewhere(tx *Transaction, list []ConsumedState) {
+	c.mark(slices.DeleteFunc(slices.Clone(list), func(s ConsumedState) bool {
+		return c.facts.open[s.By] || c.facts.held[s.Ref].notary != tx.Content().Notary.Name
+	}))
 }
 
 // mark marks those of some states that are states here.

@@ -196,7 +196,7 @@ func (t *tables) persist(o *wire.PersistTransaction, nowUs int64) (wire.Message,
 		return nil, err
 	}
 	t.transactions[id].sign(signatures)
-	t.consumedBy(elsewhere, nowUs)
+	t.consumedBy(tx.Content().Notary.Name, elsewhere, nowUs)
 	return &wire.PersistedTransaction{Status: int32(next), Before: int32(before)}, nil
 }
 

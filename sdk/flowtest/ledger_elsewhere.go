@@ -29,11 +29,11 @@ func elsewhereOf(tx *ledger.Transaction, to vault.Status, list []wire.ConsumedSt
 	return out, nil
 }
 
-// consumedBy marks states that others have consumed, unless these are here and may still become verified.
-func (t *tables) consumedBy(elsewhere map[ledger.StateRef]ledger.Hash, nowUs int64) {
+// consumedBy marks states of a notary that others have consumed, unless these are here and may still become verified.
+func (t *tables) consumedBy(notary string, elsewhere map[ledger.StateRef]ledger.Hash, nowUs int64) {
 	for ref, by := range elsewhere {
 		s := t.transactions[by].whole()
-		if k := t.states[ref]; k != nil && k.consumedAtUs == 0 && (s == vault.Absent || s == vault.Invalid) {
+		if k := t.states[ref]; k != nil && k.consumedAtUs == 0 && t.transactions[ref.Transaction].tx.Content().Notary.Name == notary && (s == vault.Absent || s == vault.Invalid) {
 			t.last++
 			k.consumedAtUs, k.consumedBy = nowUs, by
 		}

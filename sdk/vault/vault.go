@@ -55,7 +55,7 @@ type Options struct {
 	// OnlyIfAbsent: nothing happens to a transaction that is there, whatever its status.
 	OnlyIfAbsent bool
 	// Consumed is for [Invalid]: which of the states that the transaction consumes or looks at others have consumed, as its notary
-	// says. Those that are states of the virtual node become consumed, unless the consumer is here and may still become verified.
+	// says. Those that are states of the virtual node, and have the same notary, become consumed, unless the consumer is here and may still become verified.
 	Consumed []Consumed
 }
 

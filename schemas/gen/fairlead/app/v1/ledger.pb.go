@@ -379,7 +379,7 @@ type PersistTransaction struct {
 	// Set: nothing happens to a transaction that is there, whatever its status.
 	OnlyIfAbsent bool `protobuf:"varint,5,opt,name=only_if_absent,json=onlyIfAbsent,proto3" json:"only_if_absent,omitempty"`
 	// For INVALID: which of the states that it consumes or looks at the notary says that others have consumed. Those that are states
-	// here become consumed, unless the consumer is here and may still become verified.
+	// here, of the same notary, become consumed, unless the consumer is here and may still become verified.
 	Consumed      []*ConsumedState `protobuf:"bytes,6,rep,name=consumed,proto3" json:"consumed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
