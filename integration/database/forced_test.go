@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairleadio/fairlead/internal/clusterdb"
 	"github.com/fairleadio/fairlead/internal/postgres"
@@ -133,4 +134,50 @@ func (w *world) columns(hash string) (out []string) {
 		w.t.Fatal(err)
 	}
 	return out
+}
+
+// The end of a step says nothing of an operation that was asked for again meanwhile: that takes the step itself.
+func TestAskedAgainAtTheEndOfAStep(t *testing.T) {
+	w := newWorld(t, pgtest.Database(t), pgtest.Database(t))
+	w.start()
+	hash := w.create("O=Alice, L=London, C=GB", w.installed(bank("1")))
+	w.succeeds(hash)
+	second := w.installed(bank("2", postgres.Migration{Name: "0003.sql", SQL: "ALTER TABLE account ADD late bigint"}))
+	w.must("vnode/"+hash, state(hash, maintenance), &vnodev1.VirtualNode{})
+	db := w.pool(w.clusterURL)
+	again, next := make(chan *clusterdb.Operation, 1), make(chan string, 10)
+	w.crashAt(func(point string) error {
+		if point != "step platform" {
+			next <- point
+			return nil
+		}
+		v, err := clusterdb.VirtualNode(t.Context(), db, hash)
+		if err != nil {
+			return err
+		}
+		op, err := clusterdb.GetOperation(t.Context(), db, v.GetOperationInProgress())
+		if err != nil {
+			return err
+		}
+		op.Status.Version++ // as begin makes it of a forced request; its record comes later
+		op.Work.Force = true
+		again <- op
+		return clusterdb.PutOperation(t.Context(), db, op)
+	})
+	var accepted dbv1.AcceptedOperation
+	w.must("vnode/"+hash, upgradeTo(hash, second, false), &accepted)
+	op := <-again
+	for range 2 { // of the request, and of the end of the step, if that counts
+		select {
+		case <-next:
+		case <-time.After(2 * time.Second):
+		}
+	}
+	now, err := clusterdb.GetOperation(t.Context(), db, accepted.GetRequestId())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now.Status.GetVersion() != op.Status.GetVersion() || now.Work.Step != "platform" {
+		t.Errorf("the operation that was asked for again stands at step %s, version %d, want platform, version %d: it went on with another attempt's end", now.Work.Step, now.Status.GetVersion(), op.Status.GetVersion())
+	}
 }

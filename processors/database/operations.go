@@ -145,7 +145,7 @@ func (w *Worker) onContinue(ctx engine.Context, m *dbv1.Continue) error {
 	if err := w.between("step " + result.Step); err != nil { // its effect is there, and nobody knows
 		return err
 	}
-	o, records, err := w.ended(ctx.Context(), id, StepDone{Result: result, NowUs: ctx.Now().UnixMicro()})
+	o, records, err := w.ended(ctx.Context(), id, op.Status.GetVersion(), StepDone{Result: result, NowUs: ctx.Now().UnixMicro()})
 	if err != nil {
 		return w.later(err)
 	}
@@ -205,12 +205,13 @@ func (w *Worker) tellAgain(ctx engine.Context, op *clusterdb.Operation, lost []e
 	return nil
 }
 
-// ended writes what follows the end of a step.
-func (w *Worker) ended(ctx context.Context, id string, e StepDone) (o Outcome, records []emission, err error) {
+// ended writes what follows the end of a step, unless the operation was asked for again meanwhile: then the step was another attempt's.
+func (w *Worker) ended(ctx context.Context, id string, version uint64, e StepDone) (o Outcome, records []emission, err error) {
 	err = w.inTx(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		records = nil
 		s, err := loadOperation(ctx, tx, id)
-		if err != nil {
+		if err != nil || s.Operation == nil || s.Operation.Status.GetVersion() != version {
+			o = Outcome{}
 			return err
 		}
 		if c := e.Result.Package; c != nil {

@@ -212,15 +212,15 @@ func (s State) upgradeVirtualNode(e Asked, r *dbv1.UpgradeVirtualNode) (Outcome,
 	}
 	return s.change(e, upgradeID(v, s.Cpi.GetChecksum()), operationv1.OperationKind_OPERATION_KIND_UPGRADE_VIRTUAL_NODE, "vnode.upgrade", clusterdb.Work{
 		Step: stepPlatform, Checksum: s.Cpi.GetChecksum(), Force: r.GetForce() && !r.GetKeepStates(),
-	}, overridden(v)...)
+	}, overridden(v, upgradeID(v, s.Cpi.GetChecksum()))...)
 }
 
 // overridden is what a forced upgrade of a virtual node goes past before its first step.
-func overridden(v *vnodev1.VirtualNode) (out []string) {
+func overridden(v *vnodev1.VirtualNode, id string) (out []string) {
 	if v.GetVaultDb() != inactive {
 		out = append(out, "the virtual node was not in MAINTENANCE: its flows could use their tables while migrations ran")
 	}
-	if o := v.GetOperationInProgress(); o != "" {
+	if o := v.GetOperationInProgress(); o != "" && o != id { // the same one begins anew
 		out = append(out, "operation "+o+" was under way, and is aborted: migrations that it has run stay")
 	}
 	return out
