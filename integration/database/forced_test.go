@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +65,10 @@ func TestForcedInPlaceOfAMigration(t *testing.T) {
 	if s, _ := w.views[topics.OperationStatus].Get(forced.GetRequestId()); s.(*operationv1.OperationStatus).GetState() != operationv1.OperationState_OPERATION_STATE_ACCEPTED {
 		t.Errorf("the forced operation did not wait: %v", s)
 	}
+	w.until("the log of the wait", func() bool {
+		line := regexp.MustCompile(`waits for the turn of another.* operation=` + regexp.QuoteMeta(forced.GetRequestId()) + ` .*held_by="process [0-9]+ of the server, fairlead`)
+		return line.MatchString(w.log.String())
+	})
 	run("ROLLBACK")
 	s := w.succeeds(forced.GetRequestId())
 	if got := s.GetOverridden(); len(got) != 1 || !strings.Contains(got[0], first.GetRequestId()) {

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -159,6 +160,16 @@ func TestLead(t *testing.T) {
 	if held, err := db.Lead(t.Context(), "x", func(context.Context) error { return nil }); held || err != nil {
 		t.Fatalf("two lead: %v, %v", held, err)
 	}
+	var pid int
+	if err := db.One(t.Context(), []any{&pid}, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"); err != nil {
+		t.Fatal(err)
+	}
+	if who, err := db.Leader(t.Context(), "x"); err != nil || !strings.HasPrefix(who, fmt.Sprintf("process %d of the server, fairlead at ", pid)) {
+		t.Errorf("process %d leads, and it is said to be %q, %v", pid, who, err)
+	}
+	if who, err := db.Leader(t.Context(), "y"); err != nil || who != "" {
+		t.Errorf("nobody leads y, and %q is said to, %v", who, err)
+	}
 	if _, err := db.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"); err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +180,31 @@ func TestLead(t *testing.T) {
 		held, err := db.Lead(t.Context(), "x", func(context.Context) error { return nil })
 		return held && err == nil
 	})
+}
+
+// The server notices that the other end of a connection is gone without a word: it is what ends a dead host's lead. An operator's
+// own settings in the URL stay.
+func TestServerNoticesTheDead(t *testing.T) {
+	url := pgtest.Database(t)
+	if strings.Contains(url, "host=%2F") {
+		t.Fatal("a local socket has no keepalives: ", url)
+	}
+	own := url + "?"
+	if strings.Contains(url, "?") {
+		own = url + "&"
+	}
+	for url, want := range map[string][4]string{
+		url:                             {"10", "5", "3", "25000"},
+		own + "tcp_keepalives_idle=120": {"120", "5", "3", "25000"},
+	} {
+		db := pgtest.Open(t, postgres.Config{URL: url})
+		for i, name := range []string{"tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout"} {
+			var got string
+			if err := db.One(t.Context(), []any{&got}, "SHOW "+name); err != nil || got != want[i] {
+				t.Errorf("%s is %s, want %s, %v", name, got, want[i], err)
+			}
+		}
+	}
 }
 
 // A private server keeps what was committed through a kill, tells when it is away, and comes back on the same port.

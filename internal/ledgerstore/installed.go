@@ -103,22 +103,27 @@ JOIN fl_metadata m ON m.hash = s.metadata_hash ORDER BY 1, 3 DESC, 2`)
 	return out, err
 }
 
-// Lost says which states an upgrade would make unconsumable: those that the packages of now could consume, and those of next
-// could not.
+// Lost says which states an upgrade would keep without being able to consume them: those that the packages of now could consume, and
+// those of next could not; and those of a contract that comes with next, which were in the vault before it and nobody's contract has
+// looked at for this virtual node: its flows would count them.
 func Lost(kept []Kept, now, next []ledger.Installed) (out []string) {
 	states := map[string]int64{}
 	var texts []string
 	for _, k := range kept {
 		k.Packages = makers(k, now)
-		if ledger.CannotConsume(now, k.Contract, k.Packages) != "" {
+		fresh := !have(now, k.Contract) && have(next, k.Contract)
+		if !fresh && ledger.CannotConsume(now, k.Contract, k.Packages) != "" {
 			continue
 		}
 		if text := ledger.CannotConsume(next, k.Contract, k.Packages); text != "" {
-			coming := ""
-			if k.Coming {
-				coming = " on their way to it, in unverified transactions,"
+			about := ""
+			if fresh {
+				about = " which comes with it,"
 			}
-			text = fmt.Sprintf("of contract %s,%s each of which %s", k.Contract, coming, text)
+			if k.Coming {
+				about += " on their way to it, in unverified transactions,"
+			}
+			text = fmt.Sprintf("of contract %s,%s each of which %s", k.Contract, about, text)
 			if states[text] == 0 {
 				texts = append(texts, text)
 			}
@@ -129,6 +134,10 @@ func Lost(kept []Kept, now, next []ledger.Installed) (out []string) {
 		out = append(out, fmt.Sprintf("%d %s", states[text], text))
 	}
 	return out
+}
+
+func have(packages []ledger.Installed, contract string) bool {
+	return slices.ContainsFunc(packages, func(p ledger.Installed) bool { return slices.Contains(p.Contracts, contract) })
 }
 
 // makers narrows the packages of states down to the one that made them, when its file is one of those that are here. What the next

@@ -89,3 +89,31 @@ func TestLost(t *testing.T) {
 		}
 	}
 }
+
+// A contract that comes with an upgrade may find states of its name in the vault already, of whoever had it first: its flows would
+// count what no transaction could consume. Those of its own earlier versions it takes.
+func TestLostToAContractThatComes(t *testing.T) {
+	notes := installed("notes", "1.0", 1, "", "Note")
+	bonds := installed("bonds", "2.0", 2, "1.0", "Bond")
+	earlier, others := installed("bonds", "1.0", 3, "", "Bond"), installed("bonds", "2.0", 4, "", "Bond")
+	others.Signer = ledger.Hash{8}
+	now, next := []ledger.Installed{notes}, []ledger.Installed{notes, bonds}
+	kept := func(made ledger.Installed) []Kept {
+		return []Kept{{Contract: "Bond", Packages: []ledger.Package{made.Package}, States: 2}}
+	}
+	want := []string{"2 of contract Bond, which comes with it, each of which was made by package bonds 2.0, signed by " + others.Signer.String() +
+		", and package bonds 2.0 is signed by " + bonds.Signer.String() + ": only the same signers make a version that takes its states"}
+	if got := Lost(kept(others), now, next); !slices.Equal(got, want) {
+		t.Errorf("of other signers:\ngot  %q\nwant %q", got, want)
+	}
+	for name, got := range map[string][]string{
+		"of an earlier version":     Lost(kept(earlier), now, next),
+		"of none of both":           Lost(kept(others), now, now),
+		"of others, here long ago":  Lost(kept(others), next, next),
+		"of others, which is taken": Lost(kept(others), next, now),
+	} {
+		if len(got) != 0 {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

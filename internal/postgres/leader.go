@@ -2,8 +2,29 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
+
+// Leader says for a log which session of the server holds the advisory lock of this name, with the process id that
+// pg_terminate_backend takes; it is empty when none does.
+func (p *Pool) Leader(ctx context.Context, name string) (session string, err error) {
+	key := uint64(lockKey(name))
+	err = p.Each(ctx, func(r Row) error {
+		var pid int32
+		var application, client string
+		var seconds int64
+		if err := r.Scan(&pid, &application, &client, &seconds); err != nil {
+			return err
+		}
+		session = fmt.Sprintf("process %d of the server, %s at %s, last active %d s ago", pid, application, client, seconds)
+		return nil
+	}, `SELECT l.pid, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'a local socket'), coalesce(extract(epoch FROM clock_timestamp() - a.state_change), 0)::bigint
+FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid::bigint = $1 AND l.objid::bigint = $2
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, int64(key>>32), int64(key&0xffffffff))
+	return session, err
+}
 
 // Lead runs f while this process holds the advisory lock of this name, so that of all processes only one does. It
 // returns at once, with held false, when another process has it. The context of f ends when the lock is lost: with its

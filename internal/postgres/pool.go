@@ -94,6 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		"idle_in_transaction_session_timeout": millis(cfg.IdleTimeout),
 		"timezone":                            "UTC",
 	})
+	Notice(pc.ConnConfig.RuntimeParams)
 	if cfg.Pulse != nil {
 		pc.ConnConfig.Tracer = connectTracer{cfg.Pulse}
 	}
@@ -110,6 +111,21 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		return nil, classify("make a pool of connections", err)
 	}
 	return &Pool{pool: p, address: address(pc.ConnConfig, cfg.URL)}, nil
+}
+
+// Notice makes a server notice within half a minute that the other end of a connection is gone without a word, with the host that it
+// was on: until then the session's locks are held, which other processes wait for. A URL's own settings stay.
+func Notice(params map[string]string) {
+	for name, value := range map[string]string{
+		"tcp_keepalives_idle":     "10",    // seconds
+		"tcp_keepalives_interval": "5",     // seconds
+		"tcp_keepalives_count":    "3",     //
+		"tcp_user_timeout":        "25000", // milliseconds: for what the server sent last, of which keepalives know nothing
+	} {
+		if _, set := params[name]; !set {
+			params[name] = value
+		}
+	}
 }
 
 // address is a URL without credentials. The mode of TLS is taken over from what was given.

@@ -36,7 +36,7 @@ func Explanations() map[string]string {
 		ErrPackage: "A package that a flow got from another party, to verify where states come from, was not taken, or one was not given to a flow. It is taken when the file is the one that the transaction names, " +
 			"is signed by somebody whose certificate an operator has imported as code-signer, and the virtual node has a package with contracts of the same name and the same signers; and only so many bytes. " +
 			"The message says which does not hold. Nothing was stored. An operator who trusts the package uploads a CPI with it.",
-		ErrStates: "A virtual node would not be able to consume states that it keeps, or that unverified transactions may still give it, with the package that it was to be upgraded to; or they could not be counted in time. " +
+		ErrStates: "A virtual node would not be able to consume states that it keeps, or that unverified transactions may still give it, with the package that it was to be upgraded to, among them those of a contract that comes with it, when others' packages made them; or they could not be counted in time. " +
 			"The message says how many and why; package and migrations are as they were. Take a version whose `compatible_from` takes them, and run `fairlead ledger repair` for what is on its way. " +
 			"`fairlead vnode upgrade --force` (REST: `forceupgrade=true`) upgrades all the same: nothing is lost then, and a later version that takes the states frees them.",
 		ErrDeclared: "A table or named query that the package declares names a table or column that its migrations do not make, or the database does not take its SQL. The message has each, where it is declared, " +

@@ -260,11 +260,26 @@ func (w *Worker) job(ctx context.Context, op *clusterdb.Operation) Result {
 	})
 	if err == nil && !held {
 		err = errBusy
+		w.tellWait(ctx, turn, id)
 	}
 	if result.Err == nil {
 		result.Err = err
 	}
 	return result
+}
+
+// tellWait logs, once for each operation, whose turn it waits for. When that process is gone without a word, or stopped, it is all
+// that an operator can see of it.
+func (w *Worker) tellWait(ctx context.Context, turn, operation string) {
+	if last, told := w.waits.Swap(turn, operation); told && last == operation {
+		return
+	}
+	who, err := w.deps.Cluster.Leader(ctx, turn)
+	if err != nil || who == "" { // it ended just now, or asking again tells
+		w.waits.Delete(turn)
+		return
+	}
+	w.deps.Log.Info("an operation waits for the turn of another; when that process is gone, end its session with pg_terminate_backend", "operation", operation, "turn", turn, "held_by", who)
 }
 
 // replaced tells whether another operation was forced in place of one.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/lovoo/goka"
 
@@ -52,6 +53,7 @@ type Worker struct {
 	gate   *gate
 	jobs   *jobs
 	checks *jobs           // what requests look at in databases of virtual nodes
+	waits  sync.Map        // by turn, the operation whose wait was logged last
 	vaults *vaultdb.Vaults // set before the gate opens
 }
 

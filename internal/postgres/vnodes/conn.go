@@ -75,6 +75,7 @@ func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 		"idle_in_transaction_session_timeout": "5000",
 		"client_connection_check_interval":    "1000",
 	}
+	postgres.Notice(cfg.RuntimeParams)
 	cfg.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: p.cfg.CancelPatience}
 	}
