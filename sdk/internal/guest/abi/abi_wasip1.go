@@ -13,6 +13,8 @@ const (
 	// heap is what the heap is grown to while the base image is made, so that ordinary steps do not grow the
 	// memory and the instance can be used again.
 	heap = 8 << 20
+	// span is how much of it is asked for at a time: what the runtime keeps a record of.
+	span = 8 << 10
 	// softLimit makes the garbage collector work harder before the memory grows to its limit of 64 MiB.
 	softLimit = 40 << 20
 )
@@ -22,13 +24,32 @@ const (
 var (
 	buffers [][]byte
 	given   []byte
+	// pointers make touchSizes' allocations escape to the heap.
+	pointers [][]*byte
 )
 
 func init() {
 	debug.SetMemoryLimit(softLimit)
-	buffers = append(buffers, make([]byte, heap))
+	touchSizes()
+	runtime.GC()
+	for range heap / span {
+		buffers = append(buffers, make([]byte, span))
+	}
 	buffers = nil
 	runtime.GC()
+}
+
+// touchSizes allocates something of each size that the runtime tells apart, with pointers and without. What the runtime keeps of a
+// size, and of a span, is made when it is first needed, and never given back: made during a step, it would grow the memory.
+func touchSizes() {
+	const largest = 32 << 10
+	for size := 8; size <= largest; size += max(8, size/16) {
+		for n := 0; n < 2*span; n += size {
+			buffers = append(buffers, make([]byte, size))
+			pointers = append(pointers, make([]*byte, size/8))
+		}
+	}
+	buffers, pointers = nil, nil
 }
 
 //go:wasmexport fairlead_abi

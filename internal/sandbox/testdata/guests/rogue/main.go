@@ -35,6 +35,7 @@ func init() {
 		"deadlock":        deadlock,
 		"megabyte":        megabyte,
 		"grow":            grow,
+		"many-spans":      manySpans,
 		"chatter":         chatter,
 		"outside":         outside,
 		"error":           plainError,
@@ -132,6 +133,16 @@ func megabyte(*flow.Context) (any, error) { return strings.Repeat("x", 1<<20), n
 
 // grow needs more memory than the base image has, for one moment.
 func grow(*flow.Context) (any, error) { return len(make([]byte, 20<<20)), nil }
+
+// manySpans needs no more memory than the base image has, but as much as a flow may in pieces of all sizes.
+func manySpans(*flow.Context) (any, error) {
+	var kept [][]byte
+	for total, n := 0, 0; total < 6<<20; n++ {
+		b := make([]byte, 1<<(3+n%11))
+		kept, total = append(kept, b), total+len(b)
+	}
+	return len(kept), nil
+}
 
 func chatter(*flow.Context) (any, error) {
 	fmt.Println(strings.Repeat("long ", 2000))
