@@ -244,6 +244,7 @@ func (w *Worker) job(ctx context.Context, op *clusterdb.Operation) Result {
 		turn = "operations of virtual node " + op.Work.ShortHash
 	}
 	held, err := w.deps.Cluster.Lead(ctx, turn, func(ctx context.Context) error {
+		w.waits.Delete(id)
 		now, err := clusterdb.GetOperation(ctx, w.deps.Cluster, id)
 		if err != nil {
 			return err
@@ -271,12 +272,12 @@ func (w *Worker) job(ctx context.Context, op *clusterdb.Operation) Result {
 // tellWait logs, once for each operation, whose turn it waits for. When that process is gone without a word, or stopped, it is all
 // that an operator can see of it.
 func (w *Worker) tellWait(ctx context.Context, turn, operation string) {
-	if last, told := w.waits.Swap(turn, operation); told && last == operation {
+	if _, told := w.waits.LoadOrStore(operation, true); told {
 		return
 	}
 	who, err := w.deps.Cluster.Leader(ctx, turn)
 	if err != nil || who == "" { // it ended just now, or asking again tells
-		w.waits.Delete(turn)
+		w.waits.Delete(operation)
 		return
 	}
 	w.deps.Log.Info("an operation waits for the turn of another; when that process is gone, end its session with pg_terminate_backend", "operation", operation, "turn", turn, "held_by", who)
