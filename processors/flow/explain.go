@@ -33,7 +33,7 @@ func Explanations() map[string]string {
 		ErrDeadLetter: "A record that this flow needed went to the dead letters of the flow group: it could not be read, or it killed the worker's process again and again. " +
 			"The flow failed with it, so that nobody waits in vain. The record is in flow.dlq, with the reason; after the cause is mended, start the flow again under a new client request id.",
 		ErrSession: "The flow's own code had returned, but the other side of a session that must be closed by both sides failed, or was silent for too long. " +
-			"The message names the other side and its reason. Let the initiating flow close the session itself to see this as an error value, or open the session without requiring the close.",
+			"The message names the other side and its reason. Let the initiating flow close the session itself to see this as an error value, open the session without requiring the close, or have the flow tolerate it (Session.TolerateFailure), as finality does once a transaction is final.",
 		ErrService: "Another worker (crypto, persistence, uniqueness or verification) said that what the flow asked cannot be done and will not be possible later. The message says what and why; `fairlead flow history ID` shows the request.",
 		ErrWorker: "The worker could not run the module, through no fault of the flow's: the machine is overloaded, out of memory, or fairlead has a fault. " +
 			"The flow is parked. Look at the worker's log and resume the flow when the worker is well.",

@@ -1,6 +1,7 @@
 package finality
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -29,6 +30,14 @@ func (w *world) agree(id string, what string, all ...*flowtest.Member) {
 	}
 	if verified != 0 && verified != len(all) {
 		w.t.Errorf("%s: transaction %.12s is final at %d of %d parties", what, id, verified, len(all))
+	}
+}
+
+// told checks that Alice's flow did not fail as if nothing had come of a transaction that is final.
+func (w *world) told(id, what string, err *flow.Error) {
+	w.t.Helper()
+	if err != nil && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrUnknown) && w.status(w.alice, id) == "verified" {
+		w.t.Errorf("%s: transaction %.12s is final, and the flow failed without saying that it may be", what, id)
 	}
 }
 
@@ -66,7 +75,11 @@ func TestEveryRequestFails(t *testing.T) {
 					if failures++; id == "" {
 						continue // it was not built
 					}
-					w.agree(id, fmt.Sprintf("%s fails at request %d (%v)", who, n, err), c.all(w)...)
+					what := fmt.Sprintf("%s fails at request %d (%v)", who, n, err)
+					w.agree(id, what, c.all(w)...)
+					if who != aliceName {
+						w.told(id, what, err)
+					}
 				}
 			}
 			t.Logf("%d failures", failures)
@@ -92,7 +105,11 @@ func TestEveryStepFails(t *testing.T) {
 				break
 			}
 			if id != "" {
-				w.agree(id, fmt.Sprintf("%s fails at step %d (%v)", who, n, err), w.alice, w.bob)
+				what := fmt.Sprintf("%s fails at step %d (%v)", who, n, err)
+				w.agree(id, what, w.alice, w.bob)
+				if who != aliceName {
+					w.told(id, what, err)
+				}
 			}
 		}
 	}

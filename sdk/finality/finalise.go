@@ -310,6 +310,7 @@ func (p *initiator) distribute(signature ledger.Signature) (Final, error) {
 	}
 	_ = flow.All(p.ctx, calls...) // each call has its error
 	for i, send := range sends {
+		p.parties[i].s.TolerateFailure()
 		if err := send.Err(); err != nil {
 			// It asks the notary itself, when its repair runs.
 			p.ctx.Log().Warn("a party was not told that the transaction is final", "party", p.parties[i].s.Counterparty(), "transaction", p.tx.ID().String(), "reason", err.Error())

@@ -85,7 +85,7 @@ func TestSuspensions(t *testing.T) {
 			begins = i + 1
 		}
 	}
-	tell("initiator", o.Steps[begins:], 4)
+	tell("initiator", o.Steps[begins:], 5) // the last for the other side's close
 	tell("responder", w.bob.Flows()[before].Wait().Steps, 5)
 	all := w.notary.Flows()
 	tell("notary", all[len(all)-1].Wait().Steps, 4)

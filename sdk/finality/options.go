@@ -65,7 +65,8 @@ func (f Final) ID() ledger.Hash { return f.Transaction.ID() }
 
 // Finalise makes a transaction final. Own are signatures of it that the virtual node has made, or has from elsewhere: at
 // least one, unless [Options.Sign] has keys. The sessions are those with the other parties, whose flows call [Receive]; there may be none. On the notary's
-// signature the transaction is stored as verified here, and sent to all parties.
+// signature the transaction is stored as verified here, and sent to all parties. What goes wrong with a session from then on does
+// not fail the flow when it ends ([flow.Session.TolerateFailure]): the transaction is final, and that party's repair finds it.
 //
 // When its contracts or its notary refuse the transaction, the error is flow.ErrInvalidTransaction or [ErrInvalid], and it is
 // stored as invalid: it will never be final. Every other error after it was sent to another party is [ErrRefused], when a

@@ -275,6 +275,7 @@ func (p *responder) wait(own []ledger.Signature) (Final, error) {
 			return p.unfinished(err)
 		}
 		if m.kind == final {
+			p.s.TolerateFailure()
 			return p.finish(m.signatures[last])
 		}
 		reply, add, kinds = receiveCall(p.s), vault.AddSignaturesCall(p.tx.ID(), fresh...), []kind{final}

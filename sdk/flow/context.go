@@ -23,6 +23,7 @@ type Context struct {
 	attempt    int
 	log        *slog.Logger
 	rand       *rand.Rand
+	tolerated  []*Session // see [Session.TolerateFailure]
 }
 
 // ID is a flow's id.

@@ -62,7 +62,8 @@
 //	other side  Once the other side closed, what it sent before can be received; then, and for every Send,
 //	closed      ErrSessionClosed.
 //	end         A flow that returns closes its open sessions. An opener's flow is complete when the closes of the other
-//	            sides came; if one fails instead, so does the flow, though its code is done.
+//	            sides came; if one fails instead, so does the flow, though its code is done, unless it tolerates that
+//	            ([Session.TolerateFailure]).
 //	failure     When a flow fails or is killed, the other sides of its open sessions get ErrSessionFailed with its
 //	            message, after what it sent before.
 //	silence     A session fails with ErrSessionTimeout when nothing came from the other side for its time-out

@@ -52,7 +52,8 @@ func run[In, Out any](h registry.Host, start *wire.Start, f func(*Context, In) (
 	if err := decode(start.Input, &in); err != nil {
 		return registry.Failed("bad-input", fmt.Sprintf("the argument of flow %q: %s", start.FlowClass, err))
 	}
-	out, err := f(newContext(h, start), in)
+	ctx := newContext(h, start)
+	out, err := f(ctx, in)
 	if err != nil {
 		return failure(err)
 	}
@@ -60,6 +61,7 @@ func run[In, Out any](h registry.Host, start *wire.Start, f func(*Context, In) (
 	if err != nil {
 		return registry.Failed("bad-result", fmt.Sprintf("the result of flow %q cannot be written as JSON: %s", start.FlowClass, err))
 	}
+	ctx.leave()
 	return wire.Yield{Done: &wire.Done{Result: result}}
 }
 

@@ -44,6 +44,7 @@ func respond(h registry.Host, start *wire.Start, f func(*Context, *Session) erro
 	if err := f(ctx, s); err != nil {
 		return failure(err)
 	}
+	ctx.leave()
 	return wire.Yield{Done: &wire.Done{}}
 }
 

@@ -20,6 +20,8 @@ type Session struct {
 	protocol     string
 	info         *SessionInfo // known from the start on the responder's side
 	closed       bool
+	opened       bool // by this flow
+	tolerated    bool
 }
 
 // SessionInfo is what both sides of a session agreed on.
@@ -83,7 +85,7 @@ func OpenSessionCall(counterparty, protocol string, opts ...SessionOption) *Pend
 		if err := receive(result, &r); err != nil {
 			return err
 		}
-		*into = &Session{ctx: c, id: r.SessionID, counterparty: r.Counterparty, protocol: protocol}
+		*into = &Session{ctx: c, id: r.SessionID, counterparty: r.Counterparty, protocol: protocol, opened: true}
 		return nil
 	})
 	p.ask = func(c *Context) asked {
@@ -273,6 +275,36 @@ func ReceiveAll[T any](ctx *Context, sessions ...*Session) ([]T, error) {
 		out[i] = a.value
 	}
 	return out, nil
+}
+
+// TolerateFailure makes the flow's end pass over what goes wrong with the session: it waits for the other side's close as ever,
+// and logs what comes instead, where the flow would fail otherwise. It is for who has all that it wanted of the other side, such as a
+// transaction that is final whatever becomes of them. What the flow still does with the session has its errors as before.
+func (s *Session) TolerateFailure() {
+	if s.opened && !s.tolerated {
+		s.tolerated = true
+		s.ctx.tolerated = append(s.ctx.tolerated, s)
+	}
+}
+
+// leave closes the sessions whose failure the flow's end passes over.
+func (c *Context) leave() {
+	var left []*Session
+	var closes []Call
+	for _, s := range c.tolerated {
+		if !s.closed {
+			left, closes = append(left, s), append(closes, CloseCall(s))
+		}
+	}
+	if len(closes) == 0 {
+		return
+	}
+	_ = All(c, closes...) // each call has its error
+	for i, s := range left {
+		if err := closes[i].(*Action).Err(); err != nil {
+			c.Log().Warn("the flow is done, but the other side of a session did not close it", "counterparty", s.counterparty, "session", s.id, "reason", err.Error())
+		}
+	}
 }
 
 // Close closes the session. The side that opened it waits until the other side closes too, unless [CloseNotRequired]

@@ -180,6 +180,10 @@ func talk(ctx *flow.Context, in task) (any, error) {
 		}
 		_, err = flow.Receive[string](s)
 		return first, err
+	case "tolerate":
+		s.TolerateFailure()
+		s.TolerateFailure() // again changes nothing
+		return nil, s.Send("x")
 	case "leave": // its end closes
 		return nil, s.Send("x")
 	}

@@ -49,6 +49,8 @@ func TestTalk(t *testing.T) {
 		{"deaf twice", 0, `session-closed O=Bob, L=Paris, C=FR has closed the session`, 3},
 		{"echo leave", 0, `null`, 2},
 		{"broken leave", 0, `null`, 2}, // it failed before, and nobody looked
+		{"later tolerate", 0, `null`, 3},
+		{"echo tolerate", 0, `null`, 3},
 		{"later leave", 0, `session-error the flow had ended, but its session with O=Bob, L=Paris, C=FR was not closed by the other side: flow-failed`, 2},
 	} {
 		t.Run(c.what, func(t *testing.T) {

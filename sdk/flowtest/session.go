@@ -30,6 +30,7 @@ type end struct {
 	heard        time.Time // when the other side was last heard of
 	asked        bool      // the opener sent something, or asked for the responder
 	closed       bool      // by this side
+	left         bool      // closed by the flow's end: what comes of it later is no error value
 	peerClosed   bool
 	err          *flow.Error
 }
@@ -244,6 +245,7 @@ func (e *end) begin() {
 func (f *Flow) leaveSessions(failed *flow.Error) {
 	for _, e := range f.ends {
 		if failed == nil {
+			e.left = !e.closed && e.err == nil
 			e.close()
 			continue
 		}
@@ -260,7 +262,7 @@ func (f *Flow) leaveSessions(failed *flow.Error) {
 // latest, and what went wrong with one.
 func (f *Flow) sessionsLeft() (until time.Time, wrong *flow.Error) {
 	for _, e := range f.ends {
-		if e.silent(); e.closed && e.err != nil && wrong == nil {
+		if e.silent(); e.left && e.err != nil && wrong == nil {
 			wrong = &flow.Error{Type: e.err.Type, Message: fmt.Sprintf("the flow had ended, but its session with %s was not closed by the other side: %s", e.counterparty, e.err.Message)}
 		}
 		if due := e.heard.Add(e.timeout()); !e.ended() && (until.IsZero() || due.Before(until)) {
