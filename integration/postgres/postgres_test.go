@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +185,80 @@ func TestLead(t *testing.T) {
 	})
 }
 
+// cut is a way to a server that can be cut: then nothing comes through any more, not even an end.
+func cut(t *testing.T, target string) (address string, now func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	var frozen atomic.Bool
+	over := make(chan struct{})
+	pump := func(from, to net.Conn) {
+		defer to.Close()
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(buf)
+			if frozen.Load() {
+				<-over
+				return
+			}
+			if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+				return
+			}
+		}
+	}
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s, err := net.Dial("tcp", target)
+			if err != nil {
+				t.Error(err)
+				c.Close()
+				return
+			}
+			wg.Go(func() { pump(c, s) })
+			wg.Go(func() { pump(s, c) })
+		}
+	})
+	t.Cleanup(func() {
+		close(over)
+		l.Close()
+		wg.Wait()
+	})
+	return l.Addr().String(), func() { frozen.Store(true) }
+}
+
+// Who leads over a network that has died stops before the server, which ends its session, lets another lead.
+func TestLeadOverADeadNetwork(t *testing.T) {
+	u, err := url.Parse(pgtest.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, die := cut(t, u.Host)
+	u.Host = address
+	far, err := postgres.Open(t.Context(), postgres.Config{URL: u.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // the server's own limit is 25
+	defer cancel()
+	var cause error
+	held, err := far.Lead(ctx, "x", func(ctx context.Context) error {
+		die()
+		<-ctx.Done()
+		cause = context.Cause(ctx)
+		return cause
+	})
+	if !held || ctx.Err() != nil {
+		t.Errorf("it leads for as long as it is let: %v, %v, %v", held, err, cause)
+	}
+}
+
 // The server notices that the other end of a connection is gone without a word: it is what ends a dead host's lead. An operator's
 // own settings in the URL stay.
 func TestServerNoticesTheDead(t *testing.T) {
@@ -196,6 +273,7 @@ func TestServerNoticesTheDead(t *testing.T) {
 	for url, want := range map[string][4]string{
 		url:                             {"10", "5", "3", "25000"},
 		own + "tcp_keepalives_idle=120": {"120", "5", "3", "25000"},
+		own + "tcp_user_timeout=":       {"10", "5", "3", "0"},
 	} {
 		db := pgtest.Open(t, postgres.Config{URL: url})
 		for i, name := range []string{"tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout"} {

@@ -88,7 +88,7 @@ func (c *comparison) states(before, after *cpi.CPKContent) {
 		if slices.Contains(now, name) {
 			kept = true
 		} else {
-			c.add(Warns, "contract "+name, "it is not there any more: this version cannot consume states with it, nor look at them")
+			c.add(Breaks, "contract "+name, "it is not there any more: this version cannot consume states with it, nor look at them")
 		}
 	}
 	if len(old) > 0 && len(before.Signers) > 0 {
@@ -101,16 +101,19 @@ func (c *comparison) states(before, after *cpi.CPKContent) {
 	order := cpi.CompareVersions(before.Version, after.Version)
 	switch {
 	case before.Name != after.Name && len(old) > 0:
-		c.add(Warns, "states", "those of package %s cannot be spent by one of another name", before.Name)
+		c.add(Breaks, "states", "those of package %s cannot be spent by one of another name", before.Name)
 	case !kept, len(old) == 0 && after.CompatibleFrom == "": // there are no such states, or no contract for them
 	case order > 0:
-		c.add(Warns, "states", "those of version %s cannot be spent by this one, which is earlier", before.Version)
+		c.add(Breaks, "states", "those of version %s cannot be spent by this one, which is earlier", before.Version)
 	case order == 0:
 		c.add(Notes, "states", "those of version %s can be spent: it has the same version", before.Version)
 	case after.CompatibleFrom != "" && cpi.CompareVersions(before.Version, after.CompatibleFrom) >= 0:
 		c.add(Notes, "states", "those of version %s can be spent: compatible_from is %s", before.Version, after.CompatibleFrom)
+		if from := before.CompatibleFrom; from != "" && cpi.CompareVersions(from, after.CompatibleFrom) < 0 {
+			c.add(Warns, "states", "those of versions from %s on that are still there could be spent by version %s, and this one takes none before %s: a virtual node that keeps some is not upgraded", from, before.Version, after.CompatibleFrom)
+		}
 	case len(old) > 0:
-		c.add(Warns, "states", "those of version %s cannot be spent by this one: if its contracts still hold for them, say compatible_from: %s", before.Version, before.Version)
+		c.add(Breaks, "states", "those of version %s cannot be spent by this one: if its contracts still hold for them, say compatible_from: %s", before.Version, before.Version)
 	}
 }
 

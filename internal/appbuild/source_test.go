@@ -120,11 +120,11 @@ func TestCompare(t *testing.T) {
 		{"nothing", func(*cpi.CPKContent) {}, Notes, "they go on: the modules are the same"},
 		{"module", func(c *cpi.CPKContent) { c.Modules[0].SHA256[0] = 9 }, Notes, "they keep the module of version 1.0"},
 		{"states", func(c *cpi.CPKContent) { c.CompatibleFrom = "1.0" }, Notes, "those of version 1.0 can be spent"},
-		{"contract gone", func(c *cpi.CPKContent) { c.CompatibleFrom, c.Modules[0].Contracts = "1.0", []string{"Coin"} }, Warns, "cannot consume states with it"},
-		{"no state taken", func(c *cpi.CPKContent) { c.Modules[0].Contracts = []string{"Bond", "Coin"} }, Warns, "say compatible_from: 1.0"},
+		{"contract gone", func(c *cpi.CPKContent) { c.CompatibleFrom, c.Modules[0].Contracts = "1.0", []string{"Coin"} }, Breaks, "cannot consume states with it"},
+		{"no state taken", func(c *cpi.CPKContent) { c.Modules[0].Contracts = []string{"Bond", "Coin"} }, Breaks, "say compatible_from: 1.0"},
 		{"later states taken", func(c *cpi.CPKContent) {
 			c.CompatibleFrom, c.Modules[0].Contracts = "1.0.1", []string{"Bond", "Coin"}
-		}, Warns, "say compatible_from: 1.0"},
+		}, Breaks, "say compatible_from: 1.0"},
 		{"name", func(c *cpi.CPKContent) { c.Name = "x" }, Breaks, "an upgrade keeps the name"},
 		{"version", func(c *cpi.CPKContent) { c.Version = "1.0.0" }, Breaks, "does not come after 1.0"},
 		{"migration gone", func(c *cpi.CPKContent) { c.Migrations = c.Migrations[:1] }, Breaks, "put it back"},
@@ -180,13 +180,19 @@ func TestCompareStates(t *testing.T) {
 		"taken":                   {[]string{"Bond"}, "1.1", "1.0", []string{taken + ": compatible_from is 1.0"}},
 		"not taken":               {[]string{"Bond"}, "1.1", "", []string{not + " by this one: if its contracts still hold for them, say compatible_from: 1.0"}},
 		"taken later":             {[]string{"Bond"}, "1.1", "1.0.1", []string{not}},
+		"fewer versions taken":    {[]string{"Bond"}, "1.1", "1.0", []string{"could be spent by version 1.0, and this one takes none before 1.0", taken}},
 		"built anew":              {[]string{"Bond"}, "1.0.0", "", []string{taken + ": it has the same version"}},
 		"earlier":                 {[]string{"Bond"}, "0.9", "", []string{not + " by this one, which is earlier"}},
 		"the contract is gone":    {[]string{"Coin"}, "1.1", "1.0", []string{gone}},
 		"another contract beside": {[]string{"Bond", "Coin"}, "1.1", "1.0", []string{taken}},
 	} {
 		var said []string
-		all := Compare(version(func(old *cpi.CPKContent) { old.Modules[0].Contracts = []string{"Bond"} }), version(func(now *cpi.CPKContent) {
+		all := Compare(version(func(old *cpi.CPKContent) {
+			old.Modules[0].Contracts = []string{"Bond"}
+			if what == "fewer versions taken" {
+				old.CompatibleFrom = "0.5"
+			}
+		}), version(func(now *cpi.CPKContent) {
 			now.Version, now.CompatibleFrom, now.Modules[0].Contracts = c.version, c.from, c.contracts
 		}))
 		for _, f := range all {

@@ -68,7 +68,7 @@ member's own vault, through REST. Tokens that a flow has claimed count, until th
 				if err := json.Unmarshal(raw, &held); err != nil {
 					return fmt.Errorf("flow tokens-balance does not answer as that of apps/tokens does: %w", err)
 				}
-				return g.show(raw, func() error { return g.showBalance(vnode, held) })
+				return g.show(raw, func() error { return g.showBalance(vnode, symbol, held) })
 			})
 		},
 	}
@@ -76,9 +76,13 @@ member's own vault, through REST. Tokens that a flow has claimed count, until th
 	return cmd
 }
 
-func (g *Globals) showBalance(vnode virtualNode, held []tokenBalance) error {
+func (g *Globals) showBalance(vnode virtualNode, symbol string, held []tokenBalance) error {
 	if len(held) == 0 {
-		_, err := fmt.Fprintf(g.Out, "%s has no tokens\n", vnode.X500Name)
+		of := ""
+		if symbol != "" {
+			of = " of symbol " + inertLine(symbol)
+		}
+		_, err := fmt.Fprintf(g.Out, "%s has no tokens%s\n", vnode.X500Name, of)
 		return err
 	}
 	var rows [][]string

@@ -104,14 +104,14 @@ JOIN fl_metadata m ON m.hash = s.metadata_hash ORDER BY 1, 3 DESC, 2`)
 }
 
 // Lost says which states an upgrade would keep without being able to consume them: those that the packages of now could consume, and
-// those of next could not; and those of a contract that comes with next, which were in the vault before it and nobody's contract has
-// looked at for this virtual node: its flows would count them.
+// those of next could not; and those of a contract whose name goes to other signers with next, or comes with it, and which others may
+// have made: no contract of next has looked at them, and its flows would count them.
 func Lost(kept []Kept, now, next []ledger.Installed) (out []string) {
 	states := map[string]int64{}
 	var texts []string
 	for _, k := range kept {
 		k.Packages = makers(k, now)
-		fresh := !have(now, k.Contract) && have(next, k.Contract)
+		fresh := goesOver(now, next, k)
 		if !fresh && ledger.CannotConsume(now, k.Contract, k.Packages) != "" {
 			continue
 		}
@@ -136,8 +136,18 @@ func Lost(kept []Kept, now, next []ledger.Installed) (out []string) {
 	return out
 }
 
-func have(packages []ledger.Installed, contract string) bool {
-	return slices.ContainsFunc(packages, func(p ledger.Installed) bool { return slices.Contains(p.Contracts, contract) })
+// goesOver tells whether the contract's name goes to signers, with next, who did not make all of the packages that may have made these
+// states: from nobody here, or from others.
+func goesOver(now, next []ledger.Installed, k Kept) bool {
+	from, to := owner(now, k.Contract), owner(next, k.Contract)
+	if to < 0 || from >= 0 && now[from].SignedBy() == next[to].SignedBy() {
+		return false
+	}
+	return slices.ContainsFunc(k.Packages, func(p ledger.Package) bool { return p.SignedBy() != next[to].SignedBy() })
+}
+
+func owner(packages []ledger.Installed, contract string) int {
+	return slices.IndexFunc(packages, func(p ledger.Installed) bool { return slices.Contains(p.Contracts, contract) })
 }
 
 // makers narrows the packages of states down to the one that made them, when its file is one of those that are here. What the next
@@ -148,5 +158,7 @@ func makers(k Kept, here []ledger.Installed) []ledger.Package {
 			return k.Packages[i : i+1]
 		}
 	}
-	return k.Packages
+	return slices.DeleteFunc(slices.Clone(k.Packages), func(m ledger.Package) bool { // its file is here, and has not the contract
+		return slices.ContainsFunc(here, func(p ledger.Installed) bool { return p.Checksum == m.Checksum })
+	})
 }

@@ -117,3 +117,41 @@ func TestLostToAContractThatComes(t *testing.T) {
 		}
 	}
 }
+
+// by is a package signed by another.
+func by(signer byte, p ledger.Installed) ledger.Installed {
+	p.Signer = ledger.Hash{signer}
+	return p
+}
+
+// Whose states of a contract are that comes, or changes hands, is asked of all packages that may have made them.
+func TestLostToAContractOfOtherSigners(t *testing.T) {
+	notes := installed("notes", "1.0", 1, "", "Note")
+	early, bonds := installed("bonds", "1.0", 2, "", "Note"), installed("bonds", "2.0", 3, "1.0", "Note", "Bond")
+	evil1, evil2 := by(8, installed("evil", "1.0", 4, "", "Other")), by(8, installed("evil", "2.0", 5, "1.0", "Other", "Bond"))
+	money, oldest, later := installed("money", "1.0", 6, "0.9", "Coin"), installed("money", "0.8", 7, "", "Coin"), installed("money", "2.0", 8, "1.0", "Coin")
+	namesake := by(8, installed("bonds", "1.0", 9, "", "Other"))
+	owner := by(8, installed("evil", "1.0", 10, "", "Bond"))
+	all := func(p ...ledger.Installed) []ledger.Installed { return p }
+	for name, c := range map[string]struct {
+		contract  string
+		made      []ledger.Installed
+		now, next []ledger.Installed
+		lost      bool
+	}{
+		"named beside an earlier version without it": {"Bond", all(early, evil2), all(early, evil1), all(bonds, evil1), true},
+		"the name goes to others":                    {"Bond", all(evil2), all(owner), all(bonds), true},
+		"the signers' own comes back":                {"Coin", all(money), all(notes), all(notes, money), false},
+		"and with what it lost long ago":             {"Coin", all(oldest), all(notes), all(notes, money), false},
+		"and with what it cannot take yet":           {"Coin", all(later), all(notes), all(notes, money), false},
+		"beside a namesake of others":                {"Bond", all(namesake, installed("bonds", "1.0", 11, "", "Bond")), all(notes, namesake), all(notes, namesake, bonds), false},
+	} {
+		var made []ledger.Package
+		for _, p := range c.made {
+			made = append(made, p.Package)
+		}
+		if got := Lost([]Kept{{Contract: c.contract, Packages: made, States: 1}}, c.now, c.next); (len(got) > 0) != c.lost {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

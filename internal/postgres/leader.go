@@ -13,22 +13,25 @@ func (p *Pool) Leader(ctx context.Context, name string) (session string, err err
 	err = p.Each(ctx, func(r Row) error {
 		var pid int32
 		var application, client string
-		var seconds int64
-		if err := r.Scan(&pid, &application, &client, &seconds); err != nil {
+		if err := r.Scan(&pid, &application, &client); err != nil {
 			return err
 		}
-		session = fmt.Sprintf("process %d of the server, %s at %s, last active %d s ago", pid, application, client, seconds)
+		session = fmt.Sprintf("process %d of the server, %s at %s", pid, application, client)
 		return nil
-	}, `SELECT l.pid, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'a local socket'), coalesce(extract(epoch FROM clock_timestamp() - a.state_change), 0)::bigint
+	}, `SELECT l.pid, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'an address that is not told')
 FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid::bigint = $1 AND l.objid::bigint = $2
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, int64(key>>32), int64(key&0xffffffff))
 	return session, err
 }
 
+// stillThere is how long the server of a lead may take to answer.
+const stillThere = 10 * time.Second
+
 // Lead runs f while this process holds the advisory lock of this name, so that of all processes only one does. It
 // returns at once, with held false, when another process has it. The context of f ends when the lock is lost: with its
-// connection, which is looked at every second.
+// connection, which is looked at every second and given up after ten: sooner
+// than the server gives it up and the lock to somebody else ([Notice]).
 func (p *Pool) Lead(ctx context.Context, name string, f func(ctx context.Context) error) (held bool, err error) {
 	conn, err := p.Acquire(ctx)
 	if err != nil {
@@ -63,7 +66,10 @@ func (p *Pool) Lead(ctx context.Context, name string, f func(ctx context.Context
 			case <-lead.Done():
 				return
 			case <-tick.C:
-				if _, err := conn.Exec(lead, "SELECT 1"); err != nil {
+				asked, cancel := context.WithTimeout(lead, stillThere)
+				_, err := conn.Exec(asked, "SELECT 1")
+				cancel()
+				if err != nil {
 					stop(err)
 					return
 				}

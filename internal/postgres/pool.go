@@ -114,7 +114,8 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 }
 
 // Notice makes a server notice within half a minute that the other end of a connection is gone without a word, with the host that it
-// was on: until then the session's locks are held, which other processes wait for. A URL's own settings stay.
+// was on: until then the session's locks are held, which other processes wait for. So ends, too, a session whose other end does not
+// read for that long what the server has for it. Parameters that are set stay; an empty value leaves one out.
 func Notice(params map[string]string) {
 	for name, value := range map[string]string{
 		"tcp_keepalives_idle":     "10",    // seconds
@@ -122,13 +123,16 @@ func Notice(params map[string]string) {
 		"tcp_keepalives_count":    "3",     //
 		"tcp_user_timeout":        "25000", // milliseconds: for what the server sent last, of which keepalives know nothing
 	} {
-		if _, set := params[name]; !set {
+		switch set, there := params[name]; {
+		case !there:
 			params[name] = value
+		case set == "":
+			delete(params, name)
 		}
 	}
 }
 
-// address is a URL without credentials. The mode of TLS is taken over from what was given.
+// address is a URL without credentials. The mode of TLS, and what [Notice] sets, are taken over from what was given.
 func address(c *pgx.ConnConfig, given string) string {
 	u := url.URL{Scheme: "postgres", Host: net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), Path: "/" + c.Database}
 	q := url.Values{}
@@ -138,9 +142,9 @@ func address(c *pgx.ConnConfig, given string) string {
 		q.Set("port", strconv.Itoa(int(c.Port)))
 	}
 	if g, err := url.Parse(given); err == nil {
-		for _, name := range []string{"sslmode", "sslrootcert"} {
-			if v := g.Query().Get(name); v != "" {
-				q.Set(name, v)
+		for name, v := range g.Query() {
+			if name == "sslmode" || name == "sslrootcert" || strings.HasPrefix(name, "tcp_") {
+				q.Set(name, v[0])
 			}
 		}
 	}

@@ -271,22 +271,24 @@ func TestMemoryIsWhatTheFlowChanged(t *testing.T) {
 	t.Logf("mapped %d KiB, copied %d KiB", i.MemoryBytes()>>10, copied.MemoryBytes()>>10)
 }
 
-// An instance whose flow allocates in small pieces what the base image has room for is used again.
-func TestSpansDoNotGrowTheMemory(t *testing.T) {
+// An instance whose flow allocates what the base image has room for, in small pieces or in one, is used again.
+func TestRoomyFlowsDoNotGrowTheMemory(t *testing.T) {
 	m, err := newRuntime(t, sandbox.Config{}).Install(t.Context(), guest(t, rogue))
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := newInstance(t, m, sandbox.Env{})
-	before := sandbox.Size(i)
-	if tr, err := play(t.Context(), i, startOf(t, "many-spans", "")); err != nil || tr.last.GetDone() == nil {
-		t.Fatalf("%v, %v", tr.last, err)
-	}
-	if after := sandbox.Size(i); after != before {
-		t.Errorf("the memory grew from %d to %d KiB", before>>10, after>>10)
-	}
-	i.Release(t.Context())
-	if n := sandbox.Idle(m); n != 1 {
-		t.Errorf("%d instances are kept", n)
+	for _, name := range []string{"many-spans", "one-piece"} {
+		i := newInstance(t, m, sandbox.Env{})
+		before := sandbox.Size(i)
+		if tr, err := play(t.Context(), i, startOf(t, name, "")); err != nil || tr.last.GetDone() == nil {
+			t.Fatalf("%s: %v, %v", name, tr.last, err)
+		}
+		if after := sandbox.Size(i); after != before {
+			t.Errorf("%s: the memory grew from %d to %d KiB", name, before>>10, after>>10)
+		}
+		i.Release(t.Context())
+		if n := sandbox.Idle(m); n != 1 {
+			t.Errorf("%s: %d instances are kept", name, n)
+		}
 	}
 }

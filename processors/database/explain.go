@@ -14,7 +14,7 @@ func Explanations() map[string]string {
 		ErrState: "The virtual node's state is against it: an upgrade needs MAINTENANCE; ACTIVE needs that no operation is under way and that all migrations of the package have run; " +
 			"one operation at a time. The message says which. `fairlead vnode list` shows states and operations.",
 		ErrCollision: "Two different names have the same 12-digit short hash. This is a matter of luck: choose another name for the new virtual node.",
-		ErrIncompat:  "A virtual node is upgraded only to a package of the same name, of the same signers, for the same group.",
+		ErrIncompat:  "A virtual node is upgraded only to a CPI of the same name, of the same signers, for the same group. The name is that of the CPI (create-cpi --cpi-name), not of the packages in it; fairlead dev calls its own dev. fairlead vnode list shows the present ones.",
 		ErrConnections: "The database connections that were given for a virtual node cannot be used: not readable, DDL without DML, the server or the database is not there or does not let them in, or the role lacks a privilege. " +
 			"The message says which. A virtual node that was to be made was not; one that was to be changed has the connections that it had.",
 		ErrCertificate: "A certificate chain cannot be stored: unknown usage, not PEM, something else than certificates in it, or not in order from the leaf upwards.",
@@ -32,7 +32,7 @@ func Explanations() map[string]string {
 		ErrHarden: "In the database of virtual nodes everybody may still call functions that tenants' SQL must not call, and the worker's role may not revoke that. " +
 			"Run the statement in the message as a superuser, once; the worker starts when it is done.",
 		ErrChannels:  "A channel of the package would be routed to a topic that cannot be a channel's: the message says why. Rename the channel, or change the patterns of section corda.externalMessaging.",
-		ErrMigration: "A migration of the package failed in a virtual node's schema; it was rolled back, those before it stay. The message has the database's reason; one that runs longer than its limit is ended. Repair the package, upload and upgrade again.",
+		ErrMigration: "A migration of the package failed in a virtual node's schema; it was rolled back, those before it stay. The message has the database's reason; one that runs longer than its limit is ended. Repair the package, upload it with a new version (or with --force in the same one's place), and upgrade again. When it ran and is not known, the package is an earlier version or another one: only what has that migration, too, can follow, whether it is forced or not.",
 		ErrPackage: "A package that a flow got from another party, to verify where states come from, was not taken, or one was not given to a flow. It is taken when the file is the one that the transaction names, " +
 			"is signed by somebody whose certificate an operator has imported as code-signer, and the virtual node has a package with contracts of the same name and the same signers; and only so many bytes. " +
 			"The message says which does not hold. Nothing was stored. An operator who trusts the package uploads a CPI with it.",

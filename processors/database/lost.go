@@ -68,7 +68,8 @@ func (w *Worker) lost(ctx context.Context, op *clusterdb.Operation, dml *vaultdb
 	}
 	return fmt.Sprintf("virtual node %s could not consume states that it keeps or gets with package %s %s: %s",
 			op.Work.ShortHash, next.GetName(), next.GetVersion(), kinds(lost)),
-		"take a version that takes them (fairlead app check --against tells), which frees them later, too; or end what is on its way first (fairlead ledger repair)", nil
+		"take a version that takes them (fairlead app check --against tells, and fairlead app package inspect shows a file's compatible_from), which frees them later, too; " +
+			"or end what is on its way first: with the virtual node active, fairlead ledger repair, which leaves alone what is younger than ten minutes", nil
 }
 
 // kinds joins what is lost for a message.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -269,17 +270,20 @@ func (w *Worker) job(ctx context.Context, op *clusterdb.Operation) Result {
 	return result
 }
 
-// tellWait logs, once for each operation, whose turn it waits for. When that process is gone without a word, or stopped, it is all
+// tellEvery is after how long an operation that waits is told of again.
+const tellEvery = time.Minute
+
+// tellWait logs now and then whose turn an operation waits for. When that process is gone without a word, or stopped, it is all
 // that an operator can see of it.
 func (w *Worker) tellWait(ctx context.Context, turn, operation string) {
-	if _, told := w.waits.LoadOrStore(operation, true); told {
+	if at, told := w.waits.Load(operation); told && time.Since(at.(time.Time)) < tellEvery {
 		return
 	}
 	who, err := w.deps.Cluster.Leader(ctx, turn)
 	if err != nil || who == "" { // it ended just now, or asking again tells
-		w.waits.Delete(operation)
 		return
 	}
+	w.waits.Store(operation, time.Now())
 	w.deps.Log.Info("an operation waits for the turn of another; when that process is gone, end its session with pg_terminate_backend", "operation", operation, "turn", turn, "held_by", who)
 }
 

@@ -201,11 +201,11 @@ func (s State) upgradeVirtualNode(e Asked, r *dbv1.UpgradeVirtualNode) (Outcome,
 		{"name", s.Cpi.GetName(), s.Present.GetName()}, {"signers (summary hash)", s.Cpi.GetSignerSummaryHash(), s.Present.GetSignerSummaryHash()},
 	} {
 		if c.have != c.want {
-			return o, invalid(ErrIncompat, "a virtual node is upgraded to a package of the same %s: %s is not %s", c.what, c.have, c.want)
+			return o, invalid(ErrIncompat, "a virtual node is upgraded to a CPI of the same %s: %s is not %s; make it with what fairlead vnode list and cpi list show of the present one (fairlead app package create-cpi --cpi-name, the same signing key)", c.what, c.have, c.want)
 		}
 	}
 	if s.Cpi.GetGroupId() != s.Present.GetGroupId() {
-		return o, invalid(ErrIncompat, "a virtual node is upgraded to a package for the same group: %s is not %s", s.Cpi.GetGroupId(), s.Present.GetGroupId())
+		return o, invalid(ErrIncompat, "a virtual node is upgraded to a CPI for the same group: %s is not %s; make its group policy with that one (fairlead app group-policy --group)", s.Cpi.GetGroupId(), s.Present.GetGroupId())
 	}
 	if _, err := routesOf(v.GetShortHash(), s.Cpi, s.Routes); err != nil {
 		return o, err

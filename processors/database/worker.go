@@ -53,7 +53,7 @@ type Worker struct {
 	gate   *gate
 	jobs   *jobs
 	checks *jobs           // what requests look at in databases of virtual nodes
-	waits  sync.Map        // ids of operations whose wait for a turn was logged
+	waits  sync.Map        // by id of an operation that waits for a turn, when that was logged
 	vaults *vaultdb.Vaults // set before the gate opens
 }
 

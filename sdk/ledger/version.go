@@ -85,7 +85,7 @@ func (p Installed) Refuses(made Package) string {
 		return ""
 	case made.Name != p.Name:
 		return fmt.Sprintf("%s, and its contract is here that of package %s: name a version of package %s", by, p.Name, made.Name)
-	case made.signer() != p.signer():
+	case made.SignedBy() != p.SignedBy():
 		return fmt.Sprintf("%s, signed by %s, and package %s %s is signed by %s: only the same signers make a version that takes its states", by, made.Signer, p.Name, p.Version, p.Signer)
 	}
 	switch order := CompareVersions(made.Version, p.Version); {
@@ -126,9 +126,9 @@ func (p Installed) maker(made []Package) Package {
 	return made[i]
 }
 
-// signer is a package's signer, zero for one that nobody has signed: its signer is the file's checksum. Only a development
+// SignedBy is a package's signer, zero for one that nobody has signed: its signer is the file's checksum. Only a development
 // cluster has such packages, and so runs their contracts.
-func (p Package) signer() Hash {
+func (p Package) SignedBy() Hash {
 	if p.Signer == p.Checksum {
 		return Hash{}
 	}

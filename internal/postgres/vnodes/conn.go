@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -57,6 +58,7 @@ func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 	cfg.ConnectTimeout = connectTimeout
 	cfg.MaxProtocolMessageBodyLen = maxMessage
 	// What is given here is what RESET and DISCARD return to, whatever a role's own settings say.
+	given := cfg.RuntimeParams
 	cfg.RuntimeParams = map[string]string{
 		"application_name":              "fairlead-persistence",
 		"search_path":                   postgres.Identifier(login.Schema),
@@ -74,6 +76,11 @@ func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 		// A process that freezes with a transaction open holds locks, and all writes of a virtual node with a feed want one.
 		"idle_in_transaction_session_timeout": "5000",
 		"client_connection_check_interval":    "1000",
+	}
+	for name, value := range given {
+		if strings.HasPrefix(name, "tcp_") {
+			cfg.RuntimeParams[name] = value
+		}
 	}
 	postgres.Notice(cfg.RuntimeParams)
 	cfg.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {

@@ -28,10 +28,15 @@ var (
 	pointers [][]*byte
 )
 
+// The heap is grown as one block first: what is large needs a piece that no record splits.
 func init() {
 	debug.SetMemoryLimit(softLimit)
+	buffers = append(buffers, make([]byte, heap))
+	buffers = nil
+	runtime.GC()
 	touchSizes()
 	runtime.GC()
+	buffers = make([][]byte, 0, heap/span)
 	for range heap / span {
 		buffers = append(buffers, make([]byte, span))
 	}

@@ -36,6 +36,7 @@ func init() {
 		"megabyte":        megabyte,
 		"grow":            grow,
 		"many-spans":      manySpans,
+		"one-piece":       onePiece,
 		"chatter":         chatter,
 		"outside":         outside,
 		"error":           plainError,
@@ -142,6 +143,12 @@ func manySpans(*flow.Context) (any, error) {
 		kept, total = append(kept, b), total+len(b)
 	}
 	return len(kept), nil
+}
+
+// onePiece needs it in one piece.
+func onePiece(*flow.Context) (any, error) {
+	n := 6 << 20
+	return len(make([]byte, n)), nil
 }
 
 func chatter(*flow.Context) (any, error) {
