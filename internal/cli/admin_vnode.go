@@ -108,6 +108,9 @@ func newVnodeCreateCommand(g *Globals) *cobra.Command {
 	}
 }
 
+// idLosesStates is of upgrades that are refused before anything was done.
+const idLosesStates = "FL-DB-026"
+
 // operation is how far something is that takes a while.
 type operation struct {
 	RequestID string  `json:"requestId"`
@@ -160,6 +163,8 @@ func (g *Globals) showOperation(o operation, done string) error {
 		fmt.Fprintf(g.Err, "forced: %s\n", inertLine(reason))
 	}
 	switch {
+	case o.ended() && o.Status != "SUCCEEDED" && strings.HasPrefix(text(o.Reason), idLosesStates):
+		return refused("%s", text(o.Reason))
 	case o.Status == "FAILED" || o.Status == "ABORTED":
 		return errors.New(text(o.Reason))
 	case g.Output == "json":

@@ -100,8 +100,14 @@ func (e *restError) Error() string {
 	return b.String()
 }
 
-// coded gives the error the exit code that its status means.
+// coded gives the error the exit code that it means: by its id where the status says less, as Corda has it, or by its status.
 func (e *restError) coded() error {
+	switch e.id {
+	case idNotStartable, "FL-REST-029":
+		return &codedError{ExitNotFound, e}
+	case "FL-DB-008", "FL-DB-010": // the virtual node's state or its package does not let it be upgraded
+		return &codedError{ExitRefused, e}
+	}
 	switch e.status {
 	case http.StatusNotFound:
 		return &codedError{ExitNotFound, e}

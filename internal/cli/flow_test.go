@@ -238,7 +238,7 @@ func flowErrors(d *devCluster) {
 		{4, "flow status Alice nothing", nil, `FL-REST-018`},
 		{4, "flow classes Carol", nil, `no virtual node "Carol".*O=Alice`},
 		{4, "trace nothing", nil, `no record has the key nothing`},
-		{1, "flow start Alice nonsense", nil, `FL-REST-014: .*startableFlows: countdown,hello,steps`},
+		{4, "flow start Alice nonsense", nil, `FL-REST-014: .*startableFlows: countdown,hello,steps`},
 		{1, "flow start Alice hello", []string{"{"}, `not JSON`},
 		{1, "flow start Alice hello", []string{"@/does/not/exist"}, `read the argument`},
 		{1, "flow replay x", nil, `--app`},
