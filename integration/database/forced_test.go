@@ -86,10 +86,7 @@ func TestForcedInPlaceOfAMigration(t *testing.T) {
 func TestForcedInPlaceBetweenSteps(t *testing.T) {
 	w := newWorld(t, pgtest.Database(t), pgtest.Database(t))
 	w.start()
-	hash := w.create("O=Alice, L=London, C=GB", w.installed(bank("1")))
-	w.succeeds(hash)
-	second := w.installed(bank("2", postgres.Migration{Name: "0003.sql", SQL: "ALTER TABLE account ADD late bigint"}))
-	w.must("vnode/"+hash, state(hash, maintenance), &vnodev1.VirtualNode{})
+	hash, second := w.beforeAnUpgrade()
 	crashed := make(chan struct{})
 	w.crashAt(func(point string) error {
 		if point != "after platform" {
@@ -126,6 +123,16 @@ func TestForcedInPlaceBetweenSteps(t *testing.T) {
 	}
 }
 
+// beforeAnUpgrade makes a virtual node, in maintenance, and the package of its next version, which adds column late.
+func (w *world) beforeAnUpgrade() (hash, second string) {
+	w.t.Helper()
+	hash = w.create("O=Alice, L=London, C=GB", w.installed(bank("1")))
+	w.succeeds(hash)
+	second = w.installed(bank("2", postgres.Migration{Name: "0003.sql", SQL: "ALTER TABLE account ADD late bigint"}))
+	w.must("vnode/"+hash, state(hash, maintenance), &vnodev1.VirtualNode{})
+	return hash, second
+}
+
 // columns are those of table account of a virtual node.
 func (w *world) columns(hash string) (out []string) {
 	w.t.Helper()
@@ -145,10 +152,7 @@ func (w *world) columns(hash string) (out []string) {
 func TestAskedAgainAtTheEndOfAStep(t *testing.T) {
 	w := newWorld(t, pgtest.Database(t), pgtest.Database(t))
 	w.start()
-	hash := w.create("O=Alice, L=London, C=GB", w.installed(bank("1")))
-	w.succeeds(hash)
-	second := w.installed(bank("2", postgres.Migration{Name: "0003.sql", SQL: "ALTER TABLE account ADD late bigint"}))
-	w.must("vnode/"+hash, state(hash, maintenance), &vnodev1.VirtualNode{})
+	hash, second := w.beforeAnUpgrade()
 	db := w.pool(w.clusterURL)
 	again, next := make(chan *clusterdb.Operation, 1), make(chan string, 10)
 	w.crashAt(func(point string) error {

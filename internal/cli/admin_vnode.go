@@ -163,9 +163,10 @@ func (g *Globals) showOperation(o operation, done string) error {
 		fmt.Fprintf(g.Err, "forced: %s\n", inertLine(reason))
 	}
 	switch {
-	case o.ended() && o.Status != "SUCCEEDED" && strings.HasPrefix(text(o.Reason), idLosesStates):
-		return refused("%s", text(o.Reason))
 	case o.Status == "FAILED" || o.Status == "ABORTED":
+		if strings.HasPrefix(text(o.Reason), idLosesStates) {
+			return refused("%s", text(o.Reason))
+		}
 		return errors.New(text(o.Reason))
 	case g.Output == "json":
 		return nil

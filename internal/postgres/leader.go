@@ -31,7 +31,7 @@ const stillThere = 10 * time.Second
 // Lead runs f while this process holds the advisory lock of this name, so that of all processes only one does. It
 // returns at once, with held false, when another process has it. The context of f ends when the lock is lost: with its
 // connection, which is looked at every second and given up after ten: sooner
-// than the server gives it up and the lock to somebody else ([Notice]).
+// than the server gives it up and the lock to somebody else ([SetKeepalives]).
 func (p *Pool) Lead(ctx context.Context, name string, f func(ctx context.Context) error) (held bool, err error) {
 	conn, err := p.Acquire(ctx)
 	if err != nil {

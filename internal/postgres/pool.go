@@ -94,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		"idle_in_transaction_session_timeout": millis(cfg.IdleTimeout),
 		"timezone":                            "UTC",
 	})
-	Notice(pc.ConnConfig.RuntimeParams)
+	SetKeepalives(pc.ConnConfig.RuntimeParams)
 	if cfg.Pulse != nil {
 		pc.ConnConfig.Tracer = connectTracer{cfg.Pulse}
 	}
@@ -113,10 +113,10 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 	return &Pool{pool: p, address: address(pc.ConnConfig, cfg.URL)}, nil
 }
 
-// Notice makes a server notice within half a minute that the other end of a connection is gone without a word, with the host that it
+// SetKeepalives makes a server notice within half a minute that the other end of a connection is gone without a word, with the host that it
 // was on: until then the session's locks are held, which other processes wait for. So ends, too, a session whose other end does not
 // read for that long what the server has for it. Parameters that are set stay; an empty value leaves one out.
-func Notice(params map[string]string) {
+func SetKeepalives(params map[string]string) {
 	for name, value := range map[string]string{
 		"tcp_keepalives_idle":     "10",    // seconds
 		"tcp_keepalives_interval": "5",     // seconds
@@ -132,7 +132,7 @@ func Notice(params map[string]string) {
 	}
 }
 
-// address is a URL without credentials. The mode of TLS, and what [Notice] sets, are taken over from what was given.
+// address is a URL without credentials. The mode of TLS, and what [SetKeepalives] sets, are taken over from what was given.
 func address(c *pgx.ConnConfig, given string) string {
 	u := url.URL{Scheme: "postgres", Host: net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), Path: "/" + c.Database}
 	q := url.Values{}

@@ -57,7 +57,13 @@ func (o Options) Finalise(ctx *flow.Context, tx *ledger.Transaction, own []ledge
 	if err != nil {
 		return Final{}, p.undecided(p.abandon(err, errors.Is(err, ErrInvalid)))
 	}
-	return p.distribute(signature)
+	f, err := p.distribute(signature)
+	if err == nil {
+		for _, s := range sessions {
+			s.TolerateFailure()
+		}
+	}
+	return f, err
 }
 
 // prepare checks the own signatures, makes those that are wanted, and finds out what is needed.
@@ -310,7 +316,6 @@ func (p *initiator) distribute(signature ledger.Signature) (Final, error) {
 	}
 	_ = flow.All(p.ctx, calls...) // each call has its error
 	for i, send := range sends {
-		p.parties[i].s.TolerateFailure()
 		if err := send.Err(); err != nil {
 			// It asks the notary itself, when its repair runs.
 			p.ctx.Log().Warn("a party was not told that the transaction is final", "party", p.parties[i].s.Counterparty(), "transaction", p.tx.ID().String(), "reason", err.Error())

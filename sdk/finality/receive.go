@@ -42,7 +42,11 @@ func (o Options) Receive(ctx *flow.Context, s *flow.Session, check func(*ledger.
 	if err != nil {
 		return Final{}, err
 	}
-	return p.wait(own)
+	f, err := p.wait(own)
+	if err == nil {
+		s.TolerateFailure()
+	}
+	return f, err
 }
 
 // refuse tells the initiator why it comes to nothing, and does what else is to be done with it. It returns the error.
@@ -275,7 +279,6 @@ func (p *responder) wait(own []ledger.Signature) (Final, error) {
 			return p.unfinished(err)
 		}
 		if m.kind == final {
-			p.s.TolerateFailure()
 			return p.finish(m.signatures[last])
 		}
 		reply, add, kinds = receiveCall(p.s), vault.AddSignaturesCall(p.tx.ID(), fresh...), []kind{final}

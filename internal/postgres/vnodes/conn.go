@@ -82,7 +82,7 @@ func (p *Pool) dial(ctx context.Context, login Login) (*pgconn.PgConn, error) {
 			cfg.RuntimeParams[name] = value
 		}
 	}
-	postgres.Notice(cfg.RuntimeParams)
+	postgres.SetKeepalives(cfg.RuntimeParams)
 	cfg.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: p.cfg.CancelPatience}
 	}
